@@ -1,0 +1,30 @@
+"""The order of a cycle. It is written here and nowhere else; ``dvc.yaml`` holds the same phases, and a test compares them."""
+
+from __future__ import annotations
+
+from loopwright.plan import CyclePlan
+from loopwright.run import Run
+from loopwright.turn import CycleState
+from loopwright.types import Artifact
+
+__all__ = ["cycle", "seed"]
+
+
+def seed(plan: CyclePlan, state: CycleState, run: Run) -> Artifact:
+    """Cycle c0000: human data, the frozen suites, and the first model with its scores."""
+    first = run("seed", plan.seed, state.sources)
+    model = run("train", plan.trainer, None, first["archive"])
+    evidence = run("evaluate", plan.evaluator, None, model, first["suites"])
+    return run("decide", plan.gate, evidence, None)
+
+
+def cycle(plan: CyclePlan, state: CycleState, run: Run) -> Artifact:
+    """One turn: the champion proposes, what passes the checks joins the archive, a challenger learns, the gate decides."""
+    proposals = run("generate", plan.generator, state.recipe, state.champion, state.curriculum, state.heldout)
+    accepted = run("verify", plan.verifier, proposals, state.archive, state.heldout)
+    archive = run("merge", plan.mix, state.archive, accepted)
+    if run.empty(accepted):
+        return run("decide", plan.gate, None, state.error_budget)
+    challenger = run("train", plan.trainer, state.champion, archive)
+    evidence = run("evaluate", plan.evaluator, state.champion_scores, challenger, state.suites)
+    return run("decide", plan.gate, evidence, state.error_budget)

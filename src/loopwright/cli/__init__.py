@@ -1,0 +1,59 @@
+"""The command line: thin verbs. stdout is the result, stderr is progress; errors say what, where and what next.
+
+Exit codes: 0 done · 1 failed · 2 usage or plan · 3 the answer is no · 4 waiting for a person · 5 integrity · 6 halted ·
+7 another driver holds the lease · 130 interrupted. No traceback without ``--debug``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+import typer
+
+from loopwright.cli import documents, loops, people, views, workspaces
+from loopwright.errors import LoopwrightError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="loopwright",
+    help="Recursive-improvement loops whose every step is recorded, checked and accountable.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    rich_markup_mode=None,
+)
+for module in (workspaces, loops, views, people, documents):
+    module.register(app)
+
+
+def main() -> None:
+    """Entry point of ``loopwright``."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        sys.exit(app(args=arguments, prog_name="loopwright", standalone_mode=False) or 0)
+    except LoopwrightError as error:
+        if debug:
+            raise
+        _say(error.message, error.next_step, error.exit_code, "--json" in arguments)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("interrupted: `loopwright run` goes on where it stood\n")
+        sys.exit(130)
+
+
+def _say(message: str, next_step: str, code: int, as_json: bool) -> None:
+    if as_json:
+        error = {"message": message, "next_step": next_step, "exit_code": code}
+        sys.stdout.write(json.dumps({"schema_version": 1, "error": error}) + "\n")
+    sys.stderr.write(f"error: {message}\n")
+    if next_step:
+        sys.stderr.write(f"  next: {next_step}\n")
+    sys.exit(code)

@@ -1,0 +1,88 @@
+"""`loopwright run` as the terminal sees it: a live view or plain lines, a log file, figures out, and a last table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loopwright.cli.live import Fanout, LiveView, LogFile, PlainLines
+from loopwright.cli.options import emit
+from loopwright.errors import RefusedError
+from loopwright.ledger.overview import overview
+from loopwright.run import Observer, Run
+from loopwright.session import open_run
+from loopwright.types import cycle_number
+from loopwright.workspace import Workspace, load_flow
+
+__all__ = ["detached", "drive"]
+
+
+def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_promoted: bool, as_json: bool) -> None:
+    """Turn the loop and show how; the last thing on stdout is the table of cycles (or JSON).
+
+    Args:
+        workspace: The loop.
+        cycles: So many more cycles; the open one counts.
+        until: The number of the last cycle; the plan's ``cycles`` when both are None.
+        until_promoted: Stop at the first promotion; RefusedError where none comes.
+        as_json: Print the overview as JSON.
+    """
+    from loopwright.cli.sinks import open_sinks  # noqa: PLC0415  # TensorBoard's imports, only for a run
+    from loopwright.cli.tables import print_overview  # noqa: PLC0415
+
+    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    view: Observer = LiveView(sys.stderr) if sys.stderr.isatty() else PlainLines(sys.stderr)
+    with LogFile(workspace.private / "logs" / f"{name}.log") as log, open_sinks(workspace) as sinks:
+        observer = Fanout((view, log, *sinks))
+        try:
+            with open_run(workspace, observer) as run:
+                promoted = _turn(workspace, run, _last(run, cycles, until), until_promoted=until_promoted)
+        finally:
+            observer.close()
+    state = workspace.state()
+    if as_json:
+        emit(overview(state))
+    else:
+        print_overview(overview(state))
+    if until_promoted and not promoted:
+        raise RefusedError("no cycle was promoted", "`loopwright status` has the reasons")
+
+
+def detached(workspace: Workspace, cycles: int | None, *, until_promoted: bool) -> tuple[int, Path]:
+    """Start the same run in a session of its own; returns its process id and its log file."""
+    logs = workspace.private / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / "detached.out"
+    command = [sys.executable, "-m", "loopwright", "run", "--workspace", str(workspace.root)]
+    command += ["--cycles", str(cycles)] if cycles else []
+    command += ["--until-promoted"] if until_promoted else []
+    with log.open("ab") as file:
+        process = subprocess.Popen(  # noqa: S603  # our own command line
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, env=os.environ.copy()
+        )
+    return process.pid, log
+
+
+def _last(run: Run, cycles: int | None, until: int | None) -> int:
+    if cycles is None:
+        return run.plan.cycles if until is None else until
+    newest = max((cycle_number(name) for name in run.state.cycles), default=0)
+    return newest + cycles - (1 if run.state.open not in {None, "c0000"} else 0)
+
+
+def _turn(workspace: Workspace, run: Run, until: int, *, until_promoted: bool) -> bool:
+    loop = load_flow(workspace.root)
+    if not until_promoted:
+        loop(run, until)
+        return True
+    champion = run.state.champion
+    newest = max((cycle_number(name) for name in run.state.cycles), default=0)
+    for number in range(newest, until + 1):
+        loop(run, number)
+        if champion is not None and run.state.champion != champion:
+            return True
+        champion = champion or run.state.champion
+    return False

@@ -1,0 +1,82 @@
+"""`loopwright plan`: what a launch will cost, estimated before it starts, each figure with its method.
+
+FLOP go by 6·P·tokens for training and 2·P·tokens for sampling (Kaplan et al. 2020); hours by the workspace's own past
+cycles where it has some, else by the demo's figures on two CPU cores, which is said.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from typing import Any
+
+from loopwright.planfile import parse_recipes
+from loopwright.plugins import load_domain, load_family
+from loopwright.workspace import Workspace
+
+__all__ = ["estimate", "show"]
+
+GUESSED_TOKENS = 45
+"""Tokens of an answer before anything was measured: the mean of the domain ``programs`` over levels 4 to 8."""
+GUESSED_FLOPS = 8e9
+"""Useful floating-point operations a second of the built-in model on two CPU cores."""
+
+
+def estimate(workspace: Workspace) -> dict[str, Any]:
+    """Steps, tokens, FLOP, hours and disk of the cycles that are still to turn. Plain JSON."""
+    plan, state = workspace.plan(), workspace.state()
+    recipe = parse_recipes((workspace.root / "recipe.yaml").read_text(encoding="utf-8"))
+    family = load_family(plan.model.name, plan.model.settings)
+    domain = load_domain(plan.domain.name, plan.domain.settings)
+    parameters = family.parameters(family.create(domain.alphabet(), 0))
+    closed = [record for record in state.cycles.values() if record.closed_at and record.prev]
+    cycles = max(plan.cycles - len(closed), 0)
+    past = [_measured(record) for record in closed]
+    rows = plan.generator.tasks * plan.generator.samples
+    sampled = round(statistics.mean(one["sampled"] for one in past)) if past else rows * GUESSED_TOKENS
+    trained = (
+        round(statistics.mean(one["trained"] for one in past))
+        if past
+        else recipe.cycle.steps * recipe.cycle.batch * 2 * GUESSED_TOKENS
+    )
+    flop = 2.0 * parameters * sampled + 6.0 * parameters * trained
+    seconds = statistics.mean(one["seconds"] for one in past) if past else flop / GUESSED_FLOPS
+    method = f"mean of {len(past)} past cycles" if past else "no cycle has run: built-in model on two CPU cores, ±50 %"
+    return {
+        "schema_version": 1,
+        "cycles": cycles,
+        "parameters": parameters,
+        "steps": cycles * recipe.cycle.steps + (0 if state.cycles else recipe.seed.steps),
+        "tokens": cycles * (sampled + trained),
+        "flop": cycles * flop,
+        "hours": cycles * seconds / 3600,
+        "disk_bytes": cycles * (4 * parameters + rows * 60),
+        "method": {
+            "tokens": method,
+            "flop": "2·P·sampled + 6·P·trained tokens",
+            "hours": method,
+            "disk": "weights in float32 and 60 bytes a proposed row",
+        },
+    }
+
+
+def show(cost: dict[str, Any]) -> None:
+    """Print it for a person."""
+    sys.stdout.write(
+        f"{cost['cycles']} cycles of a model with {cost['parameters']:,} parameters (estimates)\n"
+        f"  steps   {cost['steps']:,}\n"
+        f"  tokens  {cost['tokens']:,}   ({cost['method']['tokens']})\n"
+        f"  FLOP    {cost['flop']:.2e}   ({cost['method']['flop']})\n"
+        f"  hours   {cost['hours']:.2f}   ({cost['method']['hours']})\n"
+        f"  disk    {cost['disk_bytes'] / 2**20:.1f} MiB   ({cost['method']['disk']})\n"
+    )
+
+
+def _measured(record: Any) -> dict[str, float]:
+    summary = {phase: done.summary for phase, done in record.phases.items()}
+    tokens = {phase: float(summary.get(phase, {}).get("tokens", 0)) for phase in ("generate", "train", "evaluate")}
+    return {
+        "sampled": tokens["generate"] + tokens["evaluate"],
+        "trained": tokens["train"],
+        "seconds": sum(done.seconds for done in record.phases.values()),
+    }

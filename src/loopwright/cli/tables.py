@@ -1,0 +1,101 @@
+"""The tables of `status` and `show`. Values come from `loopwright.ledger.overview`; nothing is computed here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["print_cycle", "print_overview"]
+
+
+def print_overview(seen: Mapping[str, Any]) -> None:
+    """The loop in one screen."""
+    console = Console(file=sys.stdout, highlight=False)
+    marks = " (demonstration keys, not persons)" if seen["demo"] else ""
+    console.print(Text(f"{seen['name']}: champion {seen['champion'] or 'none yet'}, {seen['leaves']} entries{marks}"))
+    if not seen["cycles"]:
+        console.print(Text("no cycle yet: `loopwright run`"))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("cycle", "parent", "decision"):
+        table.add_column(heading)
+    for heading in ("gate (95 % interval)", "sealed (95 % interval)", "n", "accepted", "refused", "tokens", "time"):
+        table.add_column(heading, justify="right")
+    for row in seen["cycles"]:
+        table.add_row(*_cells(row))
+    console.print(table)
+    console.print(Text(_trend(seen["tightening"])))
+
+
+def print_cycle(row: Mapping[str, Any]) -> None:
+    """One cycle, whole."""
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(
+        Text(f"{row['cycle']}: {row['decision'] or 'open'}  (parent {row['parent'] or '-'}, prev {row['prev'] or '-'})")
+    )
+    for reason in row["reasons"]:
+        console.print(Text(f"  {reason}"))
+    levels = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("level", "gate pass@1 (95 % interval)", "n", "sealed pass@1 (95 % interval)", "n"):
+        levels.add_column(heading, justify="right")
+    for level, gate in row["gate_levels"].items():
+        sealed = row["sealed_levels"].get(level)
+        levels.add_row(level, _score(gate), _count(gate), _score(sealed), _count(sealed))
+    levels.add_row("headline", _score(row["gate"]), _count(row["gate"]), _score(row["sealed"]), _count(row["sealed"]))
+    console.print(levels)
+    if row["pass_at"]:
+        console.print(Text(f"sealed pass@{row['pass_at']['k']}, headline: {_score(row['pass_at']['headline'])}"))
+    rows = [f"accepted {_figure(row['accepted'])}"] + [f"{reason}: {count}" for reason, count in row["refused"].items()]
+    console.print(Text("rows: " + " · ".join(rows)))
+    console.print(Text("time: " + " · ".join(f"{phase} {seconds:.1f} s" for phase, seconds in row["seconds"].items())))
+    for artifact in row["artifacts"]:
+        console.print(
+            Text(f"{artifact['kind']:<11} {artifact['digest']}  entry {artifact['leaf']}  {artifact['path']}"), soft_wrap=True
+        )
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    seconds = row["wall_seconds"] or sum(row["seconds"].values())
+    return (
+        row["cycle"],
+        row["parent"] or "-",
+        row["decision"] or "open",
+        _score(row["gate"]),
+        _score(row["sealed"]),
+        _count(row["gate"]),
+        _figure(row["accepted"]),
+        _figure(sum(row["refused"].values()) if row["refused"] else None),
+        _figure(row["tokens"]),
+        f"{seconds:.1f} s",
+    )
+
+
+def _trend(tightening: Mapping[str, Any]) -> str:
+    time, gain = tightening["cycle_seconds_trend"], tightening["gain_per_hour_trend"]
+    if not time or not gain:
+        return "tightening: a trend needs three turned cycles"
+    return (
+        f"tightening: cycle time {_signed(time, 's')} a cycle, gain an hour {_signed(gain, '')} a cycle "
+        f"(least squares, 95 % interval, n = {time['n']})"
+    )
+
+
+def _signed(slope: Mapping[str, Any], unit: str) -> str:
+    return f"{slope['value']:+.2f} {unit} ({slope['low']:+.2f} to {slope['high']:+.2f})".replace("  ", " ")
+
+
+def _score(score: Mapping[str, Any] | None) -> str:
+    return f"{score['value']:.3f} ({score['low']:.3f}-{score['high']:.3f})" if score else "-"
+
+
+def _count(score: Mapping[str, Any] | None) -> str:
+    return str(score["n"]) if score else "-"
+
+
+def _figure(value: int | None) -> str:
+    return f"{value:,}" if value is not None else "-"

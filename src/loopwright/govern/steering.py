@@ -1,0 +1,58 @@
+"""What a person does to a loop from outside: roll back, abandon. Each is an entry and, when the driver next turns, a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loopwright.errors import UsageError
+from loopwright.run import now
+from loopwright.turn import close_abandoned
+from loopwright.workspace import Workspace
+
+__all__ = ["abandon", "rollback"]
+
+
+def rollback(workspace: Workspace, cycle: str, reason: str) -> str:
+    """Make an earlier promoted model the champion again; returns its cycle.
+
+    Raises:
+        UsageError: the cycle promoted nothing, is the champion already, or a cycle is open.
+        LeaseHeld: a driver is at work.
+    """
+    ledger = workspace.ledger()
+    try:
+        with ledger.lease():
+            state = workspace.state()
+            record = state.cycles.get(cycle)
+            promoted = ", ".join(name for name, each in state.cycles.items() if each.action == "promote") or "none"
+            if record is None or record.action != "promote":
+                raise UsageError(f"{cycle} promoted no model (promoted: {promoted})", "choose one of them")
+            if state.open is not None:
+                raise UsageError(
+                    f"cycle {state.open} is open", "finish it (`loopwright run --cycles 1`) or `loopwright abandon` it"
+                )
+            if state.champion == cycle:
+                raise UsageError(f"{cycle} is the champion already", "`loopwright status`")
+            predicate: Mapping[str, Any] = {"cycle": cycle, "from": state.champion, "reason": reason, "rolled_back_at": now()}
+            event = f"rollback:{cycle}:{state.leaves}"
+            ledger.append("rollback", [record.artifact("model")], predicate, role="controller", event=event)
+            ledger.publish()
+    finally:
+        ledger.close()
+    return cycle
+
+
+def abandon(workspace: Workspace, reason: str) -> str:
+    """Close the open cycle as rejected, without a model: the way out when it cannot be finished. Returns its name.
+
+    Raises:
+        UsageError: no cycle is open, or it is the first, to which there is no before.
+        LeaseHeld: a driver is at work.
+    """
+    ledger = workspace.ledger()
+    try:
+        with ledger.lease():
+            return close_abandoned(workspace.root, ledger, reason)
+    finally:
+        ledger.close()

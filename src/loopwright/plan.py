@@ -1,0 +1,313 @@
+"""The plan: all that a person decides in advance, as one strict, frozen, hashed model (read by `loopwright.planfile`).
+
+`resolve` turns it into the sections that one cycle's phases see: each phase gets its own, with nothing left open, and
+that section goes into its phase key.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from loopwright.types import Digest, cycle_name, digest_value
+
+__all__ = [
+    "CyclePlan",
+    "DecideSection",
+    "EvaluateSection",
+    "Evaluator",
+    "Gate",
+    "Generator",
+    "Metrics",
+    "Mix",
+    "PassAt",
+    "Plan",
+    "Plugin",
+    "Recipe",
+    "Recipes",
+    "Runtime",
+    "Section",
+    "SeedSection",
+    "Source",
+    "TrainSection",
+    "Trainer",
+    "Verifier",
+    "VerifySection",
+    "resolve",
+]
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the plan: closed to unknown keys, strict about types, frozen. Values only, no behaviour."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Plugin(Section):
+    """A plug-in by its entry-point name, with its own settings."""
+
+    name: str
+    settings: dict[str, Any] = {}
+
+
+class Source(Section):
+    """A file of human data below ``sources/``: JSON lines with ``prompt`` and ``answer``."""
+
+    path: Annotated[str, Field(pattern=r"^sources/([A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*\.jsonl$")]
+    licence: Annotated[str, Field(min_length=1)]
+    """SPDX identifier, or the words of the agreement."""
+    origin: Annotated[str, Field(min_length=1)]
+    """Where the rows come from, for the reports."""
+
+
+class Generator(Section):
+    """The generate phase: how much the champion proposes."""
+
+    tasks: Count = 1200
+    """New tasks a cycle."""
+    samples: Count = 4
+    """Answers a task."""
+    temperature: Positive = 0.8
+    shard_rows: Count = 600
+    """Rows a work item; fixed here so that the bytes do not depend on the number of workers."""
+    max_new_tokens: Count = 128
+    floor: Annotated[float, Field(gt=0, le=1)] = 0.04
+    """Curriculum: a level's share goes by sqrt(p(1-p)) + floor, p its solve rate in the cycle before."""
+
+
+class Verifier(Section):
+    """The verify phase: what it takes for a row to be accepted."""
+
+    per_task: Count = 2
+    """Distinct accepted answers a task, at most."""
+    minimum_level: Literal["SL0", "SL1", "SL2", "SL3", "SL4"] = "SL1"
+    """Isolation below which nothing is judged."""
+    wall_seconds: Positive = 2.0
+    """Limit for one candidate, over all its inputs."""
+    memory_mib: Count = 512
+    accept: Literal["verified", "unsafe_unverified"] = "verified"
+    """``unsafe_unverified`` takes every well-formed row: a control arm, named so in the record."""
+    recipe_files: tuple[str, ...] = ("recipe.yaml",)
+    """Training files that a recipe proposal may change."""
+
+
+class Mix(Section):
+    """What training data may be made of."""
+
+    human_floor: Share = 0.5
+    """Least share of human rows in every training batch."""
+
+
+class Recipe(Section):
+    """How one model is trained."""
+
+    steps: Count
+    batch: Count = 64
+    """Rows a step, over all shards and workers."""
+    shards: Count = 2
+    """Parts that a step's batch is cut into, whatever the number of workers."""
+    lr: Positive
+    warmup: Annotated[int, Field(ge=0)] = 20
+    betas: tuple[Share, Share] = (0.9, 0.98)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    clip: Positive = 1.0
+    """Largest norm of the gradient."""
+    floor: Share = 0.1
+    """The learning rate falls linearly to this share of ``lr``."""
+    human_share: Share = 0.5
+    """Share of each batch that is human data."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.batch % self.shards:
+            raise ValueError(f"batch {self.batch} must be a multiple of shards {self.shards}")
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup {self.warmup} must be below steps {self.steps}")
+        return self
+
+
+class Recipes(Section):
+    """``recipe.yaml``: the file that recipe proposals may change, in its ``cycle`` part."""
+
+    seed: Recipe
+    """The first model."""
+    cycle: Recipe
+    """Every cycle's model, which continues from the champion."""
+
+
+class Trainer(Section):
+    """The train phase, apart from the recipe."""
+
+    checkpoint_every: Count = 100
+    """Steps between resume checkpoints."""
+    threads: Count = 1
+    """Threads of a CPU worker."""
+
+
+class PassAt(Section):
+    """pass@k on the sealed suite."""
+
+    k: Count = 8
+    when: Literal["last", "always", "never"] = "last"
+    """``last``: in the cycle whose number is the plan's ``cycles``."""
+    temperature: Positive = 0.8
+
+
+class Evaluator(Section):
+    """The evaluate phase: greedy pass@1 on the gate and the sealed suite."""
+
+    headline: tuple[Count, Count] = (4, 8)
+    """First and last level of the headline score."""
+    shard_tasks: Count = 256
+    """Tasks a work item."""
+    max_new_tokens: Count = 128
+    pass_at: PassAt = PassAt()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.headline[0] > self.headline[1]:
+            raise ValueError(f"headline {list(self.headline)} must not fall")
+        return self
+
+
+class Gate(Section):
+    """The policy of the decide phase."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    """Chance of any wrong promotion over all cycles of the loop together."""
+    min_gain: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least paired gain on the gate suite for a promotion."""
+    max_drop: Share = 0.05
+    """Largest fall on the levels below the headline."""
+
+
+class Runtime(Section):
+    """Where the work runs. It never changes an artifact, so it is no part of a phase key."""
+
+    profile: str = "cluster/local.yaml"
+    """A profile below ``cluster/``, or ``in-process``."""
+    sandbox_workers: Count = 2
+
+
+class Versioning(Section):
+    """What DVC does besides recording."""
+
+    push: Literal["end", "cycle", "never"] = "end"
+    """When objects go to the workspace's DVC remote: after the last cycle of a run, after each, or by hand."""
+
+
+class Metrics(Section):
+    """Where figures go besides the record."""
+
+    tensorboard: bool = True
+    mlflow: str | None = None
+    """Tracking URI; needs the extra ``mlflow``."""
+    wandb: str | None = None
+    """Project; needs the extra ``wandb``."""
+
+
+class Plan(Section):
+    """One loop, as a person decided it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "lab"
+    seed: Annotated[int, Field(ge=0)] = 0
+    """All randomness of the loop follows from it."""
+    cycles: Count = 5
+    """How many cycles `loopwright run` turns when it is not told."""
+    domain: Plugin = Plugin(name="programs")
+    model: Plugin = Plugin(name="tiny-transformer")
+    sources: tuple[Source, ...] = ()
+    """Human data besides the domain's own."""
+    generator: Generator = Generator()
+    verifier: Verifier = Verifier()
+    mix: Mix = Mix()
+    trainer: Trainer = Trainer()
+    evaluator: Evaluator = Evaluator()
+    gate: Gate = Gate()
+    runtime: Runtime = Runtime()
+    versioning: Versioning = Versioning()
+    metrics: Metrics = Metrics()
+
+    @property
+    def digest(self) -> Digest:
+        """Identity of the decisions: all but where the work runs and where figures are shown."""
+        return digest_value(self.model_dump(mode="json", exclude={"runtime", "metrics", "versioning", "cycles"}))
+
+
+class SeedSection(Section):
+    """What the seed phase sees."""
+
+    sources: tuple[Source, ...]
+
+
+class VerifySection(Verifier):
+    """What the verify phase sees."""
+
+    recipe_base: str
+    """Text of the champion's ``recipe.yaml``, which a recipe proposal's diff must apply to."""
+    human_floor: Share
+
+
+class TrainSection(Trainer):
+    """What the train phase sees."""
+
+    recipe: str | None
+    """Text of ``recipe.yaml`` for the first model; None later: the champion's or the archive's is used."""
+
+
+class PassAtSection(Section):
+    """pass@k as resolved for a cycle."""
+
+    k: Count
+    temperature: Positive
+    cycles: tuple[str, ...]
+    """This cycle's name where it is asked for; else nothing."""
+
+
+class EvaluateSection(Section):
+    """What the evaluate phase sees."""
+
+    headline: tuple[Count, Count]
+    shard_tasks: Count
+    max_new_tokens: Count
+    pass_at: PassAtSection
+
+
+class DecideSection(Gate):
+    """What the decide phase sees."""
+
+    headline: tuple[Count, Count]
+
+
+class CyclePlan(Section):
+    """The plan of one cycle: a section a phase, nothing left to decide."""
+
+    seed: SeedSection
+    generator: Generator
+    verifier: VerifySection
+    mix: Mix
+    trainer: TrainSection
+    evaluator: EvaluateSection
+    gate: DecideSection
+
+
+def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
+    """The sections of one cycle; ``recipe`` is the text of the recipe in force."""
+    wanted = {"last": cycle == cycle_name(plan.cycles), "always": True, "never": False}[plan.evaluator.pass_at.when]
+    pass_at = PassAtSection(
+        k=plan.evaluator.pass_at.k, temperature=plan.evaluator.pass_at.temperature, cycles=(cycle,) if wanted else ()
+    )
+    return CyclePlan(
+        seed=SeedSection(sources=plan.sources),
+        generator=plan.generator,
+        verifier=VerifySection(**dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor),
+        mix=plan.mix,
+        trainer=TrainSection(**dict(plan.trainer), recipe=recipe if cycle == "c0000" else None),
+        evaluator=EvaluateSection(**{**dict(plan.evaluator), "pass_at": pass_at}),
+        gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline),
+    )

@@ -1,0 +1,174 @@
+"""Names in the plan -> objects, by entry points; the built-in ones come through the same door.
+
+A `Domain` says what the loop gets better at; a `ModelFamily` says what the model is. `PhaseContext` is all that a
+phase is given besides its configuration and its inputs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from loopwright.errors import PluginError
+from loopwright.runtime import Executor
+from loopwright.sandbox import Sandbox
+from loopwright.types import Progress, Task, Verdict
+
+__all__ = ["Alphabet", "Domain", "ModelFamily", "PhaseContext", "Sample", "load_domain", "load_family", "plugin_identity"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alphabet:
+    """What a small model's codec is made of; a language model's tokenizer ignores it."""
+
+    words: tuple[str, ...]
+    """Pieces of prompts, which are split at blanks; empty: prompts are cut into ``lexemes`` like answers."""
+    lexemes: tuple[str, ...]
+    """Pieces of answers, cut greedily, longest first. An answer is the concatenation of its lexemes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sampled answer."""
+
+    text: str
+    tokens: int
+    """Tokens that were generated for it, the end mark included."""
+
+
+class Domain(Protocol):
+    """What the loop gets better at: tasks by split and seed, prompt text, checks as data, slices."""
+
+    def alphabet(self) -> Alphabet: ...
+
+    def suites(self) -> Mapping[str, Sequence[Task]]:
+        """The frozen ``gate`` and ``sealed`` suites: tasks that carry a check of that name and no other.
+
+        Their inputs are disjoint from each other's and from the accepting ones, their behaviours too.
+        """
+        ...
+
+    def human(self, seed: int, refused: frozenset[str]) -> Sequence[tuple[Task, str]]:
+        """Built-in human data: tasks with right answers, none with a signature in ``refused``."""
+        ...
+
+    def tasks(self, seed: int, count: int, weights: Mapping[int, float], refused: frozenset[str]) -> Sequence[Task]:
+        """``count`` new tasks with ``visible`` and ``hidden`` checks and no answers, no two of one behaviour.
+
+        ``weights`` are relative shares by level (empty: the domain's own start); ``refused`` holds signatures.
+        """
+        ...
+
+    def task(self, prompt: str) -> Task:
+        """The accepting task (``visible`` and ``hidden`` checks) that a prompt states; ValueError where it states none."""
+        ...
+
+    def judge(
+        self, pairs: Sequence[tuple[Task, str]], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None
+    ) -> list[Verdict]:
+        """Judge answers by the checks named in ``purposes``, in that order; the reason names the purpose that failed."""
+        ...
+
+
+class ModelFamily(Protocol):
+    """Codec, load, save, sample, loss. A model is opaque to everyone else (a ``torch.nn.Module`` that can train)."""
+
+    def create(self, alphabet: Alphabet, seed: int) -> Any:
+        """A fresh model, its codec attached; the same seed gives the same weights."""
+        ...
+
+    def load(self, directory: Path) -> Any:
+        """Read what `save` wrote; IntegrityError where it cannot be read."""
+        ...
+
+    def save(self, model: Any, directory: Path) -> None:
+        """Write weights as safetensors and the rest as JSON: the same model gives the same bytes."""
+        ...
+
+    def sample(
+        self, model: Any, prompts: Sequence[str], seeds: Sequence[int], temperature: float, max_new: int
+    ) -> list[Sample]:
+        """One answer a prompt, in order. Greedy at temperature 0; else the draw depends on (model, prompt, seed) alone,
+
+        for the same list of prompts (a list is one work item; its bytes do not depend on where it runs).
+        """
+        ...
+
+    def collate(self, model: Any, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
+        """Tensors of a batch of (prompt, answer), padded; among them ``weight``, 1.0 where a token counts in the loss."""
+        ...
+
+    def loss(self, model: Any, batch: Mapping[str, Any]) -> Any:
+        """Sum of the cross-entropy in nats over the tokens that count: a scalar tensor."""
+        ...
+
+    def parameters(self, model: Any) -> int:
+        """How many; the cost estimate goes by it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseContext:
+    """What a phase is given besides configuration and inputs. It never sees the ledger, a key, DVC or git."""
+
+    cycle: str
+    root: Path
+    """The workspace; an archive's chain of shards is resolved against it (`loopwright.store.archive`)."""
+    seed: int
+    """The cycle's seed; a phase derives all its randomness from it and from row ids."""
+    output: Path
+    """A fresh directory; the phase writes each of its outputs into ``output / <name>``."""
+    scratch: Path
+    """Private to this phase key; survives a crash, so that long work resumes; removed when the phase is recorded."""
+    domain: Domain
+    family: ModelFamily
+    executor: Executor
+    sandbox: Sandbox
+    progress: Progress
+    refs: Mapping[str, Mapping[str, Any]]
+    """Plug-ins by kind (``domain``, ``model``) as ``{"name", "settings"}``: what a worker loads them again from."""
+
+
+def _entry(group: str, name: str) -> EntryPoint:
+    found = list(entry_points(group=f"loopwright.{group}", name=name))
+    if len(found) == 1:
+        return found[0]
+    installed = ", ".join(sorted({entry.name for entry in entry_points(group=f"loopwright.{group}")})) or "none"
+    problem = "no installed package provides" if not found else "more than one installed package provides"
+    raise PluginError(
+        f"{problem} the {group[:-1]} {name!r} (installed: {installed})", "pip install the package that provides it"
+    )
+
+
+def _build(group: str, name: str, settings: Mapping[str, Any]) -> Any:
+    try:
+        factory = _entry(group, name).load()
+    except ImportError as error:
+        raise PluginError(f"the {group[:-1]} {name!r} cannot be imported: {error}", "install what it needs") from error
+    try:
+        return factory(**settings)
+    except TypeError as error:
+        raise PluginError(f"the {group[:-1]} {name!r} refuses its settings: {error}", "loopwright config explain") from error
+
+
+def load_domain(name: str, settings: Mapping[str, Any]) -> Domain:
+    """The domain of that name (entry-point group ``loopwright.domains``); PluginError where there is none."""
+    return _build("domains", name, settings)
+
+
+def load_family(name: str, settings: Mapping[str, Any]) -> ModelFamily:
+    """The model family of that name (entry-point group ``loopwright.models``); PluginError where there is none."""
+    return _build("models", name, settings)
+
+
+@functools.lru_cache
+def plugin_identity(group: str, name: str) -> str:
+    """``distribution/name@version``, as it is written into evidence."""
+    entry = _entry(group, name)
+    distribution = entry.dist
+    owner = f"{distribution.name}/{name}@{distribution.version}" if distribution else f"unknown/{name}@0"
+    return owner

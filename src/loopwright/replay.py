@@ -1,0 +1,120 @@
+"""One phase again, from its recorded configuration and its inputs alone: no ledger, no key, no git.
+
+This is what ``dvc repro`` calls. The same inputs give the same bytes, which DVC then compares with what was recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loopwright.errors import UsageError
+from loopwright.plan import CyclePlan, Plan, Section
+from loopwright.plugins import PhaseContext
+from loopwright.run import SPECS, call_phase
+from loopwright.session import open_tools
+from loopwright.types import PHASES
+
+__all__ = ["inputs_of", "replay"]
+
+SECTIONS = {
+    "seed": "seed",
+    "generate": "generator",
+    "verify": "verifier",
+    "merge": "mix",
+    "train": "trainer",
+    "evaluate": "evaluator",
+    "decide": "gate",
+}
+
+
+def replay(root: Path, phase: str, cycle: str) -> dict[str, Any]:
+    """Run the phase and put its outputs in their places; returns the summary.
+
+    Raises:
+        UsageError: there is no such phase, or its configuration is not there.
+    """
+    if phase not in PHASES:
+        raise UsageError(f"there is no phase {phase!r}", f"choose one of {', '.join(PHASES)}")
+    config_file = root / "cycles" / cycle / "config" / f"{phase}.json"
+    if not config_file.exists():
+        raise UsageError(f"{phase} has not run in {cycle}: {config_file.relative_to(root)} is missing", "`loopwright status`")
+    config = json.loads(config_file.read_bytes())
+    place = root / ".loopwright" / "scratch" / f"replay-{phase}-{cycle}-{os.getpid()}"
+    output, scratch = place / "output", place / "scratch"
+    output.mkdir(parents=True)
+    scratch.mkdir()
+    plan = _plan(root, config)
+    try:
+        with open_tools(plan, root, "in-process") as tools:
+            context = PhaseContext(
+                cycle=cycle,
+                root=root,
+                seed=config["seed"],
+                output=output,
+                scratch=scratch,
+                domain=tools.domain,
+                family=tools.family,
+                executor=tools.executor,
+                sandbox=tools.sandbox,
+                progress=lambda _done, _total, _unit: None,
+                refs=config["refs"],
+            )
+            summary = call_phase(SPECS[phase], _section(phase, config["config"]), inputs_of(root, phase, cycle), context)
+        for made in output.iterdir():
+            target = root / "cycles" / cycle / made.name
+            _clear(target)
+            made.rename(target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return summary
+
+
+def inputs_of(root: Path, phase: str, cycle: str) -> dict[str, Path]:
+    """Where the phase's inputs are, by name: as ``dvc.yaml`` and ``cycles.yaml`` say."""
+    if cycle == "c0000":
+        here = {"sources": root / "sources", "archive": root / "cycles/c0000/archive"}
+        here |= {name: root / "cycles/c0000" / name for name in ("model", "suites", "evaluation")}
+        absent = {"train": {"model"}, "evaluate": {"evaluation"}}.get(phase, set())
+        return {name: here[name] for name in SPECS[phase].inputs if name in here and name not in absent}
+    item = yaml.safe_load((root / "cycles.yaml").read_text(encoding="utf-8"))["cycles"][cycle]
+    own, prev, parent = (root / "cycles" / name for name in (cycle, item["prev"], item["parent"]))
+    first = root / "cycles" / "c0000"
+    places = {
+        "generate": (root / item["recipe"], parent / "model", prev / "accepted", first / "heldout"),
+        "verify": (own / "proposals", prev / "archive", first / "heldout"),
+        "merge": (prev / "archive", own / "accepted"),
+        "train": (parent / "model", own / "archive"),
+        "evaluate": (parent / "evaluation", own / "model", first / "suites"),
+        "decide": (own / "evaluation", prev / "decision.json"),
+    }[phase]
+    named = dict(zip(SPECS[phase].inputs, places, strict=True))
+    return named if phase != "decide" or (own / "evaluation").exists() else {"decision": named["decision"]}
+
+
+def _section(phase: str, values: dict[str, Any]) -> Section:
+    model = CyclePlan.model_fields[SECTIONS[phase]].annotation
+    return model.model_validate_json(json.dumps(values))
+
+
+def _plan(root: Path, config: dict[str, Any]) -> Plan:
+    """The workspace's plan where it still fits, with the plug-ins of the recorded phase."""
+    path = root / "plan.json"
+    recorded = json.loads(path.read_bytes()) if path.exists() else {}
+    return Plan.model_validate_json(json.dumps({**recorded, **config["refs"]}))
+
+
+def _clear(target: Path) -> None:
+    """Make room for a replayed output; what was there is in DVC's cache under its digest."""
+    if target.is_dir():
+        for path in (target, *target.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+        shutil.rmtree(target)
+    elif target.exists():
+        target.unlink()

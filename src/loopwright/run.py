@@ -1,0 +1,384 @@
+"""The one place that calls a phase, records it, and skips what is done.
+
+A finished phase key is never run again, so resume is rerun. A phase goes through the same boundaries every time, and a
+kill between any two of them loses nothing:
+
+    work in a fresh directory -> seal (fsync, hash once) -> rename into cycles/ -> dvc commit -> ledger append -> publish
+
+A cycle is opened by a signed entry and ends in a signed checkpoint and one git commit (`loopwright.turn`).
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import platform
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from loopwright.attempt import Attempt, Finished
+from loopwright.errors import InfraError, LoopwrightError, PhaseError
+from loopwright.identity import code_digest, lock_digest, plugin_package
+from loopwright.ledger import Ledger
+from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
+from loopwright.plan import Plan, Section
+from loopwright.plugins import Domain, ModelFamily, PhaseContext
+from loopwright.runtime import Executor
+from loopwright.sandbox import Sandbox
+from loopwright.store.artifacts import check, publish, seal, write_manifest
+from loopwright.store.dvc import DvcStore
+from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
+
+__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now", "phase_key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSpec:
+    """What a phase is called with, what it leaves, and who signs for it."""
+
+    function: str
+    """``module:name``; imported when it is called."""
+    inputs: tuple[str, ...]
+    """Names, in the order in which ``flows/cycle.py`` passes them."""
+    outputs: tuple[str, ...]
+    role: str
+    """Whose key signs the statement."""
+    packages: tuple[str, ...]
+    """Whose sources go into the code digest, besides the plug-ins in use."""
+
+
+SPECS: Mapping[str, PhaseSpec] = {
+    "seed": PhaseSpec(
+        function="loopwright.generate.human:seed",
+        inputs=("sources",),
+        outputs=("suites", "heldout", "accepted", "archive"),
+        role="controller",
+        packages=("loopwright.generate", "loopwright.sandbox"),
+    ),
+    "generate": PhaseSpec(
+        function="loopwright.generate:generate",
+        inputs=("recipe", "model", "accepted", "heldout"),
+        outputs=("proposals",),
+        role="generator",
+        packages=("loopwright.generate",),
+    ),
+    "verify": PhaseSpec(
+        function="loopwright.verify:verify",
+        inputs=("proposals", "archive", "heldout"),
+        outputs=("accepted",),
+        role="verifier",
+        packages=("loopwright.verify", "loopwright.sandbox"),
+    ),
+    "merge": PhaseSpec(
+        function="loopwright.verify:merge",
+        inputs=("archive", "accepted"),
+        outputs=("archive",),
+        role="controller",
+        packages=("loopwright.verify",),
+    ),
+    "train": PhaseSpec(
+        function="loopwright.train:train",
+        inputs=("model", "archive"),
+        outputs=("model",),
+        role="trainer",
+        packages=("loopwright.train",),
+    ),
+    "evaluate": PhaseSpec(
+        function="loopwright.evaluate:evaluate",
+        inputs=("evaluation", "model", "suites"),
+        outputs=("evaluation",),
+        role="evaluator",
+        packages=("loopwright.evaluate", "loopwright.sandbox"),
+    ),
+    "decide": PhaseSpec(
+        function="loopwright.gate:decide",
+        inputs=("evaluation", "decision"),
+        outputs=("decision",),
+        role="gate",
+        packages=("loopwright.gate",),
+    ),
+}
+"""Every phase. The order of a cycle is not here but in ``flows/cycle.py``."""
+
+
+class Observer(Protocol):
+    """Sees a run go by: draws it, logs it, sends figures out. It never changes anything."""
+
+    def event(self, cycle: str, phase: str, step: str, facts: Mapping[str, Any]) -> None:
+        """``step``: started skipped worked sealed placed versioned recorded published failed · opened decided checkpointed committed."""
+        ...
+
+    def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What phases work with: opened once for a whole run."""
+
+    domain: Domain
+    family: ModelFamily
+    executor: Executor
+    sandbox: Sandbox
+    refs: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """``run(phase, section, *inputs)`` -> the phase's output, from the record where it is done, by doing it where not."""
+
+    root: Path
+    plan: Plan
+    ledger: Ledger
+    dvc: DvcStore
+    tools: Tools
+    observer: Observer
+    cycle: str = ""
+    """The open cycle's name; `loopwright.turn` opens and closes it."""
+    seed: int = 0
+    fence: Any = None
+    """The workspace lease; checked before every write."""
+    state: LoopState = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Fold the ledger anew."""
+        self.state = fold(self.ledger.statements())
+
+    def __call__(self, phase: Phase, section: Section, *inputs: Artifact | None) -> Any:
+        """The phase's output artifact (a mapping by name where it has several), done before or done now.
+
+        Raises:
+            IntegrityError: an input on disk differs from its record.
+            PhaseError: the phase failed; the failed attempt is on the record.
+        """
+        spec = SPECS[phase]
+        named = {name: artifact for name, artifact in zip(spec.inputs, inputs, strict=True) if artifact is not None}
+        attempt = self._attempt(phase, spec, section, named)
+        done = self.state.finished.get(attempt.key)
+        if done is not None:
+            self.observer.event(self.cycle, phase, "skipped", {"summary": done.summary})
+            return _result(spec, done.artifacts)
+        for artifact in named.values():
+            check(self.root, artifact)
+        try:
+            finished = self._work(attempt, section)
+        except Exception as error:  # the one boundary: whatever went wrong is put on the record, then goes on its way
+            raise self._failed(attempt, error) from error
+        return _result(spec, self._record(attempt, finished))
+
+    @property
+    def here(self) -> CycleRecord:
+        """The open cycle, as far as it is on the record."""
+        return self.state.cycles[self.cycle]
+
+    def _attempt(self, phase: Phase, spec: PhaseSpec, section: Section, named: Mapping[str, Artifact]) -> Attempt:
+        config = canonical(
+            {
+                "config": section.model_dump(mode="json"),
+                "cycle": self.cycle,
+                "phase": phase,
+                "refs": self.tools.refs,
+                "schema": 1,
+                "seed": self.seed,
+            }
+        )
+        path = self.root / "cycles" / self.cycle / "config" / f"{phase}.json"
+        if not path.exists() or path.read_bytes() != config:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(config)
+        plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
+        code = code_digest((*spec.packages, *plugins))
+        digest = digest_bytes(config)
+        key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, code)
+        failed = sum(failure.get("key") == key for failure in self.here.failures)
+        return Attempt(phase=phase, key=key, number=failed + 1, config=digest, code=code, inputs=dict(named))
+
+    def _work(self, attempt: Attempt, section: Section) -> Finished:
+        """Do the work, or take up what a killed run had finished but not recorded."""
+        place = self.root / ".loopwright" / "scratch" / f"{attempt.phase}-{attempt.key[7:23]}"
+        finished = Finished.read(place)
+        if finished is not None:
+            return finished
+        output, scratch = place / "output", place / "scratch"
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        scratch.mkdir(exist_ok=True)
+        self.observer.event(self.cycle, attempt.phase, "started", {"key": attempt.key, "attempt": attempt.number})
+        started, clock = now(), time.monotonic()
+        context = self._context(attempt.phase, output, scratch)
+        inputs = {name: self.root / artifact.path for name, artifact in attempt.inputs.items()}
+        summary = call_phase(SPECS[attempt.phase], section, inputs, context)
+        self.observer.event(self.cycle, attempt.phase, "worked", {})
+        sealed = {name: seal(_output_path(output, name), name) for name in SPECS[attempt.phase].outputs}
+        finished = Finished(
+            place=place, summary=summary, started_at=started, finished_at=now(), seconds=time.monotonic() - clock, sealed=sealed
+        )
+        finished.write()
+        self.observer.event(self.cycle, attempt.phase, "sealed", {})
+        return finished
+
+    def _context(self, phase: str, output: Path, scratch: Path) -> PhaseContext:
+        cycle, observer = self.cycle, self.observer
+        return PhaseContext(
+            cycle=cycle,
+            root=self.root,
+            seed=self.seed,
+            output=output,
+            scratch=scratch,
+            domain=self.tools.domain,
+            family=self.tools.family,
+            executor=self.tools.executor,
+            sandbox=self.tools.sandbox,
+            progress=lambda done, total, unit: observer.progress(cycle, phase, done, total, unit),
+            refs=self.tools.refs,
+        )
+
+    def _record(self, attempt: Attempt, finished: Finished) -> tuple[Artifact, ...]:
+        """Place, version, append, publish: each step may be repeated after a kill without harm."""
+        event = lambda step: self.observer.event(self.cycle, attempt.phase, step, {"summary": finished.summary})  # noqa: E731
+        self.fence.check()
+        artifacts = []
+        for name, sealed in finished.sealed.items():
+            target = _output_path(self.root / "cycles" / self.cycle, name)
+            publish(_output_path(finished.place / "output", name), target, sealed)
+            write_manifest(self.root / "cycles" / self.cycle / "manifests" / f"{name}.json", sealed.manifest)
+            artifacts.append(Artifact(kind=name, digest=sealed.manifest.digest, path=target.relative_to(self.root).as_posix()))
+        event("placed")
+        self.dvc.record(_stage(attempt.phase, self.cycle), {item.path: finished.sealed[item.kind] for item in artifacts})
+        event("versioned")
+        self.fence.check()
+        predicate = self._predicate(attempt, finished, artifacts)
+        role = SPECS[attempt.phase].role
+        index = self.ledger.append("phase", artifacts, predicate, role=role, event=f"{attempt.key}:{attempt.number}")
+        event("recorded")
+        self.ledger.publish()
+        event("published")
+        self._remember(attempt, finished, tuple(artifacts), predicate, index)
+        shutil.rmtree(finished.place, ignore_errors=True)
+        return tuple(artifacts)
+
+    def _predicate(self, attempt: Attempt, finished: Finished, artifacts: list[Artifact]) -> dict[str, Any]:
+        return {
+            "cycle": self.cycle,
+            "phase": attempt.phase,
+            "key": attempt.key,
+            "attempt": attempt.number,
+            "config": attempt.config,
+            "inputs": [{"name": name, "path": item.path, "digest": item.digest} for name, item in attempt.inputs.items()],
+            "outputs": [{"name": item.kind, "kind": item.kind, "path": item.path, "digest": item.digest} for item in artifacts],
+            "summary": dict(finished.summary),
+            "environment": {
+                "host": socket.gethostname(),
+                "python": platform.python_version(),
+                "sandbox": self.tools.sandbox.level,
+                **self.tools.executor.describe(),
+            },
+            "code": attempt.code,
+            "lock": lock_digest(),
+            "started_at": finished.started_at,
+            "finished_at": finished.finished_at,
+            "seconds": round(finished.seconds, 3),
+        }
+
+    def _remember(
+        self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...], predicate: dict[str, Any], index: int
+    ) -> None:
+        """Advance the fold by one entry, so that a long loop does not fold its whole past at every phase."""
+        record = PhaseRecord(
+            phase=attempt.phase,
+            key=attempt.key,
+            attempt=attempt.number,
+            artifacts=artifacts,
+            inputs=tuple(predicate["inputs"]),
+            summary=finished.summary,
+            started_at=finished.started_at,
+            finished_at=finished.finished_at,
+            seconds=finished.seconds,
+            index=index,
+            environment=predicate["environment"],
+        )
+        self.state = self.state.with_phase(self.cycle, record)
+
+    def _failed(self, attempt: Attempt, error: Exception) -> LoopwrightError:
+        """Put the failure on the record, if the machine still can, and say it in words."""
+        said = _in_words(attempt.phase, error)
+        predicate = {
+            "cycle": self.cycle,
+            "phase": attempt.phase,
+            "key": attempt.key,
+            "attempt": attempt.number,
+            "error": type(error).__name__,
+            "message": said.message[:2000],
+            "started_at": now(),
+            "failed_at": now(),
+        }
+        try:
+            self.ledger.append("failure", [], predicate, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
+            self.ledger.publish()
+        except (InfraError, OSError) as second:
+            said.add_note(f"the failure itself could not be recorded: {second}")
+        self.observer.event(self.cycle, attempt.phase, "failed", {"message": said.message})
+        return said
+
+
+def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
+    """Call the phase's function: pure, without ledger, key, DVC or git. Its summary goes through canonical JSON."""
+    module, _, name = spec.function.partition(":")
+    summary = getattr(importlib.import_module(module), name)(section, inputs, context)
+    return json.loads(canonical(summary))
+
+
+def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Mapping[str, Artifact], code: Digest) -> Digest:
+    """Identity of a piece of work: same key, same bytes. The cycle's seed and configuration are in ``config``."""
+    content = {name: artifact.digest for name, artifact in inputs.items()}
+    return digest_value(
+        {
+            "workspace": workspace,
+            "cycle": cycle,
+            "phase": phase,
+            "config": config,
+            "inputs": content,
+            "code": code,
+            "lock": lock_digest(),
+        }
+    )
+
+
+def now() -> str:
+    """RFC 3339, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _output_path(directory: Path, name: str) -> Path:
+    """The decision is one file that git keeps; every other output is a directory."""
+    return directory / ("decision.json" if name == "decision" else name)
+
+
+def _stage(phase: str, cycle: str) -> str:
+    if cycle != "c0000":
+        return f"{phase}@{cycle}"
+    return "seed" if phase == "seed" else f"seed-{phase}"
+
+
+def _result(spec: PhaseSpec, artifacts: tuple[Artifact, ...]) -> Any:
+    return artifacts[0] if len(spec.outputs) == 1 else {artifact.kind: artifact for artifact in artifacts}
+
+
+def _in_words(phase: str, error: Exception) -> LoopwrightError:
+    if isinstance(error, LoopwrightError):
+        return error
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return InfraError(f"disk full in the {phase} phase: {error}", "free some space, then `loopwright run` goes on")
+    if isinstance(error, MemoryError):
+        return InfraError(f"out of memory in the {phase} phase", "give it more memory or smaller shards, then `loopwright run`")
+    next_step = "`loopwright logs` has the traceback; `loopwright run` tries again"
+    return PhaseError(f"the {phase} phase failed: {type(error).__name__}: {error}", next_step)

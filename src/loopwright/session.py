@@ -1,0 +1,72 @@
+"""Opens what a run needs, in the order in which a refusal costs least, and closes it in reverse.
+
+The lease comes first, so that a second driver leaves at once; the executor starts in the background while the rest opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from loopwright.plan import Plan
+from loopwright.plugins import load_domain, load_family
+from loopwright.run import Observer, Run, Tools
+from loopwright.workspace import Workspace, write_resolved
+
+__all__ = ["open_run", "open_tools"]
+
+PRELOAD = ("torch", "loopwright.train", "loopwright.generate", "loopwright.evaluate", "loopwright.models.transformer")
+"""What workers import while the driver still starts."""
+
+
+@contextmanager
+def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[Tools]:
+    """Executor, sandbox and plug-ins, as the plan names them; ``profile`` overrides where the work runs."""
+    from loopwright.runtime.profile import load_profile, open_executor  # noqa: PLC0415  # late: loads what it then needs
+    from loopwright.sandbox import Limits  # noqa: PLC0415
+    from loopwright.sandbox.pool import open_sandbox  # noqa: PLC0415
+
+    chosen = load_profile(root, profile or plan.runtime.profile)
+    executor = open_executor(chosen, root / ".loopwright", PRELOAD)
+    try:
+        executor.warm()
+        limits = Limits(
+            wall_seconds=plan.verifier.wall_seconds,
+            cpu_seconds=max(1, round(plan.verifier.wall_seconds)),
+            memory_bytes=plan.verifier.memory_mib * 2**20,
+        )
+        with open_sandbox(plan.verifier.minimum_level, plan.runtime.sandbox_workers, limits) as sandbox:
+            yield Tools(
+                domain=load_domain(plan.domain.name, plan.domain.settings),
+                family=load_family(plan.model.name, plan.model.settings),
+                executor=executor,
+                sandbox=sandbox,
+                refs={"domain": plan.domain.model_dump(mode="json"), "model": plan.model.model_dump(mode="json")},
+            )
+    finally:
+        executor.close()
+
+
+@contextmanager
+def open_run(workspace: Workspace, observer: Observer) -> Iterator[Run]:
+    """A `Run` on a workspace, with its lease held.
+
+    Raises:
+        LeaseHeld: another driver works here; the message says who and since when.
+        PlanError: the plan on disk says what it may not.
+    """
+    plan = workspace.plan()
+    ledger = workspace.ledger()
+    try:
+        with ledger.lease() as lease, open_tools(plan, workspace.root) as tools:
+            from loopwright.store.dvc import DvcStore  # noqa: PLC0415  # a second of imports, behind the executor's start
+
+            write_resolved(workspace.root, plan)
+            dvc = DvcStore(workspace.root)
+            try:
+                yield Run(root=workspace.root, plan=plan, ledger=ledger, dvc=dvc, tools=tools, observer=observer, fence=lease)
+            finally:
+                dvc.close()
+    finally:
+        ledger.close()

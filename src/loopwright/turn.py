@@ -1,0 +1,268 @@
+"""How a cycle begins and ends.
+
+It begins with a signed ``open`` entry that pins plan, code, environment, parent and seed, and ends with a signed ``close``
+entry, a signed checkpoint and one git commit, whose id is in the next cycle's first entry. In between, nothing that was
+pinned may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loopwright.errors import WaitingForPerson, WorkspaceError
+from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
+from loopwright.ledger import Ledger
+from loopwright.ledger.fold import CycleRecord, LoopState, fold
+from loopwright.plan import CyclePlan, resolve
+from loopwright.planfile import parse_recipes
+from loopwright.run import Run, now
+from loopwright.store import git
+from loopwright.store.artifacts import artifact_of
+from loopwright.store.cycles import Item, read_cycles, write_cycles
+from loopwright.types import Artifact, Digest, cycle_name, cycle_number, digest_bytes, digest_value, seed_of
+
+__all__ = ["DRIVER_PATHS", "CycleState", "close_abandoned", "settle", "turn", "upcoming"]
+
+DRIVER_PATHS = ("cycles", "ledger", "cycles.yaml", "dvc.lock", "plan.json")
+"""What the driver itself writes and commits; everything else in a workspace is a person's."""
+
+NO_RECIPE = "recipes/none.diff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleState:
+    """What a cycle starts from: a fold over the ledger, as artifacts. All None in c0000 but the sources."""
+
+    sources: Artifact | None = None
+    recipe: Artifact | None = None
+    """A diff that a person approved for this cycle, or the empty one."""
+    champion: Artifact | None = None
+    champion_scores: Artifact | None = None
+    curriculum: Artifact | None = None
+    """What the cycle before accepted, with its solve rates by level."""
+    heldout: Artifact | None = None
+    suites: Artifact | None = None
+    archive: Artifact | None = None
+    error_budget: Artifact | None = None
+    """The last decision: it carries how much of the gate's error rate is spent."""
+
+
+def upcoming(run: Run, until: int) -> Iterator[str]:
+    """Names of the cycles to turn, the open one first, until ``until`` is the last closed number."""
+    while True:
+        newest = max((cycle_number(name) for name in run.state.cycles), default=-1)
+        name = run.state.open or cycle_name(newest + 1)
+        if cycle_number(name) > until:
+            return
+        yield name
+
+
+@contextmanager
+def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
+    """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
+    settle(run)
+    if run.state.open is None:
+        _open(run, name)
+    _pinned(run)
+    record = run.state.cycles[name]
+    run.cycle, run.seed = name, record.seed
+    run.observer.event(name, "", "opened", {"parent": record.parent, "prev": record.prev})
+    state = _start(run.state, record, run)
+    yield resolve(run.plan, name, _recipe_text(run)), state
+    _close(run, record)
+
+
+def settle(run: Run) -> None:
+    """Finish what a killed run left between a cycle's checkpoint and its commit; refuse a person's uncommitted edits."""
+    run.fence.check()
+    run.ledger.publish()
+    if run.state.open is None and run.state.cycles:
+        run.ledger.sign_checkpoint()
+        _commit(run)
+    foreign = git.dirty(run.root, exclude=DRIVER_PATHS)
+    if foreign:
+        shown = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
+        raise WorkspaceError(
+            f"the workspace has changes that are not committed: {shown}",
+            "`git diff` shows them; `git add -A && git commit` keeps them, `git stash -u` puts them away",
+        )
+
+
+def close_abandoned(root: Path, ledger: Ledger, reason: str) -> str:
+    """Close the open cycle as rejected and take its stages out of ``dvc.yaml``'s list; returns its name.
+
+    Its finished phases stay on the record; the next cycle follows the one before it.
+    """
+    state = fold(ledger.statements())
+    name = state.open
+    if name is None:
+        raise WorkspaceError("no cycle is open", "`loopwright status` shows the last one")
+    if name == "c0000":
+        raise WorkspaceError("c0000 cannot be abandoned: there is nothing to go back to", "`loopwright init` a new workspace")
+    write_cycles(root, {key: item for key, item in read_cycles(root).items() if key != name}, state.champion or "c0000")
+    predicate = {"cycle": name, "action": "reject", "champion": state.champion, "abandoned": reason, "closed_at": now()}
+    ledger.append("close", [], predicate, role="controller", event=f"close:{name}")
+    ledger.sign_checkpoint()
+    return name
+
+
+def _open(run: Run, name: str) -> None:
+    """Pin what the cycle stands on, in this order: judge approved, recipe chosen, entry, stages."""
+    code = _code(run)
+    _judge_approved(run.state, code["judge"])
+    parent, prev = (None, None) if name == "c0000" else (run.state.champion, run.state.last)
+    seed = seed_of("cycle", run.plan.seed, name)
+    recipe = _pending_recipe(run)
+    predicate: dict[str, Any] = {
+        "cycle": name,
+        "parent": parent,
+        "prev": prev,
+        "seed": seed,
+        "plan": run.plan.digest,
+        "code": code,
+        "lock": lock_digest(),
+        "commit": git.head(run.root) or "none",
+        "fence": run.fence.token,
+        "recipe": recipe,
+        "opened_at": now(),
+    }
+    run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")
+    run.ledger.publish()
+    run.refresh()
+
+
+def _stages(run: Run, record: CycleRecord) -> None:
+    """The cycle's line in ``cycles.yaml``, from which ``dvc.yaml`` makes its stages."""
+    items = read_cycles(run.root)
+    if record.cycle == "c0000" or record.cycle in items:
+        return
+    path = record.recipe["path"] if record.recipe else NO_RECIPE
+    items[record.cycle] = Item(parent=str(record.parent), prev=str(record.prev), seed=record.seed, recipe=path)
+    write_cycles(run.root, items, run.state.champion or "c0000")
+    run.dvc.reload()
+
+
+def _pinned(run: Run) -> None:
+    """Nothing that the open entry names may have changed since."""
+    record = run.state.cycles[str(run.state.open)]
+    if record.plan != run.plan.digest:
+        raise WorkspaceError(
+            f"loop.yaml changed in the middle of cycle {record.cycle} (opened with {record.plan[:19]}, now {run.plan.digest[:19]})",
+            "put the old one back with git and finish the cycle, or `loopwright abandon` it and start the next with the new plan",
+        )
+    changed = [name for name, digest in {**_code(run), "lock": lock_digest()}.items() if record.pins.get(name) != digest]
+    if changed:
+        raise WorkspaceError(
+            f"{' and '.join(changed)} code or packages changed in the middle of cycle {record.cycle}",
+            "go back to the versions it was opened with, or `loopwright abandon` it and start the next with the new ones",
+        )
+    _stages(run, record)
+
+
+def _code(run: Run) -> dict[str, Digest]:
+    """Digests of who makes and who judges, and of the order of work."""
+    domain, model = plugin_package("domains", run.plan.domain.name), plugin_package("models", run.plan.model.name)
+    flows = {path.name: digest_bytes(path.read_bytes()) for path in sorted((run.root / "flows").glob("*.py"))}
+    return {
+        "generator": code_digest((*GENERATOR, model)),
+        "judge": code_digest((*JUDGE, domain)),
+        "flows": digest_value(flows),
+    }
+
+
+def _judge_approved(state: LoopState, judge: Digest) -> None:
+    """A judge that is not the last cycle's needs a person's signature before it may judge."""
+    closed = [record for record in state.cycles.values() if record.closed_at]
+    if closed and closed[-1].pins.get("judge") != judge and judge not in state.approvals:
+        raise WaitingForPerson(
+            f"the judge's code changed since {closed[-1].cycle} (now {judge}) and no person approved it",
+            f"look at the change, then `loopwright approve {judge}` and run again",
+        )
+
+
+def _pending_recipe(run: Run) -> dict[str, Any] | None:
+    """The first approved recipe diff that no cycle has used; unapproved ones wait."""
+    used = {record.recipe["digest"] for record in run.state.cycles.values() if record.recipe}
+    for path in sorted((run.root / "recipes").glob("*.diff")):
+        digest = digest_bytes(path.read_bytes())
+        if path.stat().st_size and digest in run.state.approvals and digest not in used:
+            approval = run.state.approvals[digest]
+            return {"path": f"recipes/{path.name}", "digest": digest, "approval": approval}
+    return None
+
+
+def _recipe_text(run: Run) -> str:
+    """The recipe in force: the champion's, or the workspace's file before there is one."""
+    champion = run.state.champion
+    path = run.root / ("recipe.yaml" if champion is None else f"cycles/{champion}/model/recipe.yaml")
+    text = path.read_text(encoding="utf-8")
+    parse_recipes(text)
+    edited = (run.root / "recipe.yaml").read_text(encoding="utf-8")
+    if champion is not None and edited != text:
+        raise WorkspaceError(
+            f"recipe.yaml differs from the champion's ({champion})",
+            "a recipe changes by proposal: `loopwright propose` turns your edit into one",
+        )
+    return text
+
+
+def _start(state: LoopState, record: CycleRecord, run: Run) -> CycleState:
+    if record.prev is None or record.parent is None:
+        return CycleState(sources=artifact_of(run.root, "sources", "sources"))
+    first, prev, champion = state.cycles["c0000"], state.cycles[record.prev], state.cycles[record.parent]
+    recipe = record.recipe["path"] if record.recipe else NO_RECIPE
+    return CycleState(
+        recipe=artifact_of(run.root, "recipe", recipe),
+        champion=champion.artifact("model"),
+        champion_scores=champion.artifact("evaluation"),
+        curriculum=prev.artifact("accepted"),
+        heldout=first.artifact("heldout"),
+        suites=first.artifact("suites"),
+        archive=prev.artifact("archive"),
+        error_budget=prev.artifact("decision"),
+    )
+
+
+def _close(run: Run, record: CycleRecord) -> None:
+    decision = run.here.phases["decide"].summary
+    action = decision["action"]
+    champion = record.cycle if action == "promote" else run.state.champion
+    run.observer.event(record.cycle, "", "decided", {"action": action, "reasons": decision["reasons"]})
+    predicate = {"cycle": record.cycle, "action": action, "champion": champion, "closed_at": now()}
+    run.fence.check()
+    run.ledger.append("close", [], predicate, role="controller", event=f"close:{record.cycle}")
+    run.refresh()
+    run.ledger.sign_checkpoint()
+    run.observer.event(record.cycle, "", "checkpointed", {})
+    _commit(run)
+    run.observer.event(record.cycle, "", "committed", {"commit": git.head(run.root)})
+
+
+def _commit(run: Run) -> None:
+    """One commit a cycle; entries that came between cycles get one of their own."""
+    _sync_recipe(run)
+    closed = [record for record in run.state.cycles.values() if record.closed_at]
+    changed = git.dirty(run.root, within=DRIVER_PATHS)
+    if closed and any(path.startswith(f"cycles/{closed[-1].cycle}/") for path in changed):
+        git.commit(run.root, DRIVER_PATHS, f"{closed[-1].cycle}: {closed[-1].action}")
+    elif changed:
+        git.commit(run.root, DRIVER_PATHS, "record: entries between cycles")
+
+
+def _sync_recipe(run: Run) -> None:
+    """``recipe.yaml`` follows the champion, unless a person edited it into something that no model was trained by."""
+    file = run.root / "recipe.yaml"
+    champion = run.state.champion
+    if champion is None:
+        return
+    wanted, seen = (run.root / f"cycles/{champion}/model/recipe.yaml").read_bytes(), file.read_bytes()
+    if seen != wanted and any(
+        (run.root / f"cycles/{name}/model/recipe.yaml").read_bytes() == seen
+        for name, record in run.state.cycles.items()
+        if "train" in record.phases
+    ):
+        file.write_bytes(wanted)

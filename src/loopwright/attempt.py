@@ -7,13 +7,14 @@ A killed run leaves either nothing (the work is done again, from its own resume 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loopwright.store.artifacts import Sealed, read_sealed
+from loopwright.store.artifacts import adopt, seal
+from loopwright.store.files import write_atomic
+from loopwright.store.hashing import Sealed
 from loopwright.types import Artifact, Digest, Phase
 
 __all__ = ["Attempt", "Finished"]
@@ -28,7 +29,8 @@ class Attempt:
     number: int
     config: Digest
     code: Digest
-    inputs: dict[str, Artifact]
+    inputs: Mapping[str, Artifact]
+    started_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Finished:
     finished_at: str
     seconds: float
     sealed: Mapping[str, Sealed]
+    """By output; where it lies is `loopwright.run`'s business."""
 
     def write(self) -> None:
         """Put it on disk, whole or not at all."""
@@ -50,21 +53,23 @@ class Finished:
             "started_at": self.started_at,
             "finished_at": self.finished_at,
             "seconds": self.seconds,
-            "sealed": {name: asdict(sealed) for name, sealed in self.sealed.items()},
+            "digests": {name: sealed.manifest.digest for name, sealed in self.sealed.items()},
         }
-        temporary = self.place / "result.json.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(record, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.place / "result.json")
+        write_atomic(self.place / "result.json", json.dumps(record).encode())
 
     @classmethod
-    def read(cls, place: Path) -> Finished | None:
-        """What `write` left there, or None."""
+    def read(cls, place: Path, root: Path, paths: Mapping[str, str]) -> Finished | None:
+        """What `write` left there, or None. ``paths`` says where in ``root`` each output goes, and may already be."""
         try:
-            record = json.loads((place / "result.json").read_text(encoding="utf-8"))
+            record = json.loads((place / "result.json").read_bytes())
         except FileNotFoundError:
             return None
-        record["sealed"] = {name: read_sealed(sealed) for name, sealed in record["sealed"].items()}
-        return cls(place=place, **record)
+        digests = record.pop("digests")
+        sealed: dict[str, Sealed] = {}
+        for name, path in paths.items():
+            waiting = place / "output" / Path(path).name
+            found = seal(waiting, name) if waiting.exists() else adopt(root / path)
+            if found is None or found.manifest.digest != digests[name]:
+                return None
+            sealed[name] = found
+        return cls(place=place, sealed=sealed, **record)

@@ -258,6 +258,8 @@ class TrainSection(Trainer):
 
     recipe: str | None
     """Text of ``recipe.yaml`` for the first model; None later: the champion's or the archive's is used."""
+    human_floor: Share
+    """A recipe that asks for less human data than this gets this much."""
 
 
 class PassAtSection(Section):
@@ -307,7 +309,9 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
         generator=plan.generator,
         verifier=VerifySection(**dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor),
         mix=plan.mix,
-        trainer=TrainSection(**dict(plan.trainer), recipe=recipe if cycle == "c0000" else None),
+        trainer=TrainSection(
+            **dict(plan.trainer), recipe=recipe if cycle == "c0000" else None, human_floor=plan.mix.human_floor
+        ),
         evaluator=EvaluateSection(**{**dict(plan.evaluator), "pass_at": pass_at}),
         gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline),
     )

@@ -32,8 +32,10 @@ from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
-from loopwright.store.artifacts import check, publish, seal, write_manifest
+from loopwright.store.artifacts import check, publish, seal
 from loopwright.store.dvc import DvcStore
+from loopwright.store.files import write_atomic
+from loopwright.store.hashing import Sealed, measure
 from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
 
 __all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now", "phase_key"]
@@ -167,13 +169,18 @@ class Run:
         if done is not None:
             self.observer.event(self.cycle, phase, "skipped", {"summary": done.summary})
             return _result(spec, done.artifacts)
-        for artifact in named.values():
-            check(self.root, artifact)
         try:
+            seen = {artifact.path: check(self.root, artifact) for artifact in named.values()}
+            seen[attempt_config(self.cycle, phase)] = measure(self.root / attempt_config(self.cycle, phase), "config")
             finished = self._work(attempt, section)
+            return _result(spec, self._record(attempt, finished, seen))
         except Exception as error:  # the one boundary: whatever went wrong is put on the record, then goes on its way
             raise self._failed(attempt, error) from error
-        return _result(spec, self._record(attempt, finished))
+
+    def empty(self, accepted: Artifact) -> bool:
+        """True where the verify phase accepted neither a row nor a recipe: there is nothing new to learn from."""
+        summary = self.here.phases["verify"].summary
+        return summary["accepted"] == 0 and not summary.get("recipe", {}).get("accepted", False) and bool(accepted.digest)
 
     @property
     def here(self) -> CycleRecord:
@@ -191,21 +198,21 @@ class Run:
                 "seed": self.seed,
             }
         )
-        path = self.root / "cycles" / self.cycle / "config" / f"{phase}.json"
+        path = self.root / attempt_config(self.cycle, phase)
         if not path.exists() or path.read_bytes() != config:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(config)
+            write_atomic(path, config)
         plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
         code = code_digest((*spec.packages, *plugins))
         digest = digest_bytes(config)
         key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, code)
         failed = sum(failure.get("key") == key for failure in self.here.failures)
-        return Attempt(phase=phase, key=key, number=failed + 1, config=digest, code=code, inputs=dict(named))
+        return Attempt(phase=phase, key=key, number=failed + 1, config=digest, code=code, inputs=dict(named), started_at=now())
 
     def _work(self, attempt: Attempt, section: Section) -> Finished:
         """Do the work, or take up what a killed run had finished but not recorded."""
         place = self.root / ".loopwright" / "scratch" / f"{attempt.phase}-{attempt.key[7:23]}"
-        finished = Finished.read(place)
+        finished = Finished.read(place, self.root, self._paths(attempt.phase))
         if finished is not None:
             return finished
         output, scratch = place / "output", place / "scratch"
@@ -218,7 +225,7 @@ class Run:
         inputs = {name: self.root / artifact.path for name, artifact in attempt.inputs.items()}
         summary = call_phase(SPECS[attempt.phase], section, inputs, context)
         self.observer.event(self.cycle, attempt.phase, "worked", {})
-        sealed = {name: seal(_output_path(output, name), name) for name in SPECS[attempt.phase].outputs}
+        sealed = {name: seal(output / Path(path).name, name) for name, path in self._paths(attempt.phase).items()}
         finished = Finished(
             place=place, summary=summary, started_at=started, finished_at=now(), seconds=time.monotonic() - clock, sealed=sealed
         )
@@ -242,18 +249,29 @@ class Run:
             refs=self.tools.refs,
         )
 
-    def _record(self, attempt: Attempt, finished: Finished) -> tuple[Artifact, ...]:
+    def _paths(self, phase: Phase) -> dict[str, str]:
+        """Where each output of a phase goes, relative to the workspace. The decision is one file, which git keeps."""
+        folder = f"cycles/{self.cycle}"
+        return {name: f"{folder}/{'decision.json' if name == 'decision' else name}" for name in SPECS[phase].outputs}
+
+    def _record(self, attempt: Attempt, finished: Finished, seen: Mapping[str, Sealed]) -> tuple[Artifact, ...]:
         """Place, version, append, publish: each step may be repeated after a kill without harm."""
-        event = lambda step: self.observer.event(self.cycle, attempt.phase, step, {"summary": finished.summary})  # noqa: E731
+
+        def event(step: str) -> None:
+            self.observer.event(self.cycle, attempt.phase, step, {"summary": finished.summary})
+
         self.fence.check()
-        artifacts = []
-        for name, sealed in finished.sealed.items():
-            target = _output_path(self.root / "cycles" / self.cycle, name)
-            publish(_output_path(finished.place / "output", name), target, sealed)
-            write_manifest(self.root / "cycles" / self.cycle / "manifests" / f"{name}.json", sealed.manifest)
-            artifacts.append(Artifact(kind=name, digest=sealed.manifest.digest, path=target.relative_to(self.root).as_posix()))
+        paths = self._paths(attempt.phase)
+        for name, path in paths.items():
+            waiting = finished.place / "output" / Path(path).name
+            if waiting.exists():
+                publish(waiting, self.root / path, finished.sealed[name])
+        artifacts = tuple(
+            Artifact(kind=name, digest=finished.sealed[name].manifest.digest, path=path) for name, path in paths.items()
+        )
         event("placed")
-        self.dvc.record(_stage(attempt.phase, self.cycle), {item.path: finished.sealed[item.kind] for item in artifacts})
+        sealed = {path: finished.sealed[name] for name, path in paths.items()}
+        self.dvc.record(_stage(attempt.phase, self.cycle), sealed, seen)
         event("versioned")
         self.fence.check()
         predicate = self._predicate(attempt, finished, artifacts)
@@ -262,11 +280,11 @@ class Run:
         event("recorded")
         self.ledger.publish()
         event("published")
-        self._remember(attempt, finished, tuple(artifacts), predicate, index)
+        self._remember(attempt, finished, artifacts, predicate, index)
         shutil.rmtree(finished.place, ignore_errors=True)
-        return tuple(artifacts)
+        return artifacts
 
-    def _predicate(self, attempt: Attempt, finished: Finished, artifacts: list[Artifact]) -> dict[str, Any]:
+    def _predicate(self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
         return {
             "cycle": self.cycle,
             "phase": attempt.phase,
@@ -318,7 +336,7 @@ class Run:
             "attempt": attempt.number,
             "error": type(error).__name__,
             "message": said.message[:2000],
-            "started_at": now(),
+            "started_at": attempt.started_at,
             "failed_at": now(),
         }
         try:
@@ -335,6 +353,11 @@ def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], co
     module, _, name = spec.function.partition(":")
     summary = getattr(importlib.import_module(module), name)(section, inputs, context)
     return json.loads(canonical(summary))
+
+
+def attempt_config(cycle: str, phase: str) -> str:
+    """Where the resolved configuration of a phase is kept, relative to the workspace."""
+    return f"cycles/{cycle}/config/{phase}.json"
 
 
 def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Mapping[str, Artifact], code: Digest) -> Digest:
@@ -356,11 +379,6 @@ def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Ma
 def now() -> str:
     """RFC 3339, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _output_path(directory: Path, name: str) -> Path:
-    """The decision is one file that git keeps; every other output is a directory."""
-    return directory / ("decision.json" if name == "decision" else name)
 
 
 def _stage(phase: str, cycle: str) -> str:

@@ -138,10 +138,10 @@ def _open(run: Run, name: str) -> None:
 def _stages(run: Run, record: CycleRecord) -> None:
     """The cycle's line in ``cycles.yaml``, from which ``dvc.yaml`` makes its stages."""
     items = read_cycles(run.root)
-    if record.cycle == "c0000" or record.cycle in items:
+    if record.prev is None or record.cycle in items:
         return
     path = record.recipe["path"] if record.recipe else NO_RECIPE
-    items[record.cycle] = Item(parent=str(record.parent), prev=str(record.prev), seed=record.seed, recipe=path)
+    items[record.cycle] = Item(parent=str(record.parent), prev=record.prev, seed=record.seed, recipe=path)
     write_cycles(run.root, items, run.state.champion or "c0000")
     run.dvc.reload()
 

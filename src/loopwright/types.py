@@ -78,8 +78,8 @@ def digest_value(value: Any) -> Digest:
 
 
 def seed_of(*parts: str | int) -> int:
-    """A 63-bit seed that depends on every part and on nothing else (not on host, time or worker count)."""
-    return int.from_bytes(hashlib.sha256(canonical([str(part) for part in parts])).digest()[:8], "big") >> 1
+    """A 53-bit seed (JSON's safe integers) that depends on every part and on nothing else: not on host, time or workers."""
+    return int.from_bytes(hashlib.sha256(canonical([str(part) for part in parts])).digest()[:8], "big") >> 11
 
 
 def cycle_name(number: int) -> str:

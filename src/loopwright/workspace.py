@@ -6,20 +6,20 @@ A workspace is a git and DVC repository that holds one loop. What it starts from
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from loopwright.errors import WorkspaceError
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import LoopState, fold
+from loopwright.ledger.history import past
 from loopwright.plan import Plan
 from loopwright.planfile import load_plan, parse_recipes
 from loopwright.store import git
@@ -84,7 +84,6 @@ def create(directory: Path, *, overrides: Mapping[str, Any] | None = None, demo:
         overrides: Top-level and dotted keys of the plan to set, for example ``{"name": "demo", "seed": 3}``.
         demo: Sign as demonstration principals, which are accepted nowhere else.
     """
-    git.require()
     if directory.exists() and any(directory.iterdir()):
         raise WorkspaceError(
             f"{directory} is not empty", "choose a new directory; an existing workspace goes on by `loopwright run`"
@@ -93,7 +92,6 @@ def create(directory: Path, *, overrides: Mapping[str, Any] | None = None, demo:
     root = directory.resolve()
     for name in COPIES:
         _copy(template(name), root / name)
-    shutil.copyfile(template("gitignore"), root / ".gitignore")
     set_plan(root, overrides or {})
     plan = load_plan(root / "loop.yaml")
     parse_recipes((root / "recipe.yaml").read_text(encoding="utf-8"))
@@ -123,9 +121,9 @@ def fork(origin: Workspace, cycle: str, directory: Path, overrides: Mapping[str,
 
     store = DvcStore.share(root, origin.root, root / ".loopwright" / "remote")
     store.checkout()
-    past = _past(state, cycle)
+    store.close()
     ancestry = {"workspace": state.workspace, "cycle": cycle, "commit": commit}
-    _found(root, load_plan(root / "loop.yaml"), state.demo, ancestry, past)
+    _found(root, load_plan(root / "loop.yaml"), state.demo, ancestry, past(state, cycle))
     return Workspace(root=root)
 
 
@@ -144,21 +142,25 @@ def load_flow(root: Path) -> Callable[[Any, int], None]:
 
 
 def set_plan(root: Path, overrides: Mapping[str, Any]) -> None:
-    """Set dotted keys in ``loop.yaml``. Only the lines of the sections that change are written anew."""
+    """Set dotted keys in ``loop.yaml``, keeping its comments."""
     if not overrides:
         return
+    from ruamel.yaml import YAML  # noqa: PLC0415  # only where a plan is written
+
     path = root / "loop.yaml"
-    data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    yaml = YAML()
+    yaml.width = 120
+    data = yaml.load(path) or {}
     for key, value in overrides.items():
         *parents, last = key.split(".")
         section = data
         for parent in parents:
             section = section.setdefault(parent, {})
         section[last] = value
-    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    yaml.dump(data, path)
 
 
-def _found(root: Path, plan: Plan, demo: bool, forked_from: dict[str, Any] | None, past: dict[str, Any] | None = None) -> None:
+def _found(root: Path, plan: Plan, demo: bool, forked_from: dict[str, Any] | None, told: Iterable[dict[str, Any]] = ()) -> None:
     from loopwright.store.dvc import DvcStore  # noqa: PLC0415  # slow to import, and only here
 
     if forked_from is None:
@@ -168,8 +170,8 @@ def _found(root: Path, plan: Plan, demo: bool, forked_from: dict[str, Any] | Non
     ledger = Ledger.create(
         root, workspace=uuid.uuid4().hex, name=plan.name, demo=demo, plan=plan.digest, forked_from=forked_from
     )
-    if past is not None:
-        ledger.append("import", [], past, role="controller", event="import")
+    for number, said in enumerate(told):
+        ledger.append("import", [], said, role="controller", event=f"import:{number}")
     ledger.sign_checkpoint()
     ledger.publish()
     ledger.close()
@@ -182,15 +184,11 @@ def write_resolved(root: Path, plan: Plan) -> Digest:
     return plan.digest
 
 
-def _past(state: LoopState, cycle: str) -> dict[str, Any]:
-    return {"cycle": cycle, "records": state.export(cycle)}
-
-
 def _commit_of(origin: Workspace, state: LoopState, cycle: str) -> str:
     """The git commit that ended a cycle: it is in the next cycle's first entry, or it is HEAD."""
     names = list(state.cycles)
     following = names[names.index(cycle) + 1 :]
-    return state.cycles[following[0]].commit if following else git.head(origin.root)
+    return state.cycles[following[0]].commit if following else str(git.head(origin.root))
 
 
 def _copy(source: Path, target: Path) -> None:

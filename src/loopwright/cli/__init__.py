@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 
-import click
 import typer
 
 from loopwright.cli import documents, loops, people, views, workspaces
@@ -34,19 +33,11 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        sys.exit(app(args=arguments, prog_name="loopwright", standalone_mode=False) or 0)
+        app(args=arguments, prog_name="loopwright")
     except LoopwrightError as error:
         if debug:
             raise
         _say(error.message, error.next_step, error.exit_code, "--json" in arguments)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("interrupted: `loopwright run` goes on where it stood\n")
-        sys.exit(130)
 
 
 def _say(message: str, next_step: str, code: int, as_json: bool) -> None:

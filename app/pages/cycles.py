@@ -1,0 +1,92 @@
+"""Page "Cycles": headline, score curve, table. While a cycle is open it looks again by itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import streamlit as st
+
+from app.chart import describe, score_curve
+from app.view import Notice, View, load, workspace
+
+SECONDS = 5
+MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
+_ESCAPED = r"\\\1"
+
+
+def draw(view: View) -> None:
+    """Everything on the page. Written text goes through `st.text` and `st.code`, which show it as it is."""
+    st.title(view.title, anchor=False)
+    for notice in view.notices:
+        _notice(notice)
+    if view.figures:
+        _figures(view)
+    if view.points:
+        _curve(view)
+    if view.rows:
+        _table(view)
+
+
+def _notice(notice: Notice) -> None:
+    box = {"info": st.info, "warning": st.warning, "error": st.error}[notice.kind]
+    box(notice.title)
+    if notice.detail:
+        st.code(notice.detail, language=None, wrap_lines=True)
+    if notice.command:
+        st.text("Next:")
+        st.code(notice.command, language=None, wrap_lines=True)
+
+
+def _figures(view: View) -> None:
+    with st.grid(columns=len(view.figures), min_column_width=150):
+        for figure in view.figures:
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                st.metric(figure.label, figure.value)
+                _quiet(figure.note)
+    if view.reasons:
+        st.text("Reasons of the last decision: " + "; ".join(view.reasons))
+
+
+def _quiet(text: str) -> None:
+    """Small print, with all that Markdown would read as its own escaped (a caption's grey is too faint to read)."""
+    st.markdown(f":gray[:small[{MARKUP.sub(_ESCAPED, text)}]]")
+
+
+def _curve(view: View) -> None:
+    st.header("Score", anchor=False)
+    st.altair_chart(score_curve(view.points, dark=st.context.theme.type == "dark"), alt=describe(view.points))
+    _quiet(f"pass@1 of greedy answers on the headline levels. Interval: {view.methods}. The sealed suite steers nothing.")
+
+
+def _table(view: View) -> None:
+    st.header("All cycles", anchor=False)
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        list(view.rows),
+        hide_index=True,
+        placeholder="–",
+        alt="Every cycle with decision, scores, rows and wall time; newest first",
+        column_config={
+            "Sealed": number(format="%.3f", width="small"),
+            "Gate": number(format="%.3f", width="small"),
+            "Accepted": number(format="localized", width="small"),
+            "Refused": number(format="localized", width="small"),
+            "Wall time": number(format="%.0f s", width="small"),
+            "Reasons": st.column_config.TextColumn(width="large"),
+        },
+    )
+
+
+def _again(root: Path) -> None:
+    view = load(root)
+    draw(view)
+    if not view.live:
+        st.rerun()
+
+
+first = load(workspace())
+if first.live:
+    st.fragment(_again, run_every=SECONDS)(workspace())
+else:
+    draw(first)

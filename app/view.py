@@ -1,0 +1,231 @@
+"""What the pages show, as plain values: read the record, then a pure function of it. No Streamlit here.
+
+`load` is the only reader of files. `view_of` turns the fold over the record into headline, curve, table and notices; it
+is what the tests look at, and nothing in it depends on a browser, a clock or the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from loopwright.errors import LoopwrightError
+from loopwright.ledger import Ledger
+from loopwright.ledger.fold import LoopState, fold
+from loopwright.ledger.overview import overview
+
+__all__ = ["Figure", "Notice", "Point", "View", "load", "view_of", "workspace"]
+
+WORKSPACE = "LOOPWRIGHT_WORKSPACE"
+DECISIONS: Mapping[str | None, str] = {
+    "promote": "promoted", "reject": "rejected", "hold": "on hold", "halt": "halted", None: "open",
+}  # fmt: skip
+AFTER: Mapping[str, str] = {
+    "seed": "train", "generate": "verify", "verify": "merge", "merge": "train", "train": "evaluate", "evaluate": "decide",
+    "decide": "closing",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something a person should know before the figures, and what to do about it."""
+
+    kind: Literal["info", "warning", "error"]
+    title: str
+    detail: str = ""
+    """Shown as it is, never as Markdown: it may hold what a model or a library wrote."""
+    command: str = ""
+    """The next command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One box of the headline."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One score of one cycle on one suite."""
+
+    cycle: str
+    suite: Literal["Sealed suite", "Gate suite"]
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything on the page of cycles."""
+
+    title: str
+    live: bool
+    """A cycle is open: look again by yourself."""
+    notices: tuple[Notice, ...]
+    figures: tuple[Figure, ...]
+    points: tuple[Point, ...]
+    methods: str
+    """How the intervals of the curve were made."""
+    rows: tuple[Mapping[str, Any], ...]
+    """Newest first; keys are the column labels."""
+    reasons: tuple[str, ...]
+    """Of the last decision, as written by the gate."""
+
+
+def workspace() -> Path:
+    """The workspace to show: the first argument after ``--``, or ``LOOPWRIGHT_WORKSPACE``, or the current folder."""
+    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get(WORKSPACE, ".")
+    return Path(given).expanduser().resolve()
+
+
+def load(root: Path) -> View:
+    """Read the workspace's record; whatever is wrong with it becomes a notice, since a page always has to say something."""
+    if not (root / "ledger").is_dir() and not (root / ".loopwright").is_dir():
+        return _nothing(Notice(
+            kind="info", title="There is no record here yet.", detail=f"No ledger in {root}",
+            command="loopwright init lab && cd lab && loopwright run",
+        ))  # fmt: skip
+    try:
+        ledger = Ledger.open(root)
+        try:
+            state = fold(ledger.statements())
+        finally:
+            ledger.close()
+    except LoopwrightError as error:
+        return _nothing(
+            Notice(kind="error", title="The record cannot be read.", detail=error.message, command=error.next_step)
+        )
+    return view_of(state)
+
+
+def _nothing(notice: Notice) -> View:
+    return View(title="Cycles", live=False, notices=(notice,), figures=(), points=(), methods="", rows=(), reasons=())
+
+
+def view_of(state: LoopState) -> View:
+    """The page of cycles for a state of the loop."""
+    told = overview(state)
+    cycles = told["cycles"]
+    decided = [row for row in cycles if row["decision"]]
+    points = tuple(point for row in cycles for point in _points(row))
+    return View(
+        title=f"Cycles of {state.name}",
+        live=state.open is not None,
+        notices=tuple(_notices(state, cycles)),
+        figures=tuple(_figures(state, cycles, decided)) if cycles else (),
+        points=points,
+        methods=", ".join(sorted({point.method for point in points})),
+        rows=tuple(_row(row, state.champion) for row in reversed(cycles)),
+        reasons=tuple(decided[-1]["reasons"]) if decided else (),
+    )
+
+
+def _notices(state: LoopState, cycles: Sequence[Mapping[str, Any]]) -> list[Notice]:
+    found = []
+    if state.demo:
+        found.append(Notice(kind="info", title="Demonstration: whoever signs here is a demonstration key, not a person."))
+    if not cycles:
+        found.append(Notice(kind="info", title="No cycle has begun yet.", command="loopwright run"))
+    if state.open is not None:
+        found.append(_open_cycle(next(row for row in cycles if row["cycle"] == state.open)))
+    return found
+
+
+def _open_cycle(row: Mapping[str, Any]) -> Notice:
+    name, done = row["cycle"], tuple(row["seconds"])
+    failed = [failure for failure in row["failures"] if failure["phase"] not in done]
+    if failed:
+        last = failed[-1]
+        return Notice(
+            kind="error",
+            title=f"The {last['phase']} phase of {name} failed at attempt {last['attempt']}. Nothing that was done is lost.",
+            detail=f"{last['error']}: {last['message']}",
+            command="loopwright run",
+        )
+    coming = AFTER.get(done[-1], "closing") if done else ("seed" if row["parent"] is None else "generate")
+    return Notice(kind="info", title=f"{name} is open: {len(done)} phases done, now {coming}. This page looks again every 5 seconds.")
+
+
+def _figures(
+    state: LoopState, cycles: Sequence[Mapping[str, Any]], decided: Sequence[Mapping[str, Any]]
+) -> list[Figure]:
+    champion = next((row for row in cycles if row["cycle"] == state.champion), None)
+    last = decided[-1] if decided else None
+    return [
+        _champion(state.champion, champion),
+        Figure(
+            label="Last decision",
+            value=DECISIONS.get(last["decision"], last["decision"]).capitalize() if last else "None yet",
+            note=f"{last['cycle']}, gain {_gain(last['gain'])}" if last else "no cycle was judged",
+        ),
+        Figure(label="Sealed score, last cycle", value=_value(last, "sealed"), note=_interval(last["sealed"] if last else None)),
+        Figure(
+            label="Record", value=f"{state.leaves:,} entries".replace(",", "\u00a0"), note="readable; loopwright verify checks it",
+        ),
+    ]  # fmt: skip
+
+
+def _champion(name: str | None, row: Mapping[str, Any] | None) -> Figure:
+    if name is None or row is None:
+        return Figure(label="Champion", value="None yet", note="the seed model is not judged yet")
+    score = row["sealed"]
+    return Figure(label="Champion", value=name, note=f"sealed {_number(score['value'])} ({_interval(score)})" if score else "not scored")
+
+
+def _value(row: Mapping[str, Any] | None, suite: str) -> str:
+    return _number(row[suite]["value"]) if row and row[suite] else "None yet"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "\u2212")
+
+
+def _interval(score: Mapping[str, Any] | None) -> str:
+    return f"{_number(score['low'])} to {_number(score['high'])}, n {score['n']}" if score else "not measured"
+
+
+def _gain(score: Mapping[str, Any] | None) -> str:
+    if not score:
+        return "not tested"
+    return ("+" if score["value"] > 0 else "") + f"{_number(score['value'])} ({_number(score['low'])} to {_number(score['high'])})"
+
+
+def _points(row: Mapping[str, Any]) -> list[Point]:
+    named: tuple[tuple[Literal["Sealed suite", "Gate suite"], Any], ...] = (("Sealed suite", row["sealed"]), ("Gate suite", row["gate"]))
+    return [
+        Point(
+            cycle=row["cycle"], suite=suite, value=score["value"], low=score["low"], high=score["high"], n=score["n"],
+            method=score["method"], decision=DECISIONS.get(row["decision"], str(row["decision"])),
+        )
+        for suite, score in named
+        if score
+    ]  # fmt: skip
+
+
+def _row(row: Mapping[str, Any], champion: str | None) -> Mapping[str, Any]:
+    sealed, gate = row["sealed"], row["gate"]
+    decision = DECISIONS.get(row["decision"], str(row["decision"]))
+    return {
+        "Cycle": row["cycle"],
+        "Decision": f"{decision} (champion)" if row["cycle"] == champion else decision,
+        "Sealed": sealed["value"] if sealed else None,
+        "Sealed interval": _interval(sealed),
+        "Gate": gate["value"] if gate else None,
+        "Gate interval": _interval(gate),
+        "Gain": _gain(row["gain"]),
+        "Accepted": row["accepted"],
+        "Refused": sum(row["refused"].values()) if row["refused"] else None,
+        "Wall time": row["wall_seconds"],
+        "Reasons": "; ".join(row["reasons"]),
+    }

@@ -1,0 +1,1 @@
+"""What a loop gets better at: the two built-in domains, reached by their entry points like any other."""

@@ -1,0 +1,100 @@
+"""The phase ``decide``: evidence in, ``decision.json`` out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from loopwright.errors import IntegrityError
+from loopwright.gate.rule import Ruling, decide_promotion, first_champion, nothing_accepted
+from loopwright.gate.spending import FRESH, History
+from loopwright.types import Decision, Digest, canonical, digest_bytes, digest_value
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from loopwright.plan import DecideSection
+
+__all__ = ["decide"]
+
+
+class _Context(Protocol):
+    """The part of `loopwright.plugins.PhaseContext` that the gate may know: the rest would pull in runtime and store."""
+
+    @property
+    def cycle(self) -> str: ...
+
+    @property
+    def output(self) -> Path: ...
+
+
+def decide(config: DecideSection, inputs: Mapping[str, Path], context: _Context) -> dict[str, Any]:
+    """Write ``decision.json`` (canonical JSON) and return the summary.
+
+    ``inputs`` has ``evaluation`` (a directory; absent where the cycle accepted no row) and ``decision`` (the file of the
+    cycle before; absent for the first model). Of the evaluation only ``gate.parquet`` is read: the sealed suite steers nothing.
+
+    Raises:
+        IntegrityError: results are missing, or a later cycle was not compared with its champion.
+    """
+    before = json.loads(inputs["decision"].read_bytes()) if "decision" in inputs else None
+    history = History.of(before) if before is not None else FRESH
+    if "evaluation" not in inputs:
+        ruling, evidence = nothing_accepted(history), ()
+    else:
+        path = inputs["evaluation"] / "gate.parquet"
+        ruling, evidence = _rule(config, path, history, first=before is None), (digest_bytes(path.read_bytes()),)
+    decision = Decision(
+        action=ruling.action, reasons=ruling.reasons, evidence=evidence, policy=digest_value(config.model_dump(mode="json"))
+    )
+    summary = _summary(ruling)
+    (context.output / "decision.json").write_bytes(canonical(_document(context.cycle, decision, ruling, summary)))
+    return summary
+
+
+def _rule(config: DecideSection, path: Path, history: History, *, first: bool) -> Ruling:
+    import polars as pl
+
+    table = _read(path, pl)
+    alone = table["champion"].null_count() == table.height
+    if first and alone:
+        if table["passed"].null_count() or not table.height:
+            raise IntegrityError(f"{path.name} has tasks without a result", "run the evaluate phase again")
+        return first_champion(table.height, int(table["passed"].sum()))
+    return decide_promotion(config, table, history)
+
+
+def _read(path: Path, polars: Any) -> pl.DataFrame:
+    try:
+        return polars.read_parquet(path, columns=["task", "level", "passed", "champion"])
+    except (OSError, polars.exceptions.PolarsError) as error:
+        raise IntegrityError(f"{path} is no table of gate results: {error}", "run the evaluate phase again") from error
+
+
+def _summary(ruling: Ruling) -> dict[str, Any]:
+    return {
+        "action": ruling.action,
+        "reasons": list(ruling.reasons),
+        "gain": asdict(ruling.gain) if ruling.gain else None,
+        "p_value": ruling.p_value,
+        "alpha": ruling.alpha,
+        "look": ruling.history.look,
+        "spent": ruling.history.spent,
+    }
+
+
+def _document(cycle: str, decision: Decision, ruling: Ruling, summary: Mapping[str, Any]) -> dict[str, Any]:
+    evidence: list[Digest] = list(decision.evidence)
+    return {
+        "schema": 1,
+        "cycle": cycle,
+        **summary,
+        "retention": asdict(ruling.retention) if ruling.retention else None,
+        "test": "McNemar exact, one-sided",
+        "spending": "alpha / (k (k + 1)) at look k",
+        "evidence": evidence,
+        "policy": decision.policy,
+    }

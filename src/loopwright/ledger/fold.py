@@ -1,0 +1,261 @@
+"""Where the loop stands: a fold over the ledger's statements, and over nothing else.
+
+Reading is not verifying: a fold believes the statements it is given (`loopwright.ledger.verify` checks them). Kinds that
+it does not know are passed over, so that an older version can show a newer record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from loopwright.errors import IntegrityError
+from loopwright.ledger.statement import Statement
+from loopwright.types import Artifact, Digest
+
+__all__ = ["CycleRecord", "LoopState", "PhaseRecord", "fold"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRecord:
+    """One finished phase."""
+
+    phase: str
+    key: str
+    attempt: int
+    artifacts: tuple[Artifact, ...]
+    """Its outputs."""
+    inputs: tuple[Mapping[str, str], ...]
+    """``name``, ``path`` and ``digest`` of each."""
+    summary: Mapping[str, Any]
+    started_at: str
+    finished_at: str
+    seconds: float
+    """Wall time."""
+    index: int
+    """Its entry in the log (for an imported phase, the entry that brought it in)."""
+    environment: Mapping[str, Any]
+    """Host, executor and the like: true of this attempt, not of the artifacts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleRecord:
+    """One turn of the loop, as far as it has come."""
+
+    cycle: str
+    parent: str | None
+    """The champion's cycle when it began; None for the seed model's."""
+    prev: str | None
+    seed: int
+    opened_at: str
+    closed_at: str | None
+    """None while it is open."""
+    phases: Mapping[str, PhaseRecord]
+    """By name, in the order in which they finished; of several attempts the last."""
+    action: str | None
+    """What the gate decided; None before that."""
+    reasons: tuple[str, ...]
+    champion_after: str | None
+    """The champion's cycle when this one closed."""
+    failures: tuple[Mapping[str, Any], ...]
+    """Attempts that failed, as their statements tell it; never a score."""
+    recipe: Mapping[str, Any] | None
+    plan: Digest
+    commit: str
+    """Git commit of the cycle before, or ``none``."""
+    pins: Mapping[str, Digest]
+    """What was in force: code digests (``generator``, ``judge`` and others), and ``lock``."""
+    index: int
+    """Entry that opened it."""
+
+    def artifact(self, kind: str) -> Artifact | None:
+        """The cycle's artifact of that kind, or None where no phase has recorded one."""
+        for record in self.phases.values():
+            for artifact in record.artifacts:
+                if artifact.kind == kind:
+                    return artifact
+        return None
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall time by phase."""
+        return {name: record.seconds for name, record in self.phases.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopState:
+    """Where the loop stands."""
+
+    workspace: str
+    name: str
+    demo: bool
+    genesis: Mapping[str, Any]
+    """The predicate of the first entry."""
+    cycles: Mapping[str, CycleRecord]
+    """By name, in the order in which they were opened."""
+    champion: str | None
+    """Cycle whose model is the champion."""
+    last: str | None
+    """The cycle that closed last; an abandoned one left nothing to go on from and does not count."""
+    open: str | None
+    """The cycle that is open."""
+    finished: Mapping[str, PhaseRecord]
+    """Finished phases of this workspace by key; these are never run again."""
+    approvals: Mapping[Digest, int]
+    """The latest entry in which a person approved these bytes."""
+    leaves: int
+    """Entries that were folded."""
+
+    def with_phase(self, cycle: str, record: PhaseRecord) -> LoopState:
+        """The state one phase statement later, without folding the past again."""
+        before = self.cycles[cycle]
+        decided = {} if record.phase != "decide" else _decided(record)
+        phases = {name: done for name, done in before.phases.items() if name != record.phase}
+        after = replace(before, phases={**phases, record.phase: record}, **decided)
+        return replace(
+            self,
+            cycles={**self.cycles, cycle: after},
+            finished={**self.finished, record.key: record},
+            leaves=record.index + 1,
+        )
+
+
+@dataclass(slots=True)
+class _Folding:
+    """The state while it is made; each method takes one kind of statement."""
+
+    genesis: Mapping[str, Any] = field(default_factory=dict)
+    cycles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    finished: dict[str, PhaseRecord] = field(default_factory=dict)
+    approvals: dict[Digest, int] = field(default_factory=dict)
+    champion: str | None = None
+    last: str | None = None
+    open: str | None = None
+    leaves: int = 0
+
+    def take_genesis(self, statement: Statement) -> None:
+        self.genesis = statement.predicate
+
+    def take_open(self, statement: Statement) -> None:
+        said = statement.predicate
+        self.open = said["cycle"]
+        self.cycles[said["cycle"]] = _opened(said, statement.index)
+
+    def take_phase(self, statement: Statement) -> None:
+        said = statement.predicate
+        outputs = tuple(Artifact(kind=out["kind"], digest=out["digest"], path=out["path"]) for out in said["outputs"])
+        record = _phase(said, outputs, statement.index)
+        self.finished[record.key] = record
+        _add_phase(self.cycles[said["cycle"]], record)
+
+    def take_failure(self, statement: Statement) -> None:
+        said = statement.predicate
+        self.cycles[said["cycle"]]["failures"] += (said,)
+
+    def take_close(self, statement: Statement) -> None:
+        said = statement.predicate
+        cycle = self.cycles[said["cycle"]]
+        cycle.update(closed_at=said["closed_at"], action=said["action"], champion_after=said["champion"])
+        self.open, self.champion = None, said["champion"]
+        if "abandoned" not in said:
+            self.last = said["cycle"]
+
+    def take_rollback(self, statement: Statement) -> None:
+        self.champion = statement.predicate["cycle"]
+
+    def take_approval(self, statement: Statement) -> None:
+        for subject in statement.subjects:
+            self.approvals[subject.digest] = statement.index
+
+    def take_import(self, statement: Statement) -> None:
+        said = statement.predicate
+        self.champion, self.last = said["champion"], said["last"]
+        for told in said["cycles"]:
+            brought = [one for one in said["artifacts"] if one["cycle"] == told["cycle"]]
+            self.cycles[told["cycle"]] = _imported(told, brought, statement.index)
+
+
+_TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
+    "genesis": _Folding.take_genesis,
+    "open": _Folding.take_open,
+    "phase": _Folding.take_phase,
+    "failure": _Folding.take_failure,
+    "close": _Folding.take_close,
+    "rollback": _Folding.take_rollback,
+    "approval": _Folding.take_approval,
+    "import": _Folding.take_import,
+}
+
+
+def _phase(said: Mapping[str, Any], outputs: tuple[Artifact, ...], index: int) -> PhaseRecord:
+    return PhaseRecord(
+        phase=said["phase"],
+        key=said["key"],
+        attempt=said["attempt"],
+        artifacts=outputs,
+        inputs=tuple(said["inputs"]),
+        summary=said["summary"],
+        started_at=said["started_at"],
+        finished_at=said["finished_at"],
+        seconds=said["seconds"],
+        index=index,
+        environment=said["environment"],
+    )
+
+
+def _opened(said: Mapping[str, Any], index: int) -> dict[str, Any]:
+    same = ("cycle", "parent", "prev", "seed", "opened_at", "recipe", "plan", "commit")
+    later = {"closed_at": None, "phases": {}, "action": None, "reasons": (), "champion_after": None, "failures": ()}
+    return {**{name: said[name] for name in same}, **later, "pins": {**said["code"], "lock": said["lock"]}, "index": index}
+
+
+def _decided(record: PhaseRecord) -> dict[str, Any]:
+    return {"action": record.summary.get("action"), "reasons": tuple(record.summary.get("reasons", ()))}
+
+
+def _add_phase(cycle: dict[str, Any], record: PhaseRecord) -> None:
+    cycle["phases"].pop(record.phase, None)  # of several attempts the last, in its place in time
+    cycle["phases"][record.phase] = record
+    if record.phase == "decide":
+        cycle.update(_decided(record))
+
+
+def _imported(told: Mapping[str, Any], brought: Iterable[Mapping[str, str]], index: int) -> dict[str, Any]:
+    cycle = _opened(told, index)
+    outputs: dict[str, list[Artifact]] = {}
+    for one in brought:
+        outputs.setdefault(one["phase"], []).append(Artifact(kind=one["kind"], digest=one["digest"], path=one["path"]))
+    for phase in told["phases"]:
+        _add_phase(cycle, _phase(phase, tuple(outputs.get(phase["phase"], ())), index))
+    cycle.update(closed_at=told["closed_at"], action=told["action"], champion_after=told["champion"])
+    return cycle
+
+
+def fold(statements: Iterable[Statement]) -> LoopState:
+    """The state after these statements, given from the first one; IntegrityError where they contradict themselves."""
+    folding = _Folding()
+    for statement in statements:
+        folding.leaves += 1
+        take = _TAKE.get(statement.kind)
+        try:
+            if take is not None:
+                take(folding, statement)
+        except (KeyError, TypeError) as error:
+            problem = f"entry {statement.index} of the ledger ({statement.kind}) does not fit what is before it: {error!r}"
+            raise IntegrityError(problem, "loopwright verify") from error
+    if not folding.genesis:
+        raise IntegrityError("the ledger does not begin with a genesis entry", "loopwright verify")
+    return LoopState(
+        workspace=folding.genesis["workspace"],
+        name=folding.genesis["name"],
+        demo=folding.genesis["demo"],
+        genesis=folding.genesis,
+        cycles={name: CycleRecord(**cycle) for name, cycle in folding.cycles.items()},
+        champion=folding.champion,
+        last=folding.last,
+        open=folding.open,
+        finished=folding.finished,
+        approvals=folding.approvals,
+        leaves=folding.leaves,
+    )

@@ -1,0 +1,284 @@
+"""The ledger of one workspace: append a signed statement, publish, sign a checkpoint, read, hold the lease.
+
+Reading takes the state database, or what is published where there is none or where more is published (a clone, a pull).
+The first write brings the database up to what is published, after checking it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loopwright.errors import IntegrityError, UsageError, WorkspaceError
+from loopwright.ledger import snapshot as database
+from loopwright.ledger.keys import key_folder, make_keys
+from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
+from loopwright.ledger.principals import Principal, enrolled, enrolment, signed_by
+from loopwright.ledger.publication import keep_file, publish_checkpoints, publish_tiles
+from loopwright.ledger.schema import problems
+from loopwright.ledger.signer import ProcessSigner, Signer, signable
+from loopwright.ledger.statement import MAX_ENVELOPE, Statement, payload_of, read_statement, seal
+from loopwright.ledger.tiles import published_size, read_entries
+from loopwright.types import Artifact, Digest, digest_bytes
+
+if TYPE_CHECKING:
+    from loopwright.ledger.lease import Lease
+    from loopwright.ledger.storage import Snapshot, Storage
+
+__all__ = ["FOLDER", "Ledger", "genesis"]
+
+FOLDER = "ledger"
+"""The published log, relative to the workspace."""
+
+
+def genesis(
+    *,
+    workspace: str,
+    name: str,
+    demo: bool,
+    plan: Digest,
+    keys: Mapping[str, bytes],
+    custody: str,
+    forked_from: Mapping[str, Any] | None,
+    created_at: str,
+) -> dict[str, Any]:
+    """The predicate of the first entry, which enrols a key for every role; ``keys`` are raw public ones by role."""
+    return {
+        "workspace": workspace,
+        "name": name,
+        "demo": demo,
+        "principals": [enrolment(role, key, custody, demo=demo) for role, key in keys.items()],
+        "plan": plan,
+        "policy": "none",
+        "envelope": "none",
+        "forked_from": dict(forked_from) if forked_from else None,
+        "created_at": created_at,
+        "event": "genesis",
+    }
+
+
+class Ledger:
+    """The record of one workspace. One object may be used by several threads."""
+
+    def __init__(self, root: Path, entry: bytes, signer: Signer) -> None:
+        """Use `create` or `open`; ``entry`` is the log's first."""
+        self._root = root
+        self._first = entry
+        self._genesis = read_statement(entry, 0)
+        self._signer = signer
+        self._lease: Lease | None = None
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        *,
+        workspace: str,
+        name: str,
+        demo: bool,
+        plan: Digest,
+        forked_from: dict[str, Any] | None = None,
+        key_home: Path | None = None,
+        signer: Callable[[Path], Signer] = ProcessSigner,
+    ) -> Ledger:
+        """Make keys for every role, write the genesis entry, publish it under a first checkpoint.
+
+        WorkspaceError where there is a ledger already. Keys that exist (a crash came between) are used.
+        """
+        folder = key_folder(workspace, key_home)
+        keys, hand = make_keys(folder), signer(folder)
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        predicate = genesis(
+            workspace=workspace,
+            name=name,
+            demo=demo,
+            plan=plan,
+            keys=keys,
+            custody=hand.custody,
+            forked_from=forked_from,
+            created_at=now,
+        )
+        return cls.begin(root, predicate, hand)
+
+    @classmethod
+    def begin(cls, root: Path, predicate: Mapping[str, Any], signer: Signer) -> Ledger:
+        """Start a log with this genesis predicate; WorkspaceError where ``root`` has one."""
+        if _stored(root) or published_size(root / FOLDER):
+            raise WorkspaceError(f"{root} has a ledger already", "choose an empty folder")
+        payload = payload_of("genesis", [Artifact(kind="plan", digest=predicate["plan"], path="loop.yaml")], predicate)
+        [controller] = (one for one in enrolled(predicate).values() if one.role == "controller")
+        entry = seal(payload, controller.id, signer.sign("controller", payload))
+        ledger = cls(root, entry, signer)
+        with ledger._storage.transaction() as snapshot:
+            snapshot.append([("genesis", entry)])
+        ledger.sign_checkpoint()
+        return ledger
+
+    @classmethod
+    def open(cls, root: Path, key_home: Path | None = None, *, signer: Callable[[Path], Signer] = ProcessSigner) -> Ledger:
+        """The ledger of a workspace; reading needs no keys. WorkspaceError where there is none."""
+        first = _first(root)
+        if first is None:
+            raise WorkspaceError(f"{root} has no ledger", "loopwright init")
+        statement = _parsed(first, 0)
+        if statement.kind != "genesis" or problems(statement.kind, statement.predicate):
+            raise IntegrityError(f"the ledger of {root} does not begin with a genesis entry", "loopwright verify")
+        return cls(root, first, signer(key_folder(statement.predicate["workspace"], key_home)))
+
+    @property
+    def workspace(self) -> str:
+        """The workspace's id."""
+        return self._genesis.predicate["workspace"]
+
+    @property
+    def size(self) -> int:
+        """Entries."""
+        return max(_stored(self._root), published_size(self._root / FOLDER))
+
+    def statements(self, start: int = 0) -> Iterator[Statement]:
+        """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""
+        return (_parsed(entry, index) for index, entry in enumerate(_read(self._root, start), start))
+
+    def append(self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], *, role: str, event: str) -> int:
+        """Sign and add a statement; its index. It is durable when this returns.
+
+        ``event`` names what happened: appended again under the same name, the first entry's index is returned and
+        nothing is added, whatever the rest says. UsageError where the statement is not well formed, RefusedError where
+        the role may not say this, WorkspaceError without the role's key, InfraError where the disk is full or the lease
+        that this ledger holds was lost.
+        """
+        entry = self._seal(kind, subjects, {**predicate, "event": event}, role)
+        with self._storage.transaction() as snapshot:
+            if self._lease is not None:
+                self._lease.confirm(snapshot.connection)
+            found = snapshot.find(event)
+            return snapshot.append([(event, entry)]) if found is None else found
+
+    def publish(self) -> None:
+        """Make the files in ``ledger/`` those of the log; does nothing where they are. InfraError on a full disk."""
+        with self._storage.transaction() as snapshot:  # one publisher at a time, and never an older one after a newer
+            self._publish(snapshot)
+
+    def sign_checkpoint(self) -> str:
+        """Sign size and root of the log as it is, keep the note, publish it; the note."""
+        log = self._principal("log")
+        with self._storage.transaction() as snapshot:
+            tree, known = snapshot.tree(), snapshot.checkpoints()
+        note = known.get(tree.size)
+        if note is None:
+            text = checkpoint_text(Checkpoint(origin=origin_of(self.workspace), size=tree.size, root=tree.root()))
+            note = sign_note(text, origin_of(self.workspace), log, self._signature(log, text.encode()))
+        with self._storage.transaction() as snapshot:
+            if tree.size not in snapshot.checkpoints():
+                snapshot.add_checkpoint(tree.size, note)
+            self._publish(snapshot)
+        return note
+
+    @contextlib.contextmanager
+    def _hold(self) -> Iterator[Lease]:
+        from loopwright.ledger.lease import hold
+
+        with hold(self._storage) as lease:
+            self._lease = lease
+            try:
+                yield lease
+            finally:
+                self._lease = None
+
+    def lease(self) -> AbstractContextManager[Lease]:
+        """Hold the workspace for a ``with`` block; LeaseHeld (with host, process and time) where another driver has it.
+
+        While it is held, an append fails with InfraError once another driver has taken over.
+        """
+        return self._hold()
+
+    def close(self) -> None:
+        """Release the database and end the signing processes."""
+        self._signer.close()
+        if "_storage" in self.__dict__:
+            self._storage.close()
+
+    @cached_property
+    def _storage(self) -> Storage:
+        from loopwright.ledger.recovery import catch_up
+        from loopwright.ledger.storage import Storage
+
+        storage = Storage(self._root / database.DATABASE)
+        catch_up(storage, self._root / FOLDER)
+        return storage
+
+    def _principal(self, role: str) -> Principal:
+        found = [one for one in enrolled(self._genesis.predicate).values() if one.role == role]
+        if not found:
+            raise UsageError(f"no principal of this workspace has the role {role!r}", "loopwright keys")
+        return found[0]
+
+    def _signature(self, principal: Principal, payload: bytes) -> bytes:
+        signature = self._signer.sign(principal.role, payload)
+        if not signed_by(principal, signature, signable(principal.role, self.workspace, payload)):
+            problem = f"the {principal.role} key on this machine is not the one that the workspace's genesis entry enrols"
+            raise WorkspaceError(problem, "restore the workspace's keys from their backup")
+        return signature
+
+    def _seal(self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], role: str) -> bytes:
+        principal = self._principal(role)
+        about = subjects or [_log_itself(self._first)]
+        try:
+            payload = payload_of(kind, about, predicate)
+            missing = problems(kind, json.loads(payload)["predicate"])
+        except (ValueError, AttributeError) as error:
+            raise UsageError(f"the {kind} statement has no canonical form: {error}") from error
+        if missing:
+            raise UsageError(f"the {kind} statement lacks, or has impossible values in: {', '.join(missing)}")
+        entry = seal(payload, principal.id, self._signature(principal, payload))
+        if len(entry) > MAX_ENVELOPE:
+            problem = f"the {kind} statement is too long for the log: {len(entry)} bytes of {MAX_ENVELOPE}"
+            raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")
+        return entry
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        folder, notes = self._root / FOLDER, snapshot.checkpoints()
+        keep_file(folder / "keys.json", key_file(self._genesis.predicate))
+        publish_tiles(folder, snapshot.tree().size, max(notes, default=0), snapshot)
+        publish_checkpoints(folder, notes)
+
+
+def _log_itself(first: bytes) -> Artifact:
+    """What a statement about no artifact is about: in-toto wants a subject, and this one binds it to this log."""
+    return Artifact(kind="log", digest=digest_bytes(first), path=FOLDER)
+
+
+def _stored(root: Path) -> int:
+    path = root / database.DATABASE
+    return database.count(path) if path.is_file() else 0
+
+
+def _published(root: Path) -> list[bytes]:
+    try:
+        return read_entries(root / FOLDER)
+    except ValueError as error:
+        raise IntegrityError(f"the published log cannot be read: {FOLDER}/{error}", "loopwright verify") from error
+
+
+def _read(root: Path, start: int) -> list[bytes]:
+    if _stored(root) >= published_size(root / FOLDER):
+        return database.envelopes(root / database.DATABASE, start) if _stored(root) else []
+    return _published(root)[start:]
+
+
+def _first(root: Path) -> bytes | None:
+    entries = database.envelopes(root / database.DATABASE, 0, 1) if _stored(root) else _published(root)
+    return entries[0] if entries else None
+
+
+def _parsed(entry: bytes, index: int) -> Statement:
+    try:
+        return read_statement(entry, index)
+    except ValueError as error:
+        raise IntegrityError(f"entry {index} of the ledger cannot be read: {error}", "loopwright verify") from error

@@ -1,0 +1,108 @@
+"""The log as files that anyone can check: written so that a reader never sees half of one.
+
+Every file is written beside its place, synced and renamed; full tiles and bundles never change again. Partial ones are
+kept for two sizes: the log's, and that of the latest signed checkpoint (older ones are prefixes of these).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from loopwright.errors import InfraError
+from loopwright.ledger.merkle import root_of
+from loopwright.ledger.tiles import WIDTH, Tile, pack, tiles_of
+
+__all__ = ["Source", "keep_file", "publish_checkpoints", "publish_tiles", "write_file"]
+
+
+class Source(Protocol):
+    """The log, as the publication reads it."""
+
+    def envelopes(self, start: int, stop: int) -> Sequence[bytes]: ...
+
+    def hashes(self, start: int, stop: int) -> Sequence[bytes]: ...
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make(folder: Path) -> None:
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put these bytes at this path, durably and at once; InfraError where the disk does not take them.
+
+    The temporary name is fixed, so that what a crash leaves is overwritten by the next attempt.
+    """
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        _make(path.parent)
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InfraError(f"cannot write {path}: {error.strerror}", "make room or fix the disk, then run again") from error
+
+
+def _content(tile: Tile, source: Source) -> bytes:
+    if tile.level < 0:
+        return pack(source.envelopes(tile.start, tile.stop))
+    span = WIDTH**tile.level
+    if tile.level == 0:
+        return b"".join(source.hashes(tile.start, tile.stop))
+    return b"".join(root_of(source.hashes(at * span, (at + 1) * span)) for at in range(tile.start, tile.stop))
+
+
+def _sweep(folder: Path, wanted: set[str]) -> None:
+    """Remove partial tiles that no wanted size has; a partial is dropped only when what replaces it is in place."""
+    for partial in folder.glob("tile/**/*.p"):
+        for file in partial.iterdir():
+            if file.relative_to(folder).as_posix() not in wanted:
+                file.unlink()
+        if not any(partial.iterdir()):
+            shutil.rmtree(partial)
+
+
+def publish_tiles(folder: Path, size: int, checkpoint: int, source: Source) -> None:
+    """Make the tiles and bundles below ``folder`` those of a log of ``size`` entries.
+
+    ``checkpoint`` is the size of the latest signed one. What is there already is not written again.
+    """
+    wanted = sorted({*tiles_of(checkpoint), *tiles_of(size)})
+    for tile in wanted:
+        if not (folder / tile.name).is_file():
+            write_file(folder / tile.name, _content(tile, source))
+    _sweep(folder, {tile.name for tile in wanted})
+
+
+def keep_file(path: Path, data: bytes) -> None:
+    """`write_file` unless these bytes are there."""
+    if not path.is_file() or path.read_bytes() != data:
+        write_file(path, data)
+
+
+def publish_checkpoints(folder: Path, notes: Mapping[int, str]) -> None:
+    """Put every signed note at ``checkpoints/<size>`` and the latest at ``checkpoint``; the tiles must be there already."""
+    for size, note in notes.items():
+        path = folder / "checkpoints" / str(size)
+        if not path.is_file():
+            write_file(path, note.encode())
+    if notes:
+        keep_file(folder / "checkpoint", notes[max(notes)].encode())

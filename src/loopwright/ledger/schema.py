@@ -1,0 +1,137 @@
+"""The fields that a statement must have, by kind: checked before it is signed and again when the record is verified.
+
+More fields than these are allowed and kept. A kind that is not listed has no required fields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["problems"]
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_CYCLE = re.compile(r"c\d{4,}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+Test = Callable[[Any], bool]
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _like(pattern: re.Pattern[str]) -> Test:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _or_none(test: Test) -> Test:
+    return lambda value: value is None or test(value)
+
+
+def _or_word_none(test: Test) -> Test:
+    return lambda value: value == "none" or test(value)
+
+
+def _path(value: Any) -> bool:
+    return isinstance(value, str) and not value.startswith("/") and ".." not in value.split("/")
+
+
+def _shape(fields: Mapping[str, Test]) -> Test:
+    return lambda value: isinstance(value, dict) and not _missing(fields, value)
+
+
+def _list(test: Test) -> Test:
+    return lambda value: isinstance(value, list) and all(map(test, value))
+
+
+def _missing(fields: Mapping[str, Test], value: Mapping[str, Any]) -> list[str]:
+    return [name for name, test in fields.items() if name not in value or not test(value[name])]
+
+
+_digest, _cycle, _time, _name = _like(_DIGEST), _like(_CYCLE), _like(_TIME), _like(_NAME)
+_principal = _shape({"id": _text, "role": _text, "kind": _text, "public_key": _text, "custody": _text})
+_input = _shape({"name": _name, "path": _path, "digest": _digest})
+_output = _shape({"name": _name, "kind": _text, "path": _path, "digest": _digest})
+_brought = _shape({"cycle": _cycle, "kind": _text, "path": _path, "digest": _digest})
+
+_EVERY: Mapping[str, Test] = {"event": _text}
+
+_FIELDS: Mapping[str, Mapping[str, Test]] = {
+    "genesis": {
+        "workspace": _text,
+        "name": _text,
+        "demo": _flag,
+        "principals": _list(_principal),
+        "plan": _digest,
+        "policy": _or_word_none(_digest),
+        "envelope": _or_word_none(_digest),
+        "forked_from": _or_none(_object),
+        "created_at": _time,
+    },
+    "open": {
+        "cycle": _cycle,
+        "parent": _or_none(_cycle),
+        "prev": _or_none(_cycle),
+        "seed": _whole,
+        "plan": _digest,
+        "code": _shape({"generator": _digest, "judge": _digest}),
+        "lock": _digest,
+        "commit": _text,
+        "fence": _whole,
+        "recipe": _or_none(_shape({"path": _path, "digest": _digest, "approval": _or_none(_whole)})),
+        "opened_at": _time,
+    },
+    "phase": {
+        "cycle": _cycle,
+        "phase": _text,
+        "key": _text,
+        "attempt": _whole,
+        "config": _digest,
+        "inputs": _list(_input),
+        "outputs": _list(_output),
+        "summary": _object,
+        "environment": _object,
+        "code": _digest,
+        "lock": _digest,
+        "started_at": _time,
+        "finished_at": _time,
+        "seconds": _number,
+    },
+    "failure": {
+        "cycle": _cycle,
+        "phase": _text,
+        "key": _text,
+        "attempt": _whole,
+        "error": _text,
+        "message": _text,
+        "started_at": _time,
+        "failed_at": _time,
+    },
+    "close": {"cycle": _cycle, "action": _text, "champion": _or_none(_cycle), "closed_at": _time},
+    "rollback": {"cycle": _cycle},
+    "import": {"cycles": _list(_shape({"cycle": _cycle})), "champion": _cycle, "last": _cycle, "artifacts": _list(_brought)},
+}
+
+
+def problems(kind: str, predicate: Mapping[str, Any]) -> list[str]:
+    """Names of the fields that are missing or have an impossible value; empty where all is well."""
+    return _missing(_EVERY, predicate) + _missing(_FIELDS.get(kind, {}), predicate)

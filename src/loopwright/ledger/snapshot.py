@@ -1,0 +1,60 @@
+"""Reading the state database as it stands, by the standard library alone.
+
+What only reads (``status``, the app, ``verify``) needs one query; loading SQLAlchemy for it takes longer than the
+query on a log of thousands of entries. Writing is `loopwright.ledger.storage`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from loopwright.errors import InfraError, IntegrityError
+
+__all__ = ["DATABASE", "count", "envelopes"]
+
+DATABASE = Path(".loopwright") / "state.db"
+"""Of a workspace, relative to its root."""
+
+
+def _address(path: Path) -> str:
+    """Read-only; on a medium that cannot be written, where SQLite could not keep its shared memory, without locks."""
+    frozen = not os.access(path.parent, os.W_OK, effective_ids=True) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if frozen else "")
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = None
+    try:
+        connection = sqlite3.connect(_address(path), uri=True, timeout=30.0)
+        yield connection
+    except sqlite3.OperationalError as error:
+        raise InfraError(f"{path} cannot be read: {error}", "check the disk and its permissions, then try again") from error
+    except sqlite3.DatabaseError as error:
+        next_step = "move the file away; it is built again from ledger/ (entries that were never published are lost)"
+        raise IntegrityError(f"{path} is damaged: {error}", next_step) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def count(path: Path) -> int:
+    """Entries in the database, 0 where an interrupted start left it empty.
+
+    InfraError or IntegrityError where it cannot be read.
+    """
+    with _reading(path) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'log_leaf'").fetchone():
+            return 0
+        return connection.execute("SELECT count(*) FROM log_leaf").fetchone()[0]
+
+
+def envelopes(path: Path, start: int = 0, limit: int = -1) -> list[bytes]:
+    """The entries from ``start`` on (at most ``limit``), in order; InfraError or IntegrityError as above."""
+    with _reading(path) as connection:
+        rows = connection.execute("SELECT envelope FROM log_leaf WHERE idx >= ? ORDER BY idx LIMIT ?", (start, limit))
+        return [envelope for (envelope,) in rows]

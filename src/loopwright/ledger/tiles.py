@@ -1,0 +1,153 @@
+"""Where the published log keeps what: names and bytes of entry bundles and hash tiles (C2SP tlog-tiles, height 8).
+
+Everything here is a pure function of the log, except `read_entries` and `published_size`, which look at a folder.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loopwright.ledger.merkle import root_of
+
+__all__ = ["WIDTH", "Tile", "levels_of", "pack", "published_size", "read_entries", "tile_at", "tiles_of", "unpack"]
+
+WIDTH = 256
+"""Entries of a full bundle, hashes of a full tile."""
+
+_FULL = re.compile(r"(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tile:
+    """One published file: hashes ``index * 256 …`` of a level, or (level -1) the entries themselves."""
+
+    level: int
+    index: int
+    width: int = WIDTH
+    """1 to 256; below 256 the tile is partial and its name says so."""
+
+    @property
+    def start(self) -> int:
+        """The first hash or entry in it."""
+        return self.index * WIDTH
+
+    @property
+    def stop(self) -> int:
+        """One past the last."""
+        return self.start + self.width
+
+    @property
+    def name(self) -> str:
+        """Path below the ledger's folder, for example ``tile/0/x001/234.p/7``."""
+        digits = f"{self.index:03d}"
+        digits = digits.rjust(-(-len(digits) // 3) * 3, "0")
+        groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+        place = "/".join([f"x{group}" for group in groups[:-1]] + groups[-1:])
+        level = "entries" if self.level < 0 else str(self.level)
+        return f"tile/{level}/{place}" + ("" if self.width == WIDTH else f".p/{self.width}")
+
+
+def tile_at(name: str) -> Tile:
+    """The inverse of `Tile.name`; ValueError where no tile has that name."""
+    place, _, width = name.removeprefix("tile/").partition(".p/")
+    if _FULL.fullmatch(place) is None:
+        raise ValueError(f"{name} is no tile's name")
+    level, *groups = place.split("/")
+    index = int("".join(group.removeprefix("x") for group in groups))
+    found = Tile(-1 if level == "entries" else int(level), index, int(width) if width.isdigit() else WIDTH)
+    if found.name != name or not 1 <= found.width <= WIDTH:
+        raise ValueError(f"{name} is no tile's name")
+    return found
+
+
+def _level(level: int, count: int) -> Iterator[Tile]:
+    full, rest = divmod(count, WIDTH)
+    yield from (Tile(level, index) for index in range(full))
+    if rest:
+        yield Tile(level, full, rest)
+
+
+def tiles_of(size: int) -> Iterator[Tile]:
+    """Every file that a log of ``size`` entries consists of: bundles first, then hash tiles from level 0 up."""
+    yield from _level(-1, size)
+    level = 0
+    while size:
+        yield from _level(level, size)
+        level, size = level + 1, size // WIDTH
+
+
+def levels_of(leaves: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Hashes by level: leaf hashes, then the roots of every 256 complete hashes of the level below."""
+    levels = [leaves]
+    while len(levels[-1]) >= WIDTH:
+        below = levels[-1]
+        levels.append([root_of(below[at : at + WIDTH]) for at in range(0, len(below) - WIDTH + 1, WIDTH)])
+    return levels
+
+
+def pack(entries: Sequence[bytes]) -> bytes:
+    """An entry bundle: each entry after its length, an unsigned 16-bit big-endian number."""
+    return b"".join(struct.pack(">H", len(entry)) + entry for entry in entries)
+
+
+def unpack(bundle: bytes) -> list[bytes]:
+    """The entries of a bundle; ValueError where it ends within one."""
+    entries, at = [], 0
+    while at < len(bundle):
+        start = at + 2
+        at = start + int.from_bytes(bundle[at:start], "big")
+        if at > len(bundle):
+            raise ValueError(f"the bundle ends within its entry {len(entries)}")
+        entries.append(bundle[start:at])
+    return entries
+
+
+def _bundle(folder: Path, index: int) -> Tile | None:
+    """The widest published bundle with this number."""
+    full = Tile(-1, index)
+    if (folder / full.name).is_file():
+        return full
+    partial = folder / f"{full.name}.p"
+    widths = [int(file.name) for file in partial.iterdir() if file.name.isdigit()] if partial.is_dir() else []
+    return Tile(-1, index, max(widths)) if widths else None
+
+
+def _bundles(folder: Path) -> Iterator[Tile]:
+    index = 0
+    while (tile := _bundle(folder, index)) is not None:
+        yield tile
+        if tile.width < WIDTH:
+            return
+        index += 1
+
+
+def published_size(folder: Path) -> int:
+    """Entries that a published log says it has, by the names of its files alone."""
+    return max((tile.stop for tile in _bundles(folder)), default=0)
+
+
+def _read_once(folder: Path) -> list[bytes]:
+    entries: list[bytes] = []
+    for tile in _bundles(folder):
+        try:
+            found = unpack((folder / tile.name).read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{tile.name}: {error}") from error
+        if len(found) != tile.width:
+            raise ValueError(f"{tile.name}: {len(found)} entries where its name says {tile.width}")
+        entries += found
+    return entries
+
+
+def read_entries(folder: Path) -> list[bytes]:
+    """All published entries in order; ValueError, with the file's name, where a bundle is not whole."""
+    for _ in range(10):
+        try:
+            return _read_once(folder)
+        except FileNotFoundError:  # a driver has just replaced the partial bundle by a longer one
+            continue
+    return _read_once(folder)

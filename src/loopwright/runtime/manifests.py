@@ -1,0 +1,157 @@
+"""Checks a Kubernetes manifest without a cluster: what the API server, the operator and Loopwright would refuse.
+
+Three passes over a YAML file, each with the line of what it names: keys that occur twice, the closed schemas below
+``cluster/schemas/`` (a misspelt field is an error, not a silent default), and for a RayJob the rules that no schema can
+say (`loopwright.runtime.rayjob`). Nothing is fetched and nothing is sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from loopwright.errors import PlanError
+from loopwright.runtime.rayjob import Finding, job_findings
+
+__all__ = ["Problem", "check_manifest", "require_manifest"]
+
+SCHEMAS: Mapping[tuple[str, str], str] = {
+    ("ray.io/v1", "RayJob"): "kuberay-1.7/rayjob.json",
+    ("v1", "PersistentVolumeClaim"): "kubernetes-1.28/persistentvolumeclaim.json",
+}
+"""Schema file, relative to the folder of schemas, by ``apiVersion`` and ``kind``."""
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong in a manifest."""
+
+    file: str
+    line: int
+    """Counted from 1; the nearest enclosing key where the named one is absent."""
+    key: str
+    """Dotted path, for example ``spec.rayClusterSpec.workerGroupSpecs[0].maxReplicas``."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.key}: {self.message}"
+
+
+def check_manifest(path: Path, schemas: Path) -> tuple[Problem, ...]:
+    """Everything wrong with the documents of one YAML file; empty where nothing is.
+
+    Args:
+        path: the manifest.
+        schemas: the folder ``cluster/schemas``.
+
+    Raises:
+        PlanError: the file cannot be read or is no YAML.
+    """
+    problems: list[Problem] = []
+    for node, document in _documents(path):
+        lines, twice = _lines(node)
+        findings = [*twice, *_findings(document, schemas)]
+        problems += [
+            Problem(file=str(path), line=_line(lines, place), key=_dotted(place), message=message)
+            for place, message in findings
+        ]
+    return tuple(sorted(problems, key=lambda problem: (problem.line, problem.key)))
+
+
+def require_manifest(path: Path, schemas: Path) -> None:
+    """As `check_manifest`, for a caller that goes on only where nothing is wrong.
+
+    Raises:
+        PlanError: with every problem, one a line.
+    """
+    problems = check_manifest(path, schemas)
+    if problems:
+        raise PlanError("\n".join(map(str, problems)), f"mend {path}; nothing was sent to the cluster")
+
+
+def _documents(path: Path) -> Iterator[tuple[yaml.Node, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+        values = [value for value in yaml.safe_load_all(text) if value is not None]
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}", "name a manifest below cluster/") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: no YAML: {error}", "mend the file where the message points") from error
+    if not values:
+        raise PlanError(f"{path}: holds no document", "name a manifest below cluster/")
+    return zip(nodes, values, strict=True)
+
+
+def _findings(document: Any, schemas: Path) -> Iterator[Finding]:
+    if not isinstance(document, dict):
+        yield (), f"is {type(document).__name__}; a manifest is a mapping with apiVersion and kind"
+        return
+    kind = (str(document.get("apiVersion")), str(document.get("kind")))
+    if kind not in SCHEMAS:
+        known = ", ".join(f"{version} {name}" for version, name in SCHEMAS)
+        yield ("kind",), f"{' '.join(kind)} cannot be checked offline (known: {known})"
+        return
+    schema = json.loads((schemas / SCHEMAS[kind]).read_text(encoding="utf-8"))
+    broken = False
+    for error in Draft202012Validator(schema).iter_errors(document):
+        broken = True
+        yield from _explain(error)
+    if kind[1] == "RayJob" and not broken:  # the rules rely on the types that the schema has checked
+        yield from job_findings(document)
+
+
+def _explain(error: ValidationError) -> Iterator[Finding]:
+    """A schema error in words; for an unknown key, the key that was probably meant."""
+    place = tuple(error.absolute_path)
+    if error.validator == "additionalProperties" and "properties" in error.schema:
+        known = sorted(error.schema["properties"])
+        for name in sorted(set(error.instance) - set(known)):
+            near = difflib.get_close_matches(name, known, n=1)
+            yield (*place, name), "no such field" + (f"; did you mean {near[0]}?" if near else "")
+    elif error.validator == "anyOf":
+        yield place, f"{error.instance!r} is not a valid value here"
+    else:
+        yield place, error.message
+
+
+def _lines(root: yaml.Node) -> tuple[dict[Place, int], list[Finding]]:
+    """Line of every key and item, and the keys that occur twice in one mapping."""
+    lines: dict[Place, int] = {}
+    twice: list[Finding] = []
+    todo: list[tuple[Place, yaml.Node]] = [((), root)]
+    while todo:
+        place, node = todo.pop()
+        lines.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            todo += [((*place, index), child) for index, child in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, child in node.value:
+                if key.value in seen:
+                    twice.append(((*place, key.value), "occurs twice; the first value would be lost without a word"))
+                seen.add(key.value)
+                lines[*place, key.value] = key.start_mark.line + 1
+                todo.append(((*place, key.value), child))
+    return lines, twice
+
+
+def _line(lines: Mapping[Place, int], place: Place) -> int:
+    while place not in lines:
+        place = place[:-1]
+    return lines[place]
+
+
+def _dotted(place: Place) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".") or "document"

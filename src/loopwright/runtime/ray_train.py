@@ -1,0 +1,193 @@
+"""The training group: one `TorchTrainer.fit` in the background that serves every training job of a run.
+
+An empty fit costs about twenty seconds of imports and process starts, which a loop of short cycles must not pay in each
+cycle. So the fit's training function is a loop: rank 0 takes a job from the mailbox, all ranks run it, rank 0 sends the
+result back, and so on until the mailbox says stop. Ray Train keeps doing what it is for: it forms the process group, sees
+that a worker died, restarts the group; the new ranks then find the unfinished job in the mailbox and resume from its
+newest checkpoint.
+
+An error ends the job. With several ranks it ends the group too, since the others may wait for the failed one in a
+collective; and there an infrastructure error is tried again, for it may only echo another rank's death.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from loopwright.errors import InfraError, LoopwrightError
+from loopwright.runtime.checkpoints import sweep
+from loopwright.runtime.jobs import import_early, limit_threads, pack, perform, plain, storage_of, unpack
+from loopwright.runtime.mailbox import Mailbox, State
+from loopwright.runtime.profile import Profile
+
+__all__ = ["TrainGroup"]
+
+_SNAPSHOT = "checkpoint_manager_snapshot.json"
+"""Ray Train's memory of a run's checkpoints. A fit that finds one goes on from it; ours are remembered per job instead."""
+
+
+class TrainGroup:
+    """The driver's side of the group; lives in the process that opened Ray."""
+
+    def __init__(self, profile: Profile, scratch: Path, preload: Sequence[str]) -> None:
+        self._profile = profile
+        self._scratch = scratch
+        self._preload = tuple(preload)
+        self._mailbox: Any = None
+        self._fit: Future[None] | None = None
+
+    def start(self) -> None:
+        """Begin the fit, unless there is one; returns at once."""
+        if self._fit is not None and not self._fit.done():
+            return
+        mailbox = ray.remote(num_cpus=0)(Mailbox).remote(self._profile.max_failures + 1)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="fit")
+        fit = thread.submit(_fit, self._profile, self._scratch, self._preload, mailbox)
+        thread.shutdown(wait=False)
+        fit.add_done_callback(lambda ended: _tell_end(ended, mailbox))
+        self._mailbox, self._fit = mailbox, fit
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Call ``call`` once, on a thread of Ray's, when the group first asks for work."""
+        self._mailbox.ready.remote().future().add_done_callback(lambda _: call())
+
+    def run(self, function: bytes, job: bytes, progress: Callable[[int, int], None]) -> bytes:
+        """Run one job; its packed outcome."""
+        self.start()
+        ray.get(self._mailbox.submit.remote(function, job))
+        state = State(version=-1, step=None, outcome=None)
+        while state.outcome is None:
+            state = ray.get(self._mailbox.watch.remote(state.version))
+            if state.step is not None and state.outcome is None:
+                progress(*state.step)
+        if not self._profile.warm:
+            self.stop()
+        return state.outcome
+
+    def stop(self, patience: float = 30.0) -> None:
+        """End the fit; waits up to ``patience`` seconds until its processes, and their GPUs, are free."""
+        if self._fit is None:
+            return
+        with suppress(ray.exceptions.RayError):
+            ray.get(self._mailbox.stop.remote(), timeout=patience)
+        with suppress(TimeoutError):
+            self._fit.exception(timeout=patience)
+        ray.kill(self._mailbox)
+        self._mailbox = self._fit = None
+
+
+def _tell_end(ended: Future[None], mailbox: Any) -> None:
+    error = ended.exception()
+    if error is not None:
+        mailbox.broken.remote(f"Ray Train gave up: {error}")
+
+
+def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any) -> None:
+    """`TorchTrainer.fit`, until the mailbox says stop."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    trainer: Any = TorchTrainer  # which of its two generations, Ray decides when it is imported
+
+    class LeanTrainer(trainer):
+        """Without the actors that serve Ray datasets and clusters which outlive their driver: we have neither.
+
+        They cost five seconds of processor time at each start. Should Ray rename what is named here, they start again.
+        """
+
+        def _create_default_callbacks(self) -> list[Any]:
+            unused = {"DatasetsCallback"} | ({"PlacementGroupCleanerCallback"} if profile.address == "local" else set())
+            return [callback for callback in super()._create_default_callbacks() if type(callback).__name__ not in unused]
+
+    (scratch / _SNAPSHOT).unlink(missing_ok=True)
+    # A warm group on CPUs waits while map tasks run, so it holds (nearly) no CPU slot; phases take turns.
+    resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": 0.01}
+    LeanTrainer(
+        _serve,
+        train_loop_config={"mailbox": mailbox, "preload": preload, "threads": profile.threads, "use_gpu": profile.use_gpu},
+        torch_config=TorchConfig(backend="nccl" if profile.use_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=profile.train_workers,
+            use_gpu=profile.use_gpu,
+            resources_per_worker=resources,
+            placement_strategy="PACK" if profile.use_gpu else "SPREAD",
+        ),
+        # How often a job may fail is counted in the mailbox, per job; a group as such may be replaced without end.
+        run_config=RunConfig(
+            name=scratch.name,
+            storage_path=str(scratch.parent),
+            failure_config=FailureConfig(max_failures=-1, controller_failure_limit=3),
+        ),
+    ).fit()
+
+
+def _serve(config: Mapping[str, Any]) -> None:
+    """The training function of the fit, on every rank: jobs until there are no more."""
+    from ray.train import get_context
+    from ray.train.collective import broadcast_from_rank_zero
+
+    mailbox, context = config["mailbox"], get_context()
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    if rank == 0:
+        ray.get(mailbox.started.remote())
+    limit_threads(config["threads"])
+    import_early(config["preload"])
+    while True:
+        number = ray.get(mailbox.take.remote()) if rank == 0 else None
+        if world_size > 1:
+            number = broadcast_from_rank_zero(number)
+        if number is None:
+            return
+        _work(mailbox, number, rank, world_size, _device(config["use_gpu"]))
+
+
+def _work(mailbox: Any, number: int, rank: int, world_size: int, device: str) -> None:
+    """One job on one rank; tells the mailbox how it ended."""
+    from ray.train.collective import barrier
+
+    try:
+        result = perform(_call, *ray.get(mailbox.job.remote()), mailbox, number, rank, world_size, device)
+    except LoopwrightError as error:
+        if world_size == 1:
+            ray.get(mailbox.settle.remote(number, pack(error)))
+            return
+        if isinstance(error, InfraError):
+            ray.get(mailbox.complain.remote(number, error.message))
+        else:
+            ray.get(mailbox.settle.remote(number, pack(error)))
+        raise
+    if world_size > 1:
+        barrier()  # a rank that fails at the very end fails the job
+    if rank == 0:
+        ray.get(mailbox.settle.remote(number, pack(result)))
+
+
+def _call(
+    function: bytes, packed: bytes, mailbox: Any, number: int, rank: int, world_size: int, device: str
+) -> Mapping[str, Any]:
+    from ray.train.collective import barrier
+
+    from loopwright.runtime.ray_worker import RayWorker
+
+    job = unpack(packed)
+    storage = storage_of(job)
+    if rank == 0:
+        sweep(storage)
+    if world_size > 1:
+        barrier()
+    worker = RayWorker(mailbox=mailbox, number=number, rank=rank, world_size=world_size, device=device, storage=storage)
+    return plain(perform(unpack(function), job, worker))
+
+
+def _device(use_gpu: bool) -> str:
+    if not use_gpu:
+        return "cpu"
+    from ray.train.torch import get_device
+
+    return str(get_device())

@@ -1,0 +1,110 @@
+"""What goes to a candidate and what is made of what comes back: bytes from a hostile process, read strictly.
+
+An answer is one frame: four bytes of length, then JSON. Whoever wrote it, it can only state outputs; everything else
+about the job comes from the zygote's report. Exact JSON types, no duplicate keys, no NaN, no byte too many.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from loopwright.sandbox import Job, Limits, Outcome
+from loopwright.types import Level, Status
+
+__all__ = ["ENVELOPE_BYTES", "SOURCE_BYTES", "job_frames", "outcome_of"]
+
+SOURCE_BYTES = 2**20
+"""Longer sources are not loaded."""
+ENVELOPE_BYTES = 1024
+"""What an answer may be longer than its outputs."""
+_HEADER = 4
+_CLAIMS: tuple[Status, ...] = ("PASS", "FAIL", "LOAD_ERROR", "MEMORY", "OUTPUT_LIMIT", "BAD_OUTPUT")
+"""What an answer may say of itself; INFRA, TIMEOUT and SIGNAL are not the candidate's to claim."""
+_LONGEST_NAME = 64
+
+
+def job_frames(job: Job) -> tuple[bytes, bytes]:
+    """Frame 1, what to load, and frame 2, what to call it with."""
+    return _frame({"source": job.source, "entry": job.entry}), _frame(list(job.inputs))
+
+
+def _frame(value: Any) -> bytes:
+    text = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    return len(text).to_bytes(_HEADER, "big") + text
+
+
+def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Limits, level: Level) -> Outcome:
+    """The outcome of a job whose child has ended as ``report`` says, having written ``received``."""
+
+    def ended(status: Status, detail: str = "") -> Outcome:
+        return Outcome(status=status, outputs=(), level=level, detail=detail)
+
+    if report["how"] == "late":
+        return ended("TIMEOUT", "wall time")
+    if report["how"] == "signal":
+        return ended(*_signalled(report, limits))
+    if len(received) > limits.output_bytes + ENVELOPE_BYTES:
+        return ended("OUTPUT_LIMIT")
+    answer = _answer(received)
+    if answer is None:
+        return ended("BAD_OUTPUT", "no answer")
+    status, outputs, detail = answer
+    if status != "PASS":
+        return ended(status, detail)
+    if len(outputs) != len(job.inputs):
+        return ended("BAD_OUTPUT", "not one output per input")
+    return Outcome(status="PASS", outputs=tuple(outputs), level=level)
+
+
+def _signalled(report: Mapping[str, Any], limits: Limits) -> tuple[Status, str]:
+    number = int(report["code"])
+    if number == signal.SIGXCPU or (number == signal.SIGKILL and report["cpu"] >= limits.cpu_seconds):
+        return "TIMEOUT", "cpu time"
+    known = number in {each.value for each in signal.Signals}
+    return "SIGNAL", signal.Signals(number).name if known else f"signal {number}"
+
+
+def _answer(received: bytes) -> tuple[Status, list[Any], str] | None:
+    """Status, outputs and detail of a well-formed answer; None of any other."""
+    if len(received) < _HEADER or int.from_bytes(received[:_HEADER], "big") != len(received) - _HEADER:
+        return None
+    try:
+        answer = _DECODER.decode(received[_HEADER:].decode("utf-8"))
+    except (ValueError, RecursionError):  # bad UTF-8, bad JSON, huge integers, duplicate keys; nesting without end
+        return None
+    if not isinstance(answer, dict) or answer.keys() != {"status", "detail", "outputs"}:
+        return None
+    status, outputs, detail = answer["status"], answer["outputs"], answer["detail"]
+    if status not in _CLAIMS or not isinstance(outputs, list):
+        return None
+    return status, outputs, detail if _is_name(detail) else ""
+
+
+def _is_name(detail: object) -> bool:
+    """Whether it reads like the name of an exception: nothing else of a candidate's words gets on record."""
+    return isinstance(detail, str) and len(detail) <= _LONGEST_NAME and detail.isascii() and detail.isidentifier()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is out of range")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite)

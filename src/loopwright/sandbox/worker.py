@@ -1,0 +1,169 @@
+"""One zygote as the supervisor sees it: a process, a control socket, and the jobs that are in flight on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from loopwright.errors import InfraError
+from loopwright.sandbox import Job, Limits
+from loopwright.sandbox.wire import ENVELOPE_BYTES, job_frames
+
+__all__ = ["Flight", "Lost", "Worker"]
+
+_SCRIPT = Path(__file__).with_name("zygote.py")
+_OPTIONS = ("-s", "-S", "-P", "-B")
+"""No user site, no site, no unsafe path, no bytecode. ``-I`` would ignore the fixed hash seed."""
+_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+_START_SECONDS = 60.0
+_GRACE_SECONDS = 10.0
+"""What a zygote may take beyond a job's wall time before it counts as hung."""
+_REPORT_BYTES = 256
+_CHUNK = 2**16
+
+
+class Lost(Exception):
+    """The zygote died or hangs; its jobs have no verdict."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Flight:
+    """A job on its way through one child."""
+
+    index: int
+    """Its place in the batch."""
+    job: Job
+    attempt: int
+    channel: socket.socket
+    unsent: memoryview
+    received: bytearray = field(default_factory=bytearray)
+    listened: bool = False
+    """Whether the supervisor's selector has the channel."""
+
+    def send(self) -> bool:
+        """Send what the channel takes; True when all is sent, or the child does not want it."""
+        try:
+            while self.unsent:
+                self.unsent = self.unsent[self.channel.send(self.unsent) :]
+        except BlockingIOError:
+            return False
+        except OSError:  # the child is gone, its report will say how
+            self.unsent = memoryview(b"")
+        return True
+
+    def receive(self, limits: Limits) -> bool:
+        """Take what has arrived; False once nothing more will be taken."""
+        most = limits.output_bytes + ENVELOPE_BYTES
+        try:
+            while len(self.received) <= most:
+                chunk = self.channel.recv(_CHUNK)
+                if not chunk:
+                    return False
+                self.received += chunk
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        with contextlib.suppress(OSError):
+            self.channel.shutdown(socket.SHUT_RDWR)
+        return False
+
+
+class Worker:
+    """A zygote process. Whoever holds it calls `close` or `kill`, or the process ends with this one."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._head_since = 0.0
+        self.flights: deque[Flight] = deque()
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, *_OPTIONS, str(_SCRIPT), str(theirs.fileno()), str(os.getpid()), json.dumps(asdict(limits))],
+                env=_ENVIRONMENT,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._errors = cast(IO[bytes], self._process.stderr)
+
+    @property
+    def pid(self) -> int:
+        """The zygote's process id."""
+        return self._process.pid
+
+    def ready(self) -> None:
+        """Wait until it serves; InfraError, with what it said, where it does not start."""
+        self.control.settimeout(_START_SECONDS)
+        try:
+            started = self.control.recv(_REPORT_BYTES) == b"ready"
+        except OSError:
+            started = False
+        if not started:
+            self._process.kill()
+            said = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise InfraError(f"the sandbox does not start: {said or 'it gives no reason'}", "loopwright doctor")
+        self.control.setblocking(False)
+
+    def launch(self, index: int, job: Job, attempt: int) -> Flight:
+        """Hand a job to the zygote; raises Lost where it is gone."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        flight = Flight(index=index, job=job, attempt=attempt, channel=ours, unsent=memoryview(b"".join(job_frames(job))))
+        if not self.flights:
+            self._head_since = time.monotonic()
+        self.flights.append(flight)
+        try:
+            with theirs:
+                socket.send_fds(self.control, [b"job"], [theirs.fileno()])
+        except OSError as error:
+            raise Lost from error
+        flight.send()
+        return flight
+
+    def awaited(self) -> Mapping[str, Any]:
+        """`report`, waited for."""
+        select.select([self.control], [], [], self._limits.wall_seconds + _GRACE_SECONDS)
+        report = self.report()
+        if report is None:
+            raise Lost
+        return report
+
+    def report(self) -> Mapping[str, Any] | None:
+        """How the first job in flight ended; None where nothing is known yet; raises Lost where it never will be."""
+        try:
+            message = self.control.recv(_REPORT_BYTES)
+        except BlockingIOError:
+            if self.flights and time.monotonic() > self._head_since + self._limits.wall_seconds + _GRACE_SECONDS:
+                raise Lost from None
+            return None
+        except OSError as error:
+            raise Lost from error
+        if not message:
+            raise Lost
+        self._head_since = time.monotonic()
+        return json.loads(message)
+
+    def kill(self) -> None:
+        """SIGKILL, and no trace left: a child dies with its zygote."""
+        self._process.kill()
+        self._process.wait()
+        self._errors.close()
+        self.control.close()
+        for flight in self.flights:
+            flight.channel.close()
+        self.flights.clear()

@@ -1,0 +1,191 @@
+"""git by its command line: a clean environment, no hooks, no prompts, no locks where nothing is written.
+
+Only what is named is committed: what else a person has staged or changed stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from loopwright.errors import InfraError, WorkspaceError
+
+__all__ = ["clone", "commit", "dirty", "head", "init", "require", "show"]
+
+_IDENTITY = ("Loopwright", "loopwright@localhost")
+_KEPT = (
+    *(
+        "PATH",
+        "HOME",
+        "XDG_CONFIG_HOME",
+        "TMPDIR",
+        "SSH_AUTH_SOCK",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+    ),
+    *("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"),
+)
+_ALWAYS = (
+    ("core.hooksPath", os.devnull),
+    ("core.fsmonitor", "false"),
+    ("commit.gpgSign", "false"),
+    ("gc.autoDetach", "false"),  # nothing goes on in the background after a command has ended
+    ("maintenance.autoDetach", "false"),
+    ("core.fsync", "committed"),
+    ("core.fsyncMethod", "batch"),
+)
+_LOCKED = re.compile(r"Unable to create '(?P<lock>[^']+\.lock)': File exists")
+_PATIENCE = 30.0
+"""Seconds to wait for another git command to let go of its lock."""
+_GRACE = 1.0
+"""Seconds after which a lock is a killed process's, where no git command is at work in the repository."""
+
+
+def require() -> None:
+    """WorkspaceError where git is not installed."""
+    _run(Path.cwd(), ["version"])
+
+
+def init(root: Path) -> None:
+    """Make ``root`` a git repository (branch main) unless it is one."""
+    if not (root / ".git").exists():
+        _git(root, "init", "--quiet", "--initial-branch=main")
+
+
+def head(root: Path) -> str | None:
+    """Id of the commit that is checked out; None before the first."""
+    found = _run(root, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+    _repository(root, found)
+    return found.stdout.strip() or None
+
+
+def dirty(root: Path, exclude: Sequence[str] = (), within: Sequence[str] | None = None) -> list[str]:
+    """Paths that differ from the last commit or are new and not ignored, sorted.
+
+    None below ``exclude`` is listed, and where ``within`` is given only what is below that.
+    """
+    listed = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
+    paths = sorted({entry[3:] for entry in listed.split("\0") if entry})
+    return [path for path in paths if not _below(path, exclude) and (within is None or _below(path, within))]
+
+
+def commit(root: Path, paths: Sequence[str], message: str) -> str:
+    """Commit these files and directories as they are now and nothing else; the commit's id.
+
+    Where none of them differs from the last commit there is no new one, and the last one's id is returned: done twice
+    is done once. Without a configured identity it is `Loopwright <loopwright@localhost>`.
+    """
+    tracked = _git(root, "ls-files", "-z", "--", *paths).split("\0")
+    present = [path for path in paths if os.path.lexists(root / path) or any(_below(name, [path]) for name in tracked)]
+    if present:
+        _git(root, "add", "--all", "--", *present, write=True)
+    if present and (head(root) is None or _run(root, ["diff", "--cached", "--quiet", "HEAD", "--", *present]).returncode):
+        _git(root, "commit", "--quiet", "--no-verify", "--only", "--message", message, "--", *present, write=True)
+    made = head(root)
+    if made is None:
+        raise WorkspaceError(f"nothing to commit in {root}", "git status")
+    return made
+
+
+def clone(source: Path | str, target: Path, revision: str | None = None) -> None:
+    """Clone a repository, without running anything that it holds; ``revision`` is what is then checked out (on a branch)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _git(target.parent, "clone", "--quiet", "--no-hardlinks", str(source), str(target), write=True)
+    if revision is not None:
+        _git(target, "reset", "--quiet", "--hard", revision, write=True)
+
+
+def show(root: Path, revision: str, path: str) -> bytes:
+    """Content of a committed file; WorkspaceError where that commit has none."""
+    found = _call(root, ["show", f"{revision}:{path}"], {"GIT_OPTIONAL_LOCKS": "0"})
+    if found.returncode:
+        raise WorkspaceError(f"{path} is not in commit {revision}", "git log")
+    return found.stdout
+
+
+def _below(path: str, folders: Sequence[str]) -> bool:
+    return any(folder in {".", path} or path.startswith(f"{folder.rstrip('/')}/") for folder in folders)
+
+
+def _call(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Run git with nothing of the caller's GIT_DIR and the like (it may itself run in a hook), in a language that is known."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    fixed = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_LITERAL_PATHSPECS": "1", "GIT_EDITOR": "true"}
+    options = [part for name, value in _ALWAYS for part in ("-c", f"{name}={value}")]
+    try:
+        return subprocess.run(
+            ["git", *options, *arguments],
+            cwd=root,
+            env={**kept, **fixed, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        if not root.is_dir():
+            raise WorkspaceError(f"{root} does not exist", "name an existing folder") from error
+        raise WorkspaceError("git is not installed", "apt-get install git") from error
+
+
+def _run(root: Path, arguments: Sequence[str], *, write: bool = False) -> subprocess.CompletedProcess[str]:
+    environment = {} if write else {"GIT_OPTIONAL_LOCKS": "0"}
+    if write and arguments[0] == "commit":
+        environment = _identity(root)
+    found = _call(root, arguments, environment)
+    out, err = (os.fsdecode(stream) for stream in (found.stdout, found.stderr))
+    return subprocess.CompletedProcess(found.args, found.returncode, out, err)
+
+
+def _identity(root: Path) -> dict[str, str]:
+    """Ours, where the person has configured none: a commit must not fail for that."""
+    return {
+        f"GIT_{who}_{part}": ours
+        for part, ours in zip(("NAME", "EMAIL"), _IDENTITY, strict=True)
+        for who in ("AUTHOR", "COMMITTER")
+        if f"GIT_{who}_{part}" not in os.environ and not _run(root, ["config", f"user.{part.lower()}"]).stdout.strip()
+    }
+
+
+def _git(root: Path, *arguments: str, write: bool = False) -> str:
+    begun = time.monotonic()
+    while (found := _run(root, arguments, write=write)).returncode and (match := _LOCKED.search(found.stderr)):
+        _wait_or_break(root, Path(match["lock"]), time.monotonic() - begun)
+    _repository(root, found)
+    if found.returncode:
+        problem = f"git {arguments[0]} failed in {root}: {found.stderr.strip()}"
+        raise InfraError(problem, "see what git says, then run the same command again")
+    return found.stdout
+
+
+def _wait_or_break(root: Path, lock: Path, waited: float) -> None:
+    """Wait for another git command; remove a lock that a killed one left behind."""
+    if waited > _GRACE and not _git_runs(root):
+        lock.unlink(missing_ok=True)
+    elif waited > _PATIENCE:
+        raise WorkspaceError(f"another git command holds {lock}", "wait until it has ended, then run the same command again")
+    else:
+        time.sleep(0.2)
+
+
+def _git_runs(root: Path) -> bool:
+    import psutil
+
+    for process in psutil.process_iter(["name"]):
+        try:
+            if process.info["name"].startswith("git") and Path(process.cwd()).is_relative_to(root.resolve()):
+                return True
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return False
+
+
+def _repository(root: Path, found: subprocess.CompletedProcess[str]) -> None:
+    if found.returncode and "not a git repository" in found.stderr:
+        raise WorkspaceError(f"{root} is not a git repository", "git init (a workspace made by `loopwright init` is one)")
+    if found.returncode and "dubious ownership" in found.stderr:
+        raise WorkspaceError(f"{root} belongs to another user", f"git config --global --add safe.directory {root}")

@@ -1,0 +1,92 @@
+"""``dvc.lock`` as text: one block of lines a stage, put in place or taken out without reading the rest.
+
+DVC parses and writes the whole file anew for every stage that it records, in pure Python: with 100 cycles that is seven
+seconds a phase. The blocks are written by DVC's own serialiser; only where they go is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from loopwright.errors import IntegrityError
+from loopwright.store.files import write_atomic
+
+__all__ = ["FILE", "LockedOutput", "keep", "names", "outputs", "put"]
+
+FILE = "dvc.lock"
+
+_HEAD = "schema: '2.0'\nstages:\n"
+_NAME = re.compile(r"^  (\S+):$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedOutput:
+    """An output as ``dvc.lock`` has it."""
+
+    path: str
+    md5: str
+    """DVC's address; ends in ``.dir`` for a directory."""
+
+
+def put(root: Path, stage: str, entry: str) -> None:
+    """Enter ``entry``, the YAML of ``{stage: ...}``, in place of what is recorded of that stage, or at the end."""
+    blocks = _read(root)
+    new = "".join(f"  {line}\n" for line in entry.splitlines())
+    if blocks.get(stage) != new:
+        _write(root, blocks | {stage: new})
+
+
+def keep(root: Path, stages: Collection[str]) -> None:
+    """Take out every stage that is not among ``stages``."""
+    blocks = _read(root)
+    if any(name not in stages for name in blocks):
+        _write(root, {name: block for name, block in blocks.items() if name in stages})
+
+
+def names(root: Path) -> list[str]:
+    """Recorded stages, in order."""
+    return list(_read(root))
+
+
+def outputs(root: Path, stages: Collection[str] | None = None) -> list[LockedOutput]:
+    """Outputs of the given stages, or of all, that are recorded."""
+    return [
+        output for name, block in _read(root).items() if stages is None or name in stages for output in _outputs(name, block)
+    ]
+
+
+def _outputs(stage: str, block: str) -> Iterator[LockedOutput]:
+    import yaml
+
+    # BaseLoader: a digest that looks like a number stays text.
+    entry = yaml.load(block, Loader=yaml.CBaseLoader)[stage]  # noqa: S506  # makes text, lists and maps, nothing else
+    for output in entry.get("outs", []):
+        yield LockedOutput(path=output["path"], md5=output["md5"])
+
+
+def _read(root: Path) -> dict[str, str]:
+    try:
+        text = (root / FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    head, blocks, name = "", dict[str, str](), ""
+    for line in text.splitlines(keepends=True):
+        if match := _NAME.match(line):
+            name = match[1]
+            blocks[name] = line
+        elif name and line.startswith("    "):
+            blocks[name] += line
+        elif name:
+            head = "?"  # something follows the stages that neither DVC nor we put there
+        else:
+            head += line
+    if blocks and head != _HEAD:
+        raise IntegrityError(f"{root / FILE} is not as DVC wrote it", f"git checkout -- {FILE}")
+    return blocks
+
+
+def _write(root: Path, blocks: dict[str, str]) -> None:
+    write_atomic(root / FILE, (_HEAD + "".join(blocks.values())).encode())

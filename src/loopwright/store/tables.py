@@ -1,0 +1,145 @@
+"""Tables between phases as Parquet: their columns, and how they are written so that equal rows give equal bytes.
+
+Every phase that shares a table imports its columns from here, so that writer and reader cannot drift apart. Nothing of
+the machine or the clock goes into a file: fixed writer options, one row group a million rows, no pandas metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loopwright.errors import IntegrityError
+from loopwright.types import Check, Task
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["PROPOSALS", "REFUSED", "ROWS", "SIGNATURES", "TASKS", "read_table", "read_tasks", "write_table", "write_tasks"]
+
+TASKS: Mapping[str, str] = {
+    "id": "string",
+    "prompt": "string",
+    "level": "int32",
+    "signature": "string",
+    "checks": "string",
+    "slices": "string",
+}
+"""A task a row; ``checks`` and ``slices`` are JSON text."""
+
+SIGNATURES: Mapping[str, str] = {"signature": "string", "suite": "string"}
+"""Held-out behaviours: all that others may know of the gate and the sealed suite."""
+
+PROPOSALS: Mapping[str, str] = {
+    "id": "string",
+    "task": "string",
+    "prompt": "string",
+    "level": "int32",
+    "sample": "int32",
+    "answer": "string",
+    "tokens": "int32",
+    "seed": "int64",
+}
+"""One sampled answer a row, not judged yet."""
+
+ROWS: Mapping[str, str] = {
+    "id": "string",
+    "task": "string",
+    "prompt": "string",
+    "answer": "string",
+    "level": "int32",
+    "origin": "string",
+    "licence": "string",
+    "signature": "string",
+    "cycle": "string",
+    "prompt_digest": "string",
+    "verifier": "string",
+}
+"""One accepted answer a row, ready to be trained on, with where it came from."""
+
+REFUSED: Mapping[str, str] = {**ROWS, "reason": "string", "detail": "string"}
+"""One refused answer a row: the reason to count by, and what a person wants to know besides."""
+
+
+def write_table(path: Path, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, in their order, with exactly these columns; KeyError where a row lacks one.
+
+    The same rows give the same bytes wherever the same pyarrow is installed (its version is part of the lock digest).
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = {name: pa.array([row[name] for row in rows], type=pa.type_for_alias(kind)) for name, kind in columns.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(data), path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
+
+
+def read_table(path: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows in their order; other columns are left out.
+
+    Raises:
+        IntegrityError: the file is missing, is damaged, lacks a column, or holds one of another type.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise IntegrityError(f"{path.name} in {path.parent} cannot be read: {error}", "`loopwright verify` says what changed") from error
+    _same_columns(path, table, columns)
+    return table.select(list(columns)).to_pylist()
+
+
+def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
+    """Write a task table."""
+    rows = [
+        {
+            "id": task.id,
+            "prompt": task.prompt,
+            "level": task.level,
+            "signature": task.signature,
+            "checks": _text({name: {"inputs": check.inputs, "outputs": check.outputs} for name, check in task.checks.items()}),
+            "slices": _text(dict(task.slices)),
+        }
+        for task in tasks
+    ]
+    write_table(path, TASKS, rows)
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """Read a task table; IntegrityError as in `read_table`."""
+    return [_task(row) for row in read_table(path, TASKS)]
+
+
+def _task(row: Mapping[str, Any]) -> Task:
+    checks = {
+        name: Check(inputs=tuple(check["inputs"]), outputs=tuple(check["outputs"]))
+        for name, check in json.loads(row["checks"]).items()
+    }
+    return Task(
+        id=row["id"],
+        prompt=row["prompt"],
+        level=row["level"],
+        signature=row["signature"],
+        checks=checks,
+        slices=json.loads(row["slices"]),
+    )
+
+
+def _same_columns(path: Path, table: pyarrow.Table, columns: Mapping[str, str]) -> None:
+    import pyarrow as pa
+
+    text = (pa.large_string(), pa.string_view())  # the same thing in a file; polars asks for them on reading
+    seen = {field.name: pa.string() if field.type in text else field.type for field in table.schema}
+    wrong = [name for name, kind in columns.items() if seen.get(name) != pa.type_for_alias(kind)]
+    if wrong:
+        said = ", ".join(f"{name} is {seen.get(name, 'missing')}, expected {columns[name]}" for name in wrong)
+        raise IntegrityError(f"{path.name} in {path.parent}: {said}", "it was not written by this version of loopwright")
+
+
+def _text(value: Any) -> str:
+    """JSON with sorted keys. Not RFC 8785, which writes 1.0 as 1: a check compares exact types."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

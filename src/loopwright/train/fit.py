@@ -1,0 +1,79 @@
+"""What every rank of a training group runs: plain JSON in, plain JSON out, the model in the job's storage.
+
+Importing this module loads neither torch nor Lightning, so that a driver can name `fit` without paying for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from loopwright.errors import PhaseError
+from loopwright.plugins import Alphabet, ModelFamily, load_family
+from loopwright.runtime import Worker
+from loopwright.train.mixing import read_mixture
+from loopwright.types import seed_of
+
+__all__ = ["fit"]
+
+
+def fit(job: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
+    """Train by ``job`` and leave the model in ``worker.storage / "model"`` (written by rank 0).
+
+    ``job``: family (plug-in name and settings), model (directory or None), alphabet, rows (directories), recipe, seed,
+    threads, checkpoint_every. With 1 and 2 workers and two shards the weights are bit-identical on CPUs: gradients are
+    sums over the same two shards. With more of either they differ in the order of float32 sums (relative 1e-6 a step).
+
+    Raises:
+        TrainingDiverged: a gradient is NaN or infinite; on every rank at the same step, and no model is written.
+        PhaseError: the shards cannot be dealt to so many workers, or the archive does not fit the recipe.
+    """
+    recipe = job["recipe"]
+    if recipe["shards"] % worker.world_size:
+        raise PhaseError(
+            f"{recipe['shards']} shards cannot be dealt to {worker.world_size} workers",
+            "set the profile's workers to a divisor of the recipe's `shards`",
+        )
+    family = load_family(job["family"]["name"], job["family"]["settings"])
+    model = _model(family, job)
+    mixture = read_mixture(
+        job["rows"], recipe["batch"], recipe["shards"], recipe["human_share"], seed_of(job["seed"], "mixture")
+    )
+    with _threads(job["threads"]):
+        from loopwright.train.loop import learn
+
+        history = learn(family, model, mixture, job, worker)
+    directory = worker.storage / "model"
+    if worker.rank == 0:
+        family.save(model, directory)
+    return {
+        "directory": str(directory),
+        "parameters": family.parameters(model),
+        "human": len(mixture.human),
+        "synthetic": len(mixture.synthetic),
+        "workers": worker.world_size,
+        **history,
+    }
+
+
+def _model(family: ModelFamily, job: Mapping[str, Any]) -> Any:
+    """The champion, to continue from, or a fresh model."""
+    if job["model"] is not None:
+        return family.load(Path(job["model"]))
+    alphabet = Alphabet(words=tuple(job["alphabet"]["words"]), lexemes=tuple(job["alphabet"]["lexemes"]))
+    return family.create(alphabet, seed_of(job["seed"], "model"))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads; as before afterwards, since an in-process worker shares its process."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

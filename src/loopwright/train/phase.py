@@ -1,0 +1,121 @@
+"""The train phase on the driver: which recipe, which rows, then one fit on the executor's training group."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loopwright.errors import IntegrityError, PhaseError
+from loopwright.plan import TrainSection
+from loopwright.planfile import parse_recipes
+from loopwright.plugins import PhaseContext
+from loopwright.store.archive import shards
+from loopwright.train.fit import fit
+from loopwright.types import canonical, digest_value
+
+__all__ = ["train"]
+
+_WINDOW = 10
+"""Steps over which the first and the last loss are averaged."""
+_POINTS = 100
+"""Points of the loss curve that are kept."""
+
+
+def train(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
+    """Write ``model/``: the weights, the recipe they were trained by, and how the training went.
+
+    The model continues from ``inputs["model"]`` by the recipe's ``cycle`` part, or is created by its ``seed`` part.
+
+    Raises:
+        TrainingDiverged: the loss or a gradient is not finite.
+        PhaseError: there is no recipe, or the archive does not fit it.
+    """
+    text = _recipe_text(config, inputs)
+    section = "cycle" if "model" in inputs else "seed"
+    recipe = getattr(parse_recipes(text), section).model_dump(mode="json")
+    recipe["human_share"] = max(recipe["human_share"], config.human_floor)
+    result = context.executor.train(fit, _job(config, inputs, context, recipe), context.progress)
+    target = context.output / "model"
+    _place(Path(result["directory"]), target)
+    (target / "recipe.yaml").write_text(text, encoding="utf-8")
+    (target / "training.json").write_bytes(canonical(_training(section, recipe, result)) + b"\n")
+    return {
+        "steps": recipe["steps"],
+        "tokens": sum(result["tokens"]),
+        "loss_first": _mean(result["losses"][:_WINDOW]),
+        "loss_last": _mean(result["losses"][-_WINDOW:]),
+        "parameters": result["parameters"],
+        "workers": result["workers"],
+    }
+
+
+def _recipe_text(config: TrainSection, inputs: Mapping[str, Path]) -> str:
+    """The archive's, where this cycle accepted one; else the champion's; else the plan's, for the first model."""
+    archive = inputs["archive"]
+    if json.loads((archive / "archive.json").read_bytes())["recipe"] == "accepted":
+        return _text(archive / "recipe.yaml")
+    if "model" in inputs:
+        return _text(inputs["model"] / "recipe.yaml")
+    if config.recipe is None:
+        raise PhaseError("there is neither a model to continue from nor a recipe", "put a recipe.yaml into the workspace")
+    return config.recipe
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise IntegrityError(f"{path.name} is missing from {path.parent}", "`loopwright verify` says what changed") from error
+
+
+def _job(
+    config: TrainSection, inputs: Mapping[str, Path], context: PhaseContext, recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Plain JSON; its key hangs on all that the weights hang on, so that a rerun resumes and nothing else does."""
+    alphabet = context.domain.alphabet()
+    chain = shards(context.root, inputs["archive"].relative_to(context.root).as_posix())
+    job = {
+        "family": dict(context.refs["model"]),
+        "model": str(inputs["model"].resolve()) if "model" in inputs else None,
+        "alphabet": {"words": list(alphabet.words), "lexemes": list(alphabet.lexemes)},
+        "rows": [str(context.root.resolve() / shard.path) for shard in chain],
+        "recipe": dict(recipe),
+        "seed": context.seed,
+        "threads": config.threads,
+        "checkpoint_every": config.checkpoint_every,
+    }
+    key = f"{context.cycle}-train-{digest_value(job)[7:23]}"
+    return {**job, "key": key, "storage": str(context.scratch.resolve())}
+
+
+def _training(section: str, recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """How the training went, without anything that hangs on where it ran."""
+    losses = result["losses"]
+    every = max(1, len(losses) // _POINTS)
+    curve = [[step + 1, round(losses[step], 6)] for step in range(len(losses)) if step % every == 0 or step == len(losses) - 1]
+    return {
+        "schema": 1,
+        "section": section,
+        "recipe": dict(recipe),
+        "rows": {"human": result["human"], "synthetic": result["synthetic"]},
+        "parameters": result["parameters"],
+        "tokens": sum(result["tokens"]),
+        "losses": curve,
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(sum(values) / len(values), 6)
+
+
+def _place(source: Path, target: Path) -> None:
+    """The model's files without a second copy of their bytes, where the file system allows it."""
+    try:
+        shutil.copytree(source, target, copy_function=os.link)
+    except (OSError, shutil.Error):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)

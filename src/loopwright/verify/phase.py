@@ -1,0 +1,129 @@
+"""The phase ``verify``: proposals in; accepted rows, refused rows with their reasons, and the curriculum out.
+
+A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
+differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, a repetition within the
+cycle or of the archive, a check that failed or how the candidate ended, and the plan's limit a task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from loopwright.errors import IntegrityError
+from loopwright.plan import VerifySection
+from loopwright.plugins import PhaseContext, plugin_identity
+from loopwright.store.archive import shards
+from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_table
+from loopwright.types import canonical
+from loopwright.verify.judging import give_verdicts, refuse_failed
+from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
+from loopwright.verify.schema import read_proposals
+from loopwright.verify.screening import (
+    curriculum,
+    known_tasks,
+    limit,
+    match_tasks,
+    refuse_duplicates,
+    stated_tasks,
+    well_formed,
+)
+
+__all__ = ["DETAILS", "LICENCE", "verify"]
+
+LICENCE = "LicenseRef-model-output"
+"""Licence of rows that a model wrote."""
+
+DETAILS: Mapping[str, str] = {**REFUSED, "detail": "string"}
+"""``refused.parquet``: the row, the reason to count by, and which check it was."""
+
+
+def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
+    """Write ``accepted`` from ``proposals``, ``archive`` (the chain so far) and ``heldout``; return the summary.
+
+    Raises:
+        InfraError: the asked isolation is missing, or an answer could not be judged.
+        IntegrityError: an input is not what was recorded, or is no table of proposals.
+    """
+    output = context.output / "accepted"
+    output.mkdir(parents=True)
+    frame, isolation = _judged(config, inputs, context)
+    frame = limit(frame, config.per_task).sort("row")
+    frame = frame.with_columns(
+        origin=pl.lit(_generator(inputs["proposals"], frame.height)),
+        licence=pl.lit(LICENCE),
+        cycle=pl.lit(context.cycle),
+        verifier=pl.lit(_verifier(config, context)),
+    )
+    accepted, refused = frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null())
+    write_table(output / "rows.parquet", ROWS, accepted.select(list(ROWS)).to_dicts())
+    write_table(output / "refused.parquet", DETAILS, refused.select(list(DETAILS)).to_dicts())
+    levels = curriculum(frame)
+    (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
+    summary: dict[str, Any] = {
+        "accepted": accepted.height,
+        "refused": dict(sorted(Counter(refused["reason"]).items())),
+        "solved": {level: counts["rate"] for level, counts in levels.items()},
+        "isolation": dict(isolation),
+        "accept": config.accept,
+    }
+    diff = inputs["proposals"] / "recipe.diff"
+    return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
+
+
+def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseContext) -> tuple[pl.DataFrame, Counter[str]]:
+    """All rows, each without a reason or with its first; and how many candidates ran at which isolation."""
+    frame = read_proposals(inputs["proposals"]).sort("sample", "row")
+    tasks = stated_tasks(frame, context.domain)
+    heldout = {row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)}
+    frame = match_tasks(frame, known_tasks(tasks), heldout)
+    frame = frame.with_columns(tried=pl.col("reason").is_null())
+    frame = well_formed(frame)
+    archive = _archived(context.root, inputs["archive"])
+    if config.accept == "unsafe_unverified":
+        frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))
+        return refuse_duplicates(frame, archive), Counter()
+    frame, isolation = give_verdicts(frame, tasks, config, context)
+    return refuse_failed(refuse_duplicates(frame, archive)), isolation
+
+
+def _archived(root: Path, archive: Path) -> pl.DataFrame:
+    """Prompts and answers of all shards, each checked against the record."""
+    chain = shards(root, archive.relative_to(root).as_posix())
+    paths = [root / shard.path / "rows.parquet" for shard in chain if shard.rows]
+    rows = [pl.read_parquet(path, columns=["prompt", "answer"]) for path in paths]
+    return pl.concat([pl.DataFrame(schema={"prompt": pl.String, "answer": pl.String}), *rows])
+
+
+def _generator(proposals: Path, rows: int) -> str:
+    """Digest of the model that wrote the rows, as the generate phase states it."""
+    path = proposals / "generation.json"
+    origin = json.loads(path.read_bytes()).get("model") if path.exists() else None
+    if not isinstance(origin, str) and rows:
+        raise IntegrityError("generation.json does not say which model made the proposals", "run the generate phase again")
+    return origin or ""
+
+
+def _verifier(config: VerifySection, context: PhaseContext) -> str:
+    """Whose verdict let a row in, as ``distribution/name@version``; the control arm says that nobody's did."""
+    if config.accept == "unsafe_unverified":
+        return config.accept
+    return plugin_identity("domains", context.refs["domain"]["name"])
+
+
+def _recipe(diff: Path, config: VerifySection, output: Path) -> dict[str, Any]:
+    """Take a recipe proposal or keep it with the reason why not."""
+    try:
+        text = diff.read_text(encoding="utf-8")
+        recipe = changed_recipe(text, config.recipe_base, allowed=config.recipe_files, human_floor=config.human_floor)
+    except (RecipeRefused, UnicodeDecodeError) as error:
+        reason = "the diff is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        (output / "refused_recipe.json").write_bytes(canonical({"diff": diff.read_text("utf-8", "replace"), "reason": reason}))
+        return {"accepted": False, "reason": reason}
+    (output / RECIPE).write_text(recipe, encoding="utf-8")
+    return {"accepted": True}

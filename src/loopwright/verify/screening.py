@@ -1,0 +1,102 @@
+"""The steps between a proposed row and an accepted one, as columns. Each refuses some rows, and the first reason stays.
+
+The frame is kept in the order (sample, row), so that of several equal or surplus rows the one with the smallest sample
+index remains, wherever and however often this runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import polars as pl
+
+from loopwright.plugins import Domain
+from loopwright.types import Task, digest_bytes
+
+__all__ = [
+    "Stated",
+    "curriculum",
+    "known_tasks",
+    "limit",
+    "match_tasks",
+    "refuse",
+    "refuse_duplicates",
+    "stated_tasks",
+    "well_formed",
+]
+
+Stated = Mapping[str, Task]
+"""Prompt -> the task that it states, made by the domain itself."""
+
+
+def refuse(frame: pl.DataFrame, condition: pl.Expr, reason: pl.Expr | str) -> pl.DataFrame:
+    """Give a reason to the rows that meet a condition and have none yet."""
+    said = pl.lit(reason) if isinstance(reason, str) else reason
+    fresh = pl.col("reason").is_null() & condition
+    return frame.with_columns(reason=pl.when(fresh).then(said).otherwise("reason"))
+
+
+def stated_tasks(frame: pl.DataFrame, domain: Domain) -> Stated:
+    """The tasks behind the prompts, from the domain and not from the proposals.
+
+    Whoever makes proposals could otherwise bring along the checks by which they are judged.
+    """
+    tasks = {}
+    for prompt in frame.filter(pl.col("reason").is_null())["prompt"].unique(maintain_order=True):
+        try:
+            tasks[prompt] = domain.task(prompt)
+        except ValueError:
+            continue  # refused as `unknown task`
+    return tasks
+
+
+def known_tasks(tasks: Stated) -> pl.DataFrame:
+    """Tasks as columns, to join proposals with."""
+    columns = {
+        "prompt": pl.String,
+        "stated": pl.String,
+        "stated_level": pl.Int32,
+        "signature": pl.String,
+        "prompt_digest": pl.String,
+    }
+    rows = [(prompt, task.id, task.level, task.signature, digest_bytes(prompt.encode())) for prompt, task in tasks.items()]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def match_tasks(frame: pl.DataFrame, tasks: pl.DataFrame, heldout: Collection[str]) -> pl.DataFrame:
+    """Refuse rows whose task does not exist, is not the one it says, or behaves like a task of the gate or sealed suite."""
+    frame = frame.join(tasks, on="prompt", how="left", maintain_order="left")
+    frame = refuse(frame, pl.col("stated").is_null(), "unknown task")
+    frame = refuse(frame, (pl.col("stated") != pl.col("task")) | (pl.col("stated_level") != pl.col("level")), "task differs")
+    held = pl.DataFrame({"signature": sorted(heldout)}, schema={"signature": pl.String}).with_columns(held=pl.lit(value=True))
+    frame = frame.join(held, on="signature", how="left", maintain_order="left")
+    return refuse(frame, pl.col("held").is_not_null(), "held out")
+
+
+def well_formed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Refuse answers without text, and answers with control characters other than tab and line feed."""
+    frame = refuse(frame, pl.col("answer").str.strip_chars() == "", "empty answer")
+    return refuse(frame, pl.col("answer").str.contains(r"[\x00-\x08\x0B-\x1F\x7F]"), "malformed answer")
+
+
+def refuse_duplicates(frame: pl.DataFrame, archive: pl.DataFrame) -> pl.DataFrame:
+    """Refuse what repeats an earlier sample of this cycle, or a row (``prompt``, ``answer``) of the archive."""
+    first = pl.col("row").filter(pl.col("reason").is_null()).first().over("task", "answer")
+    frame = refuse(frame, pl.col("row") != first, "duplicate in cycle")
+    known = archive.select("prompt", "answer").unique().with_columns(archived=pl.lit(value=True))
+    frame = frame.join(known, on=["prompt", "answer"], how="left", maintain_order="left")
+    return refuse(frame, pl.col("archived").is_not_null(), "duplicate in archive")
+
+
+def limit(frame: pl.DataFrame, per_task: int) -> pl.DataFrame:
+    """Refuse what is left beyond ``per_task`` rows of a task."""
+    return refuse(frame, pl.col("reason").is_null().cum_sum().over("task") > per_task, "over per task")
+
+
+def curriculum(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Tasks, samples, passed samples and their rate by level, over all that were ``tried``: the next tasks are drawn by it."""
+    passed = (pl.col("status") == "PASS").fill_null(value=False)
+    levels = frame.filter("tried").group_by("level").agg(tasks=pl.col("task").n_unique(), samples=pl.len(), passed=passed.sum())
+    rates = levels.with_columns(rate=pl.col("passed") / pl.col("samples")).sort("level")
+    return {str(row.pop("level")): row for row in rates.to_dicts()}

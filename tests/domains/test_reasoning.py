@@ -1,0 +1,130 @@
+"""Domain `reasoning-gym`: tasks that nobody here wrote, judged as text, never executed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from loopwright.domains.reasoning import ReasoningGym
+from loopwright.errors import InfraError
+from loopwright.plugins import load_domain
+from loopwright.sandbox import Job, Outcome
+from loopwright.types import Check, Level, Progress, Task
+
+ACCEPTING = ("visible", "hidden")
+
+
+class Untouched:
+    """A sandbox that nobody may use."""
+
+    level: Level = "SL0"
+
+    def run(self, jobs: Sequence[Job], progress: Progress | None = None) -> list[Outcome]:
+        raise AssertionError("something was executed")
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def domain() -> ReasoningGym:
+    return ReasoningGym(suite_per_level=5, human_per_level=20, entries=200)
+
+
+@pytest.fixture(scope="module")
+def held(domain: ReasoningGym) -> frozenset[str]:
+    return frozenset(task.signature for suite in domain.suites().values() for task in suite)
+
+
+def test_suites(domain: ReasoningGym, held: frozenset[str]) -> None:
+    suites = domain.suites()
+    assert len(held) == 2 * 4 * 5
+    for name, suite in suites.items():
+        assert Counter(task.level for task in suite) == dict.fromkeys(range(1, 5), 5)
+        assert {tuple(task.checks) for task in suite} == {(name,)}
+    assert ReasoningGym(suite_per_level=5, human_per_level=20, entries=200).suites() == suites
+    assert ReasoningGym(suite_per_level=5, suite_seed=1, entries=200).suites() != suites
+
+
+def test_human_rows_and_new_tasks_keep_away_from_the_suites(domain: ReasoningGym, held: frozenset[str]) -> None:
+    rows = domain.human(0, held)
+    assert Counter(task.level for task, _ in rows) == {1: 20, 2: 20}
+    tasks = domain.tasks(0, 80, {}, held)
+    assert Counter(task.level for task in tasks) == dict.fromkeys(range(1, 5), 20)
+    assert len({task.signature for task in tasks}) == 80
+    assert not held & {task.signature for task in (*tasks, *(task for task, _ in rows))}
+    assert domain.tasks(0, 80, {}, held) == tasks
+    assert domain.tasks(1, 80, {}, held) != tasks
+
+
+def test_right_answers_pass_and_others_fail(domain: ReasoningGym, held: frozenset[str]) -> None:
+    rows = list(domain.human(0, held))
+    assert {(verdict.status, verdict.level) for verdict in domain.judge(rows, ACCEPTING, Untouched())} == {("PASS", "data")}
+    task, answer = rows[0]
+    wrong = ["", answer + answer, answer[:-1], f"{answer} ", "__import__('os')._exit(1)"]
+    verdicts = domain.judge([(task, text) for text in wrong], ACCEPTING, Untouched())
+    assert {(verdict.status, verdict.reason) for verdict in verdicts} == {("FAIL", "visible check 0")}
+
+
+def test_a_prompt_states_its_task(domain: ReasoningGym, held: frozenset[str]) -> None:
+    for task in domain.tasks(2, 40, {}, held):
+        assert domain.task(task.prompt) == task
+    with pytest.raises(ValueError, match="no accepting entry"):
+        domain.task("Spell this word backward (example: sun -> nus): nowordatall")
+
+
+def test_everything_can_be_spelt(domain: ReasoningGym, held: frozenset[str]) -> None:
+    pieces = set(domain.alphabet().lexemes)
+    for task, answer in domain.human(0, held):
+        assert set(task.prompt + answer) <= pieces
+        assert len(task.prompt) < 64
+        assert len(answer) < 8
+
+
+def test_an_entry_that_changed_is_no_verdict(domain: ReasoningGym, held: frozenset[str]) -> None:
+    task, answer = domain.human(0, held)[0]
+    check = task.checks["visible"]
+    moved = Check(inputs=({"level": 1, "index": check.inputs[0]["index"] + 1},), outputs=check.outputs)
+    other = Task(id=task.id, prompt=task.prompt, level=1, signature=task.signature, checks={"visible": moved}, slices={})
+    with pytest.raises(InfraError, match="not what it was"):
+        domain.judge([(other, answer)], ("visible",), Untouched())
+
+
+def test_other_data_sets(held: frozenset[str]) -> None:
+    domain = ReasoningGym(dataset="count_bits", levels={"1": {"max_n": 15}, "2": {"max_n": 10_000}}, entries=50, suite_per_level=2)
+    rows = list(domain.human(0, held))
+    assert {verdict.status for verdict in domain.judge(rows, ACCEPTING, Untouched())} == {"PASS"}
+    assert {task.level for task, _ in rows} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "no_such_thing"}, "no data set"),
+        ({"dataset": "countdown", "levels": {1: {}}}, "may evaluate answers"),
+        ({"levels": {1: {"min_word_len": 5, "max_word_len": 4}}}, "refuses the configuration"),
+        ({"levels": {1: {"colour": "red"}}}, "refuses the configuration"),
+        ({"levels": {"one": {}}}, "must map numbers"),
+        ({"levels": {}}, "must map numbers"),
+        ({"entries": 0}, "entries must be"),
+        ({"suite_per_level": "many"}, "whole number"),
+    ],
+)
+def test_wrong_settings(settings: dict[str, object], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        ReasoningGym(**settings)
+
+
+def test_what_runs_out_says_so(domain: ReasoningGym) -> None:
+    few = ReasoningGym(dataset="count_bits", levels={1: {"max_n": 3}}, entries=50, suite_per_level=2)
+    with pytest.raises(ValueError, match="too few questions"):
+        few.suites()
+    with pytest.raises(ValueError, match="no 10 new questions"):
+        few.tasks(0, 10, {}, frozenset())
+    with pytest.raises(ValueError, match="no level 9"):
+        domain.tasks(0, 10, {9: 1.0}, frozenset())
+
+
+def test_it_comes_through_the_entry_point() -> None:
+    assert load_domain("reasoning-gym", {"entries": 50}) == ReasoningGym(entries=50)

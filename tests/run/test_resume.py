@@ -1,0 +1,69 @@
+"""kill -9 at every boundary and in the middle of every phase: nothing is lost, nothing is done twice, the end is the same."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopwright.ledger.verify import verify
+from loopwright.workspace import Workspace
+from tests.run.small import make_small
+
+STEPS = ("started", "middle", "worked", "sealed", "placed", "versioned", "recorded", "published")
+SEED = ("seed", "train", "evaluate", "decide")
+TURN = ("generate", "verify", "merge", "train", "evaluate", "decide")
+SILENT = {"seed", "merge", "decide"}
+"""Phases too short to report progress: they have no middle."""
+
+
+def outcome(workspace: Workspace) -> dict[str, Any]:
+    """Artifacts and decisions: what must not depend on how often a run was killed."""
+    return {
+        name: (record.action, {(item.kind, item.digest) for done in record.phases.values() for item in done.artifacts})
+        for name, record in workspace.state().cycles.items()
+    }
+
+
+def boundaries(cycle: str, phases: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    inside = [(cycle, phase, step) for phase in phases for step in STEPS if step != "middle" or phase not in SILENT]
+    return [(cycle, "", "opened"), *inside, (cycle, "", "decided"), (cycle, "", "checkpointed"), (cycle, "", "committed")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, victim: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    workspace = make_small(tmp_path_factory.mktemp("calm") / "lab")
+    assert victim(workspace.root, 1) == {"signal": None, "code": 0}
+    return outcome(workspace)
+
+
+def test_killed_at_every_boundary_it_ends_like_the_undisturbed_run(
+    tmp_path: Path, victim: Callable[..., dict[str, Any]], undisturbed: dict[str, Any]
+) -> None:
+    workspace = make_small(tmp_path / "lab")
+    for kill in boundaries("c0000", SEED) + boundaries("c0001", TURN):
+        assert victim(workspace.root, 1, kill) == {"signal": signal.SIGKILL, "code": None}, kill
+    assert victim(workspace.root, 1) == {"signal": None, "code": 0}
+    assert outcome(workspace) == undisturbed
+    ledger = workspace.ledger()
+    phases = [statement for statement in ledger.statements() if statement.kind == "phase"]
+    ledger.close()
+    assert max(Counter((one.predicate["cycle"], one.predicate["phase"]) for one in phases).values()) == 1
+    assert max(Counter(one.predicate["key"] for one in phases).values()) == 1
+    assert verify(workspace.root).findings == ()
+    seen = Counter((workspace.private / "seen.txt").read_text(encoding="utf-8").splitlines())
+    repeated = {line: count for line, count in seen.items() if line.endswith(" published") and count > 1}
+    assert repeated == {}
+    assert not list((workspace.private / "scratch").glob("*/result.json"))
+
+
+def test_a_second_run_repeats_nothing(tmp_path: Path, victim: Callable[..., dict[str, Any]]) -> None:
+    workspace = make_small(tmp_path / "lab")
+    assert victim(workspace.root, 0)["code"] == 0
+    leaves = workspace.state().leaves
+    assert victim(workspace.root, 0)["code"] == 0
+    assert workspace.state().leaves == leaves

@@ -1,0 +1,104 @@
+"""Whatever ends a driver, no process and no file of its Ray stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loopwright.errors import InfraError
+from loopwright.runtime.ray import RayExecutor
+from tests.runtime import work
+
+pytestmark = pytest.mark.ray
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from loopwright.runtime.profile import Profile
+from loopwright.runtime.ray import RayExecutor
+from tests.runtime import work
+executor = RayExecutor(Profile(num_cpus=2), Path(sys.argv[1]))
+executor.warm()
+executor.map(work.draw, [1, 2])
+executor.train(work.whoami, {"key": "k", "storage": sys.argv[1] + "/jobs"})
+print("running", flush=True)
+executor.train(work.count, {"key": "k", "storage": sys.argv[1] + "/jobs", "seed": 1, "steps": 1000, "pause": 0.1})
+"""
+
+
+def gone(processes: list[psutil.Process], patience: float) -> bool:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_killed_driver_leaves_nothing_running(repository, tmp_path):
+    path = os.pathsep.join([str(repository), str(repository / "src")])
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path)], env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+    ) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "running\n"
+        processes = psutil.Process(driver.pid).children(recursive=True)
+        assert any("RayTrainWorker" in " ".join(process.cmdline()) for process in processes)
+        record = json.loads(next(tmp_path.glob("ray-*/host.json")).read_text())
+        driver.send_signal(signal.SIGKILL)
+        assert gone(processes, patience=10)
+    assert not Path(record["temporary"]).exists()
+
+
+def test_close_leaves_nothing_running_also_while_ray_still_starts(profile, tmp_path):
+    executor = RayExecutor(profile, tmp_path)
+    executor.warm()
+    host = psutil.Process(executor._process._process.pid)
+    while not any("raylet" in child.name() for child in host.children(recursive=True)):
+        time.sleep(0.1)
+    processes, record = host.children(recursive=True), json.loads(next(tmp_path.glob("ray-*/host.json")).read_text())
+    start = time.monotonic()
+    executor.close()
+    assert time.monotonic() - start < 5
+    assert gone([host, *processes], patience=0.1)
+    assert not Path(record["temporary"]).exists()
+    assert not list(tmp_path.glob("ray-*"))
+    executor.close()  # once more is nothing
+
+
+def test_whoever_interrupts_a_request_drops_ray_and_the_next_request_starts_another(profile, tmp_path):
+    def interrupt(done: int, total: int, unit: str) -> None:
+        raise KeyboardInterrupt
+
+    executor = RayExecutor(profile, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        executor.map(work.draw, [1, 2, 3], interrupt)
+    assert not list(tmp_path.glob("ray-*"))
+    assert executor.map(work.draw, [1]) == [work.draw(1)]
+    psutil.Process(executor._process._process.pid).kill()
+    with pytest.raises(InfraError, match="ended too early") as ended:
+        executor.map(work.draw, [1])
+    assert "in-process" in ended.value.next_step
+    executor.close()
+    assert not list(tmp_path.glob("ray-*"))
+
+
+def test_remains_of_a_killed_host_are_cleared_at_the_next_start(profile, tmp_path):
+    temporary = tmp_path / "lw-old"
+    temporary.mkdir()
+    (tmp_path / "ray-old").mkdir()
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    (tmp_path / "ray-old" / "host.json").write_text(json.dumps({"host": ended.pid, "temporary": str(temporary)}))
+    executor = RayExecutor(profile, tmp_path)
+    executor.warm()
+    executor.close()
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import altair as alt
 
@@ -12,7 +13,14 @@ from app.view import Point
 __all__ = ["describe", "score_curve"]
 
 SUITES = ["Sealed suite", "Gate suite"]
-DECISIONS = {"promoted": "circle", "rejected": "triangle-down", "on hold": "square", "halted": "cross", "open": "diamond"}
+DECISIONS = {
+    "promoted": "circle",
+    "rejected": "triangle-down",
+    "on hold": "square",
+    "halted": "cross",
+    "open": "diamond",
+    "unknown": "stroke",
+}
 
 
 def score_curve(points: Sequence[Point], *, dark: bool = False) -> alt.LayerChart:
@@ -32,20 +40,35 @@ def score_curve(points: Sequence[Point], *, dark: bool = False) -> alt.LayerChar
         "decision:N", title=None, scale=alt.Scale(domain=shown, range=[DECISIONS[name] for name in shown]),
         legend=alt.Legend(orient="bottom", columns=3, symbolSize=70, symbolFillColor=ink, symbolStrokeColor=ink, **legend),
     )  # fmt: skip
-    base = alt.Chart(alt.Data(values=[asdict(point) for point in points])).encode(x=cycle, color=colour)
+    base = alt.Chart(alt.Data(values=[_datum(point) for point in points])).encode(x=cycle, color=colour)
     band = base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title=title, axis=axis, scale=scale), y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(y=alt.Y("value:Q", title=title, axis=axis, scale=scale))
-    mark = base.mark_point(size=110, filled=True, opacity=1).encode(y="value:Q", shape=shape, tooltip=_tooltip())
-    return alt.layer(band, line, mark).properties(height=420)
+    size = 110 if len(points) <= 80 else 22
+    mark = base.mark_point(size=size, filled=True, opacity=1).encode(y="value:Q", shape=shape, tooltip=_tooltip())
+    return alt.LayerChart(layer=[band, line, mark], height=420)
+
+
+def _datum(point: Point) -> dict[str, Any]:
+    return {name: value for name, value in asdict(point).items() if name != "method"}
 
 
 def _tooltip() -> list[alt.Tooltip]:
-    fields = [("cycle", "Cycle"), ("suite", "Suite"), ("decision", "Decision"), ("value", "Score"), ("low", "From"), ("high", "To")]
-    plain = [alt.Tooltip(f"{name}:{'Q' if name in {'value', 'low', 'high'} else 'N'}", title=title) for name, title in fields]
-    return [*plain, alt.Tooltip("n:Q", title="n"), alt.Tooltip("method:N", title="Interval")]
+    """Numbers and our own words; the interval's method, which is the record's text, stands beside the chart."""
+    named = {
+        "cycle:N": "Cycle",
+        "suite:N": "Suite",
+        "decision:N": "Decision",
+        "value:Q": "Score",
+        "low:Q": "From",
+        "high:Q": "To",
+    }
+    return [*(alt.Tooltip(field, title=title) for field, title in named.items()), alt.Tooltip("n:Q", title="n")]
 
 
 def describe(points: Sequence[Point]) -> str:
     """The curve in words, for whoever does not see it."""
-    said = [f"{point.cycle} {point.suite} {point.value:.3f}, {point.low:.3f} to {point.high:.3f}, {point.decision}" for point in points]
+    said = [
+        f"{point.cycle} {point.suite} {point.value:.3f}, {point.low:.3f} to {point.high:.3f}, {point.decision}"
+        for point in points
+    ]
     return "Headline score by cycle with intervals. " + "; ".join(said)

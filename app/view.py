@@ -20,10 +20,13 @@ from loopwright.ledger.overview import overview
 
 __all__ = ["Figure", "Notice", "Point", "View", "load", "view_of", "workspace"]
 
+Suite = Literal["Sealed suite", "Gate suite"]
 WORKSPACE = "LOOPWRIGHT_WORKSPACE"
 DECISIONS: Mapping[str | None, str] = {
     "promote": "promoted", "reject": "rejected", "hold": "on hold", "halt": "halted", None: "open",
 }  # fmt: skip
+UNKNOWN = "unknown"
+"""A word of a later version: shown as such, since headline and legend take no text from the record."""
 AFTER: Mapping[str, str] = {
     "seed": "train", "generate": "verify", "verify": "merge", "merge": "train", "train": "evaluate", "evaluate": "decide",
     "decide": "closing",
@@ -56,7 +59,7 @@ class Point:
     """One score of one cycle on one suite."""
 
     cycle: str
-    suite: Literal["Sealed suite", "Gate suite"]
+    suite: Suite
     value: float
     low: float
     high: float
@@ -103,9 +106,7 @@ def load(root: Path) -> View:
         finally:
             ledger.close()
     except LoopwrightError as error:
-        return _nothing(
-            Notice(kind="error", title="The record cannot be read.", detail=error.message, command=error.next_step)
-        )
+        return _nothing(Notice(kind="error", title="The record cannot be read.", detail=error.message, command=error.next_step))
     return view_of(state)
 
 
@@ -144,32 +145,31 @@ def _notices(state: LoopState, cycles: Sequence[Mapping[str, Any]]) -> list[Noti
 
 def _open_cycle(row: Mapping[str, Any]) -> Notice:
     name, done = row["cycle"], tuple(row["seconds"])
-    failed = [failure for failure in row["failures"] if failure["phase"] not in done]
+    failed = _failed(row)
     if failed:
-        last = failed[-1]
         return Notice(
             kind="error",
-            title=f"The {last['phase']} phase of {name} failed at attempt {last['attempt']}. Nothing that was done is lost.",
-            detail=f"{last['error']}: {last['message']}",
+            title=f"The {failed['phase']} phase of {name} failed at attempt {failed['attempt']}. Nothing that was done is lost.",
+            detail=f"{failed['error']}: {failed['message']}",
             command="loopwright run",
         )
     coming = AFTER.get(done[-1], "closing") if done else ("seed" if row["parent"] is None else "generate")
-    return Notice(kind="info", title=f"{name} is open: {len(done)} phases done, now {coming}. This page looks again every 5 seconds.")
+    return Notice(
+        kind="info", title=f"{name} is open: {len(done)} phases done, now {coming}. This page looks again every 5 seconds."
+    )
 
 
-def _figures(
-    state: LoopState, cycles: Sequence[Mapping[str, Any]], decided: Sequence[Mapping[str, Any]]
-) -> list[Figure]:
+def _figures(state: LoopState, cycles: Sequence[Mapping[str, Any]], decided: Sequence[Mapping[str, Any]]) -> list[Figure]:
     champion = next((row for row in cycles if row["cycle"] == state.champion), None)
     last = decided[-1] if decided else None
     return [
         _champion(state.champion, champion),
         Figure(
             label="Last decision",
-            value=DECISIONS.get(last["decision"], last["decision"]).capitalize() if last else "None yet",
+            value=DECISIONS.get(last["decision"], UNKNOWN).capitalize() if last else "None yet",
             note=f"{last['cycle']}, gain {_gain(last['gain'])}" if last else "no cycle was judged",
         ),
-        Figure(label="Sealed score, last cycle", value=_value(last, "sealed"), note=_interval(last["sealed"] if last else None)),
+        Figure(label="Last sealed score", value=_value(last, "sealed"), note=_interval(last["sealed"] if last else None)),
         Figure(
             label="Record", value=f"{state.leaves:,} entries".replace(",", "\u00a0"), note="readable; loopwright verify checks it",
         ),
@@ -180,7 +180,8 @@ def _champion(name: str | None, row: Mapping[str, Any] | None) -> Figure:
     if name is None or row is None:
         return Figure(label="Champion", value="None yet", note="the seed model is not judged yet")
     score = row["sealed"]
-    return Figure(label="Champion", value=name, note=f"sealed {_number(score['value'])} ({_interval(score)})" if score else "not scored")
+    note = f"sealed {_number(score['value'])} ({_interval(score)})" if score else "not scored"
+    return Figure(label="Champion", value=name, note=note)
 
 
 def _value(row: Mapping[str, Any] | None, suite: str) -> str:
@@ -198,27 +199,40 @@ def _interval(score: Mapping[str, Any] | None) -> str:
 def _gain(score: Mapping[str, Any] | None) -> str:
     if not score:
         return "not tested"
-    return ("+" if score["value"] > 0 else "") + f"{_number(score['value'])} ({_number(score['low'])} to {_number(score['high'])})"
+    sign = "+" if score["value"] > 0 else ""
+    return f"{sign}{_number(score['value'])} ({_number(score['low'])} to {_number(score['high'])})"
 
 
 def _points(row: Mapping[str, Any]) -> list[Point]:
-    named: tuple[tuple[Literal["Sealed suite", "Gate suite"], Any], ...] = (("Sealed suite", row["sealed"]), ("Gate suite", row["gate"]))
+    named: Sequence[tuple[Suite, Any]] = (("Sealed suite", row["sealed"]), ("Gate suite", row["gate"]))
     return [
         Point(
             cycle=row["cycle"], suite=suite, value=score["value"], low=score["low"], high=score["high"], n=score["n"],
-            method=score["method"], decision=DECISIONS.get(row["decision"], str(row["decision"])),
+            method=score["method"], decision=DECISIONS.get(row["decision"], UNKNOWN),
         )
         for suite, score in named
         if score
     ]  # fmt: skip
 
 
+def _failed(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The last failed attempt, as long as no later one of its phase has ended well."""
+    open_ones = [failure for failure in row["failures"] if failure["phase"] not in row["seconds"]]
+    return open_ones[-1] if open_ones else None
+
+
+def _standing(row: Mapping[str, Any], champion: str | None) -> str:
+    if row["decision"] is None and _failed(row):
+        return "open, failed"
+    decision = DECISIONS.get(row["decision"], UNKNOWN)
+    return f"{decision} (champion)" if row["cycle"] == champion else decision
+
+
 def _row(row: Mapping[str, Any], champion: str | None) -> Mapping[str, Any]:
     sealed, gate = row["sealed"], row["gate"]
-    decision = DECISIONS.get(row["decision"], str(row["decision"]))
     return {
         "Cycle": row["cycle"],
-        "Decision": f"{decision} (champion)" if row["cycle"] == champion else decision,
+        "Decision": _standing(row, champion),
         "Sealed": sealed["value"] if sealed else None,
         "Sealed interval": _interval(sealed),
         "Gate": gate["value"] if gate else None,

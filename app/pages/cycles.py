@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import streamlit as st
@@ -11,8 +10,6 @@ from app.chart import describe, score_curve
 from app.view import Notice, View, load, workspace
 
 SECONDS = 5
-MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
-_ESCAPED = r"\\\1"
 
 
 def draw(view: View) -> None:
@@ -48,15 +45,18 @@ def _figures(view: View) -> None:
         st.text("Reasons of the last decision: " + "; ".join(view.reasons))
 
 
-def _quiet(text: str) -> None:
-    """Small print, with all that Markdown would read as its own escaped (a caption's grey is too faint to read)."""
-    st.markdown(f":gray[:small[{MARKUP.sub(_ESCAPED, text)}]]")
+def _quiet(words: str) -> None:
+    """Small print in our own words and numbers alone (a caption's grey is too faint, and Markdown links what looks like one)."""
+    st.markdown(f":gray[:small[{words}]]")
 
 
 def _curve(view: View) -> None:
     st.header("Score", anchor=False)
     st.altair_chart(score_curve(view.points, dark=st.context.theme.type == "dark"), alt=describe(view.points))
-    _quiet(f"pass@1 of greedy answers on the headline levels. Interval: {view.methods}. The sealed suite steers nothing.")
+    _quiet(
+        "Points are pass@1 of greedy answers on the headline levels, bands their intervals. The sealed suite steers nothing."
+    )
+    st.text(f"Interval: {view.methods}")
 
 
 def _table(view: View) -> None:
@@ -65,7 +65,7 @@ def _table(view: View) -> None:
     st.dataframe(
         list(view.rows),
         hide_index=True,
-        placeholder="–",
+        placeholder="-",
         alt="Every cycle with decision, scores, rows and wall time; newest first",
         column_config={
             "Sealed": number(format="%.3f", width="small"),

@@ -312,6 +312,11 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
         trainer=TrainSection(
             **dict(plan.trainer), recipe=recipe if cycle == "c0000" else None, human_floor=plan.mix.human_floor
         ),
-        evaluator=EvaluateSection(**{**dict(plan.evaluator), "pass_at": pass_at}),
+        evaluator=EvaluateSection(
+            headline=plan.evaluator.headline,
+            shard_tasks=plan.evaluator.shard_tasks,
+            max_new_tokens=plan.evaluator.max_new_tokens,
+            pass_at=pass_at,
+        ),
         gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline),
     )

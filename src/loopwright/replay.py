@@ -8,13 +8,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from loopwright.errors import UsageError
-from loopwright.plan import CyclePlan, Plan, Section
+from loopwright.plan import (
+    DecideSection,
+    EvaluateSection,
+    Generator,
+    Mix,
+    Plan,
+    Section,
+    SeedSection,
+    TrainSection,
+    VerifySection,
+)
 from loopwright.plugins import PhaseContext
 from loopwright.run import SPECS, call_phase
 from loopwright.session import open_tools
@@ -22,15 +33,16 @@ from loopwright.types import PHASES
 
 __all__ = ["inputs_of", "replay"]
 
-SECTIONS = {
-    "seed": "seed",
-    "generate": "generator",
-    "verify": "verifier",
-    "merge": "mix",
-    "train": "trainer",
-    "evaluate": "evaluator",
-    "decide": "gate",
+SECTIONS: Mapping[str, type[Section]] = {
+    "seed": SeedSection,
+    "generate": Generator,
+    "verify": VerifySection,
+    "merge": Mix,
+    "train": TrainSection,
+    "evaluate": EvaluateSection,
+    "decide": DecideSection,
 }
+"""What the recorded configuration of a phase is read as."""
 
 
 def replay(root: Path, phase: str, cycle: str) -> dict[str, Any]:
@@ -98,8 +110,7 @@ def inputs_of(root: Path, phase: str, cycle: str) -> dict[str, Path]:
 
 
 def _section(phase: str, values: dict[str, Any]) -> Section:
-    model = CyclePlan.model_fields[SECTIONS[phase]].annotation
-    return model.model_validate_json(json.dumps(values))
+    return SECTIONS[phase].model_validate_json(json.dumps(values))
 
 
 def _plan(root: Path, config: dict[str, Any]) -> Plan:

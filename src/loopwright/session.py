@@ -23,9 +23,9 @@ PRELOAD = ("torch", "loopwright.train", "loopwright.generate", "loopwright.evalu
 @contextmanager
 def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[Tools]:
     """Executor, sandbox and plug-ins, as the plan names them; ``profile`` overrides where the work runs."""
-    from loopwright.runtime.profile import load_profile, open_executor  # noqa: PLC0415  # late: loads what it then needs
-    from loopwright.sandbox import Limits  # noqa: PLC0415
-    from loopwright.sandbox.pool import open_sandbox  # noqa: PLC0415
+    from loopwright.runtime.profile import load_profile, open_executor  # late: loads what it then needs
+    from loopwright.sandbox import Limits
+    from loopwright.sandbox.pool import open_sandbox
 
     chosen = load_profile(root, profile or plan.runtime.profile)
     executor = open_executor(chosen, root / ".loopwright", PRELOAD)
@@ -60,7 +60,7 @@ def open_run(workspace: Workspace, observer: Observer) -> Iterator[Run]:
     ledger = workspace.ledger()
     try:
         with ledger.lease() as lease, open_tools(plan, workspace.root) as tools:
-            from loopwright.store.dvc import DvcStore  # noqa: PLC0415  # a second of imports, behind the executor's start
+            from loopwright.store.dvc import DvcStore  # a second of imports, behind the executor's start
 
             write_resolved(workspace.root, plan)
             dvc = DvcStore(workspace.root)

@@ -15,8 +15,8 @@ import rfc8785
 
 __all__ = [
     "PHASES",
-    "Artifact",
     "Action",
+    "Artifact",
     "Check",
     "Decision",
     "Digest",

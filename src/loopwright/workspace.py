@@ -117,7 +117,7 @@ def fork(origin: Workspace, cycle: str, directory: Path, overrides: Mapping[str,
     root = directory.resolve()
     shutil.rmtree(root / "ledger")
     set_plan(root, overrides)
-    from loopwright.store.dvc import DvcStore  # noqa: PLC0415  # slow to import, and only here
+    from loopwright.store.dvc import DvcStore  # slow to import, and only here
 
     store = DvcStore.share(root, origin.root, root / ".loopwright" / "remote")
     store.checkout()
@@ -145,7 +145,7 @@ def set_plan(root: Path, overrides: Mapping[str, Any]) -> None:
     """Set dotted keys in ``loop.yaml``, keeping its comments."""
     if not overrides:
         return
-    from ruamel.yaml import YAML  # noqa: PLC0415  # only where a plan is written
+    from ruamel.yaml import YAML  # only where a plan is written
 
     path = root / "loop.yaml"
     yaml = YAML()
@@ -161,7 +161,7 @@ def set_plan(root: Path, overrides: Mapping[str, Any]) -> None:
 
 
 def _found(root: Path, plan: Plan, demo: bool, forked_from: dict[str, Any] | None, told: Iterable[dict[str, Any]] = ()) -> None:
-    from loopwright.store.dvc import DvcStore  # noqa: PLC0415  # slow to import, and only here
+    from loopwright.store.dvc import DvcStore  # slow to import, and only here
 
     if forked_from is None:
         git.init(root)

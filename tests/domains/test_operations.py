@@ -41,7 +41,7 @@ def test_prompts_say_it_all(steps: Steps) -> None:
 @given(tasks)
 def test_every_answer_can_be_spelt(steps: Steps) -> None:
     pieces = cut(answer_of(steps))
-    assert len(pieces) <= 14 * len(steps) - 1  # the plan leaves 128 tokens for an answer
+    assert len(pieces) <= 15 * len(steps) - 1  # the plan leaves 128 tokens for an answer
 
 
 def test_no_piece_is_idle() -> None:
@@ -66,7 +66,24 @@ def test_an_operation_leaves_its_argument_alone() -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["", " ", "rev ", " rev", "rev  sort", "Rev", "rev\n", "add", "add 4", "add 0", "add rev", "rev 1", "1", "add 1 2", "x=x", "add ١"],
+    [
+        "",
+        " ",
+        "rev ",
+        " rev",
+        "rev  sort",
+        "Rev",
+        "rev\n",
+        "add",
+        "add 4",
+        "add 0",
+        "add rev",
+        "rev 1",
+        "1",
+        "add 1 2",
+        "x=x",
+        "add \u0661",
+    ],
 )
 def test_what_is_no_prompt(prompt: str) -> None:
     with pytest.raises(ValueError, match="no operation"):

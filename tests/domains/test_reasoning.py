@@ -92,7 +92,9 @@ def test_an_entry_that_changed_is_no_verdict(domain: ReasoningGym, held: frozens
 
 
 def test_other_data_sets(held: frozenset[str]) -> None:
-    domain = ReasoningGym(dataset="count_bits", levels={"1": {"max_n": 15}, "2": {"max_n": 10_000}}, entries=50, suite_per_level=2)
+    domain = ReasoningGym(
+        dataset="count_bits", levels={"1": {"max_n": 15}, "2": {"max_n": 10_000}}, entries=50, suite_per_level=2
+    )
     rows = list(domain.human(0, held))
     assert {verdict.status for verdict in domain.judge(rows, ACCEPTING, Untouched())} == {"PASS"}
     assert {task.level for task, _ in rows} == {1, 2}

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loopwright.errors import InfraError
-from loopwright.ledger import Ledger
+from loopwright.ledger import Ledger, publication
 from loopwright.ledger.audit import audit
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.tiles import read_entries
+from loopwright.ledger.verify import verify
 from tests.ledger.workshop import Workshop
 
 # Forks a writer for every line it reads. A writer appends without end, says each number once its append has returned,
@@ -80,6 +82,22 @@ def killed_many_times(workshop: Workshop, repository: Path, times: int, seed: in
 
 def test_nothing_acknowledged_is_lost_by_kill_9(workshop: Workshop, repository: Path) -> None:
     killed_many_times(workshop, repository, times=30, seed=random.SystemRandom().randrange(10**6))
+
+
+def test_a_log_that_grows_while_it_is_verified_has_no_findings(workshop: Workshop, repository: Path) -> None:
+    command = [sys.executable, "-c", NURSERY, str(workshop.root), str(workshop.keys)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, text=True, cwd=repository) as nursery:
+        assert nursery.stdin
+        print(0, file=nursery.stdin, flush=True)
+        while (first := verify(workshop.root).leaves) == 1:
+            time.sleep(0.01)
+        reports = [verify(workshop.root) for _ in range(10)]
+        [writer] = psutil.Process(nursery.pid).children()
+        writer.kill()
+        nursery.stdin.close()
+    assert [report.findings for report in reports] == [()] * 10
+    assert reports[-1].leaves > first
 
 
 @pytest.mark.slow
@@ -156,3 +174,32 @@ def test_a_full_disk_while_publishing_leaves_a_readable_log(tmp_path: Path) -> N
         assert ledger.size == 81
         ledger.close()
         workshop.ledger.close()
+
+
+def test_the_published_log_is_sound_at_every_moment(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of a publication's steps the files verify: a reader at work and a driver killed there see that."""
+    workshop.cycle()
+    workshop.approve_many(260)
+    entries = workshop.ledger.size
+    moments = 0
+
+    def audited(*_args: object) -> None:
+        nonlocal moments
+        moments += 1
+        findings = audit(workshop.published).findings
+        assert findings == (), (moments, findings)
+
+    def watched(original: Callable[..., None]) -> Callable[..., None]:
+        def step(*args: object) -> None:
+            audited()
+            original(*args)
+
+        return step
+
+    monkeypatch.setattr(publication, "write_file", watched(publication.write_file))
+    monkeypatch.setattr(publication, "_sweep", watched(publication._sweep))
+    workshop.ledger.publish()
+    workshop.ledger.sign_checkpoint()
+    audited()
+    assert moments > 8
+    assert audit(workshop.published).covered == entries

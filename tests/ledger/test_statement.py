@@ -171,6 +171,16 @@ def test_a_note_with_any_byte_changed_is_refused(at: int, change: int) -> None:
         read_checkpoint(note.decode(), LOG)
 
 
+def test_a_signature_has_one_spelling() -> None:
+    """The bits that base64 does not use are zero, so that a note is one sequence of bytes."""
+    note = note_of(checkpoint_text(Checkpoint(origin="loopwright/bench", size=5, root=bytes(32))))
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = alphabet[alphabet.index(note[-3]) + 1]
+    assert base64.b64decode(f"{note[:-3]}{other}=".split()[-1]) == base64.b64decode(note.split()[-1])
+    with pytest.raises(ValueError, match="no valid signature"):
+        read_checkpoint(f"{note[:-3]}{other}=\n", LOG)
+
+
 def test_other_signatures_on_a_note_are_passed_over() -> None:
     text = checkpoint_text(Checkpoint(origin="loopwright/bench", size=5, root=bytes(32)))
     note = note_of(text)

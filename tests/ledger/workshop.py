@@ -36,7 +36,7 @@ def digest(*parts: str) -> Digest:
     return digest_value(list(parts))
 
 
-def opening(cycle: str, *, fence: int = 1, parent: str | None = None, prev: str | None = None) -> dict[str, Any]:
+def opening(cycle: str, *, fence: int = 1, parent: str | None = None, prev: str | None = None, **more: Any) -> dict[str, Any]:
     return {
         "cycle": cycle,
         "parent": parent,
@@ -49,6 +49,7 @@ def opening(cycle: str, *, fence: int = 1, parent: str | None = None, prev: str 
         "fence": fence,
         "recipe": None,
         "opened_at": TIME,
+        **more,
     }
 
 

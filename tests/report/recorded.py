@@ -19,6 +19,7 @@ from loopwright.types import Artifact, Digest, digest_bytes
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 LEVELS = range(2, 9)
 HEADLINE = (0.08, 0.19, 0.27, 0.26, 0.31)
+HOSTILE = "<img src=x onerror=alert(1)> **bold** [link](https://example.org) :red[x] $x^2$ `y` :material/home:"
 ROLES = {
     "seed": "controller", "generate": "generator", "verify": "verifier", "merge": "controller", "train": "trainer",
     "evaluate": "evaluator", "decide": "gate",
@@ -42,7 +43,13 @@ def score(value: float, n: int) -> dict[str, Any]:
     z = 1.959964
     centre, half = (value + z * z / (2 * n)) / (1 + z * z / n), z * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
     half /= 1 + z * z / n
-    return {"value": round(value, 4), "low": round(centre - half, 4), "high": round(centre + half, 4), "n": n, "method": "wilson 95%"}
+    return {
+        "value": round(value, 4),
+        "low": round(centre - half, 4),
+        "high": round(centre + half, 4),
+        "n": n,
+        "method": "wilson 95%",
+    }
 
 
 def suite(headline: float) -> dict[str, Any]:
@@ -106,6 +113,7 @@ class Recorder:
     def _times() -> Iterator[Callable[[float], str]]:
         moment = START
         while True:
+
             def later(seconds: float) -> str:
                 nonlocal moment
                 moment += timedelta(seconds=seconds)
@@ -129,7 +137,9 @@ class Recorder:
     def phase(self, phase: str, number: int, said: dict[str, Any] | None = None) -> None:
         cycle, parent = f"c{number:04d}", PARENTS[number]
         outputs = [
-            Artifact(kind=name, digest=digest(cycle, name), path=f"cycles/{cycle}/{name}{'.json' if name == 'decision' else ''}")
+            Artifact(
+                kind=name, digest=digest(cycle, name), path=f"cycles/{cycle}/{name}{'.json' if name == 'decision' else ''}"
+            )
             for name in OUTPUTS[phase]
         ]
         inputs = [{"name": "archive", "path": f"cycles/{cycle}/archive", "digest": digest(cycle, "archive")}]
@@ -184,5 +194,20 @@ def record_loop(root: Path, cycles: int = 4, *, running: bool = False, failed: b
             recorder.phase(phase, cycles)
     if failed:
         recorder.failure("train", cycles, "disk full in the train phase: <b>No space left</b> on device")
+    recorder.done()
+    return root
+
+
+def record_hostile(root: Path) -> Path:
+    """Three cycles, then one whose method, reasons and failure hold markup that must stay text."""
+    recorder = Recorder(root)
+    for number in range(3):
+        recorder.turn(number)
+    recorder.open(3)
+    evaluated = summary("evaluate", 3)
+    evaluated["gate"]["headline"]["method"] = HOSTILE
+    recorder.phase("evaluate", 3, evaluated)
+    recorder.phase("decide", 3, {**summary("decide", 3), "reasons": [HOSTILE]})
+    recorder.failure("merge", 3, HOSTILE)
     recorder.done()
     return root

@@ -54,12 +54,15 @@ def test_it_is_one_archival_accessible_page(workspace: Path, cycle: str, caplog:
         assert str(pdf.Root.Lang) == "en"
         with pdf.open_outline() as outline:
             assert [item.title for item in outline.root] == [f"Cycle {cycle} of loop lab"]
-            assert [item.title for item in outline.root[0].children][0] == "Decision"
+            assert outline.root[0].children[0].title == "Decision"
         fonts = {str(item.BaseFont).partition("+")[2] for item in pdf.objects if _is_font(item)}
         assert fonts <= {"Inter", "Inter-Semi-Bold", "Plex"}
         [attached] = pdf.attachments.values()
         assert attached.get_file().read_bytes() == built.json.read_bytes()
-    assert (built.pdf_digest, built.json_digest) == (digest_bytes(built.pdf.read_bytes()), digest_bytes(built.json.read_bytes()))
+    assert (built.pdf_digest, built.json_digest) == (
+        digest_bytes(built.pdf.read_bytes()),
+        digest_bytes(built.json.read_bytes()),
+    )
 
 
 def _is_font(item: pikepdf.Object) -> bool:

@@ -31,14 +31,12 @@ def calls(function: str) -> list[tuple[str, list[str | None]]]:
     tree = ast.parse((ROOT / "flows" / "cycle.py").read_text(encoding="utf-8"))
     body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
     made: dict[str, str] = {}
-    found = []
     for node in ast.walk(body):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             made[node.targets[0].id] = node.value.args[0].value  # type: ignore[attr-defined]
     nodes = [node for node in ast.walk(body) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "run"]
-    for node in sorted(nodes, key=lambda one: one.lineno):
-        found.append((node.args[0].value, [path(argument, made) for argument in node.args[2:]]))  # type: ignore[attr-defined]
-    return found
+    ordered = sorted(nodes, key=lambda one: one.lineno)
+    return [(node.args[0].value, [path(one, made) for one in node.args[2:]]) for node in ordered]  # type: ignore[attr-defined]
 
 
 def path(argument: ast.expr, made: dict[str, str]) -> str | None:

@@ -27,10 +27,10 @@ def test_nothing_to_resume_from(tmp_path):
 
 
 def test_the_newest_complete_one_counts_by_number_not_by_name(tmp_path):
-    write(tmp_path, 9)
-    newest = tmp_path / "step_10"
-    newest.mkdir()
-    register(newest)
+    newest = write(tmp_path, 10)
+    older = tmp_path / "step_9"  # a name that sorts behind, and a step that came before
+    older.mkdir()
+    register(older)
     write(tmp_path, 30, complete=False)
     assert latest(tmp_path) == newest
 

@@ -60,6 +60,13 @@ def test_training_reports_resumes_and_returns_plain_json(executor, tmp_path):
     assert again["total"] == whole["total"]
 
 
+def test_a_job_starts_without_what_a_killed_one_left_half_written(executor, tmp_path):
+    half = tmp_path / "k" / "step_00000099"
+    half.mkdir(parents=True)
+    executor.train(work.count, job(tmp_path))
+    assert not half.exists()
+
+
 def test_jobs_and_results_must_be_plain_json(executor, tmp_path):
     with pytest.raises(InfraError, match="not plain JSON"):
         executor.train(work.nonsense, job(tmp_path))

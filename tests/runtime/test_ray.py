@@ -72,6 +72,7 @@ def test_workers_see_no_secret_and_the_token_is_ours_alone(executor, scratch):
     assert seen["environment"]["LOOPWRIGHT_TEST_WANTED"] == "passed on"
     assert "LOOPWRIGHT_TEST_SECRET_TOKEN" not in seen["environment"]
     assert "DVC_NO_ANALYTICS" not in seen["environment"]  # any other variable of the driver
+    assert seen["environment"]["OMP_NUM_THREADS"] == "1"
     assert seen["mode"] == "0o600"
     assert Path(seen["token"]).is_relative_to(scratch)
     assert not (Path.home() / ".ray").exists()
@@ -95,7 +96,7 @@ def test_a_second_job_starts_at_once(executor, job):
     executor.train(work.whoami, job())
     start = time.monotonic()
     executor.train(work.whoami, job())
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5  # a fit of its own would take fifteen at least
 
 
 def test_a_job_arrives_as_it_was_sent_and_finds_its_own_checkpoints_only(executor, job):

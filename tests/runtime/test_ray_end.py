@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +91,39 @@ def test_whoever_interrupts_a_request_drops_ray_and_the_next_request_starts_anot
     assert "in-process" in ended.value.next_step
     executor.close()
     assert not list(tmp_path.glob("ray-*"))
+
+
+def test_a_ray_that_cannot_start_says_why(profile, tmp_path):
+    executor = RayExecutor(dataclasses.replace(profile, use_gpu=True), tmp_path)
+    with pytest.raises(InfraError, match="asks for GPUs, and Ray finds none"):
+        executor.map(work.draw, [1])
+    assert not list(tmp_path.glob("ray-*"))
+    nowhere = RayExecutor(dataclasses.replace(profile, address="auto"), tmp_path)
+    with pytest.raises(InfraError, match="Could not find any running Ray"):
+        nowhere.map(work.draw, [1])
+
+
+def test_a_running_cluster_is_joined_and_left_as_it_was(executor, profile, monkeypatch, tmp_path):
+    """And a group that is not kept warm is gone when its job has ended: so it would give back its GPUs."""
+    token = executor.map(work.look, ["x"])[0]["token"]
+    host = psutil.Process(json.loads((Path(token).parent / "host.json").read_text())["host"])
+    commands = " ".join(word for process in host.children(recursive=True) for word in process.cmdline())
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", token)
+    address = re.search(r"--gcs-address=(\S+:\d+)", commands)[1]
+    guest = RayExecutor(dataclasses.replace(profile, address=address, keep_warm=False), tmp_path)
+    guest.warm()
+    seen = guest.train(work.whoami, {"key": "k", "storage": str(tmp_path / "jobs")})
+    assert gone([psutil.Process(seen["pid"])] if psutil.pid_exists(seen["pid"]) else [], patience=5)
+    assert guest.map(work.draw, [1]) == [work.draw(1)]
+    assert guest.describe()["cluster"] == "shared"
+    guest.close()
+    assert executor.map(work.draw, [2]) == [work.draw(2)]
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "guess"))
+    (tmp_path / "guess").write_text("0" * 64)
+    with pytest.raises(InfraError, match="Failed to connect") as refused:
+        RayExecutor(dataclasses.replace(profile, address=address), tmp_path).map(work.draw, [1])
+    assert "RAY_AUTH_TOKEN_PATH" in refused.value.next_step
 
 
 def test_remains_of_a_killed_host_are_cleared_at_the_next_start(profile, tmp_path):

@@ -14,7 +14,17 @@ from pathlib import Path
 import pytest
 
 from loopwright.errors import InfraError, IntegrityError
-from loopwright.store.artifacts import adopt, artifact_of, check, manifest_of, publish, read_manifest, read_sealed, recorded, seal
+from loopwright.store.artifacts import (
+    adopt,
+    artifact_of,
+    check,
+    manifest_of,
+    publish,
+    read_manifest,
+    read_sealed,
+    recorded,
+    seal,
+)
 from loopwright.types import Artifact
 
 

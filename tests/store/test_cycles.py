@@ -37,7 +37,7 @@ def test_the_template_is_what_would_be_written(repository: Path, root: Path) -> 
     assert (repository / "cycles.yaml").read_text(encoding="utf-8") == (root / "cycles.yaml").read_text(encoding="utf-8")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_what_is_written_is_read_also_by_dvcs_parser(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("cycles")
@@ -52,7 +52,7 @@ def test_what_is_written_is_read_also_by_dvcs_parser(data: st.DataObject, tmp_pa
     assert {name: entry["recipe"] for name, entry in parsed["cycles"].items()} == {n: i.recipe for n, i in items.items()}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(count=st.integers(0, 260), champions=st.sets(st.integers(1, 260), max_size=6))
 def test_the_last_hundred_and_their_champions_stay_whole(
     count: int, champions: set[int], tmp_path_factory: pytest.TempPathFactory

@@ -18,7 +18,9 @@ from loopwright.store.hashing import measure, seal
 from loopwright.store.statcache import StatCache
 from loopwright.types import Manifest
 
-NAMES = st.lists(st.from_regex(r"[a-z0-9_]{1,8}", fullmatch=True), min_size=1, max_size=3).map(lambda parts: "/".join([*parts, "f"]))
+NAMES = st.lists(st.from_regex(r"[a-z0-9_]{1,8}", fullmatch=True), min_size=1, max_size=3).map(
+    lambda parts: "/".join([*parts, "f"])
+)
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:

@@ -71,7 +71,8 @@ class Workspace:
     domain: Sums = field(default_factory=Sums)
     jail: Jail = field(default_factory=Jail)
     cycle: str = "c0001"
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Levels that the generator was asked for."""
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -84,7 +85,7 @@ class Workspace:
         folder.mkdir(exist_ok=True)
         for number, rows in enumerate(shards):
             write_table(folder / f"shard-{number:05d}.parquet", PROPOSALS, list(rows))
-        (folder / "generation.json").write_bytes(canonical({"model": GENERATOR}))
+        (folder / "generation.json").write_bytes(canonical({"model": GENERATOR, "weights": self.weights}))
         if recipe is not None:
             (folder / "recipe.diff").write_text(recipe)
 

@@ -98,6 +98,17 @@ def test_one_of_equal_answers_stays_and_is_judged_once(workspace, row) -> None:
     assert summary["solved"] == {"2": 3 / 5}  # every sample counts for the curriculum, copies too
 
 
+def test_a_refused_row_does_not_stand_in_the_way_of_an_equal_one(workspace, row) -> None:
+    summary = run(workspace, [row("3 4", "7", 0, tokens=-1), row("3 4", "7", 1)])
+    assert (summary["accepted"], summary["refused"]) == (1, {"schema": 1})
+
+
+def test_rows_keep_the_order_of_the_shards(workspace, row) -> None:
+    run(workspace, [row("3 5", "8", 1), row("3 4", "7", 0)], [row("3 6", "x", 2), row("1 1", "2", 0), row("1 2", "x", 0)])
+    assert [found["prompt"] for found in accepted(workspace)] == ["3 5", "3 4", "1 1"]
+    assert [prompt for prompt, _, _ in reasons(workspace)] == ["3 6", "1 2"]
+
+
 def test_what_the_archive_has_is_refused_but_counts_as_solved(workspace, row) -> None:
     summary = run(workspace, [row("2 2", "4", 0), row("2 2", "=4", 1)])
     assert reasons(workspace) == [("2 2", "4", "duplicate in archive")]
@@ -113,24 +124,19 @@ def test_the_limit_a_task_is_for_what_passed(workspace, row) -> None:
     assert run(workspace, output="all", per_task=3)["accepted"] == 3
 
 
-def test_the_curriculum_goes_by_level(workspace, row) -> None:
-    run(
-        workspace,
-        [
-            row("3 4", "7", 0),
-            row("3 4", "8", 1),
-            row("3 5", "x", 0),
-            row("1 1 1", " ", 0),
-            row("1 1 1", "3", 0, id="b", level=9),
-        ],
-    )
+def test_the_curriculum_goes_by_level_and_forgets_none(workspace, row) -> None:
+    workspace.weights = {"2": 0.5, "11": 0.1}
+    odd = row("1 1 1", "3", 0, id="b", level=9)
+    summary = run(workspace, [row("3 4", "7", 0), row("3 4", "8", 1), row("3 5", "x", 0), row("1 1 1", " ", 0), odd])
     curriculum = json.loads((workspace.root / "out" / "accepted" / "curriculum.json").read_bytes())
     assert curriculum == {
         "levels": {
             "2": {"tasks": 2, "samples": 3, "passed": 1, "rate": 1 / 3},
             "3": {"tasks": 1, "samples": 1, "passed": 0, "rate": 0},
+            "11": {"tasks": 0, "samples": 0, "passed": 0, "rate": 0},
         }
     }
+    assert summary["solved"] == {"2": 1 / 3, "3": 0}
 
 
 def test_an_id_in_two_shards_counts_once(workspace, row) -> None:

@@ -29,7 +29,7 @@ def _group() -> None:
 def build(
     document: Annotated[str, typer.Argument(help="The document: cycle.")],
     cycle: Annotated[str, typer.Option(help="For example c0003.")],
-    output: Annotated[Path | None, typer.Option(help="Directory; build/ of the workspace by default.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Directory; build/reports of the workspace by default.")] = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -38,9 +38,17 @@ def build(
     from loopwright.workspace import find
 
     root = find(workspace).root
-    made = make(root, document, cycle, output or root / "build")
+    made = make(root, document, cycle, output)
     if as_json:
-        emit({"schema_version": 1, "pdf": str(made.pdf), "digest": made.digest})
+        emit(
+            {
+                "schema_version": 1,
+                "pdf": str(made.pdf),
+                "json": str(made.json),
+                "digest": made.pdf_digest,
+                "checkpoint": made.checkpoint,
+            }
+        )
     else:
         sys.stdout.write(f"{made.pdf}\n")
 

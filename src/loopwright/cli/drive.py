@@ -30,8 +30,8 @@ def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_
         until_promoted: Stop at the first promotion; RefusedError where none comes.
         as_json: Print the overview as JSON.
     """
-    from loopwright.cli.sinks import open_sinks  # noqa: PLC0415  # TensorBoard's imports, only for a run
-    from loopwright.cli.tables import print_overview  # noqa: PLC0415
+    from loopwright.cli.sinks import open_sinks  # TensorBoard's imports, only for a run
+    from loopwright.cli.tables import print_overview
 
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     view: Observer = LiveView(sys.stderr) if sys.stderr.isatty() else PlainLines(sys.stderr)
@@ -60,7 +60,7 @@ def detached(workspace: Workspace, cycles: int | None, *, until_promoted: bool) 
     command += ["--cycles", str(cycles)] if cycles else []
     command += ["--until-promoted"] if until_promoted else []
     with log.open("ab") as file:
-        process = subprocess.Popen(  # noqa: S603  # our own command line
+        process = subprocess.Popen(  # our own command line
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, env=os.environ.copy()
         )
     return process.pid, log

@@ -114,10 +114,11 @@ class ReasoningGym:
 
     def task(self, prompt: str) -> Task:
         """The accepting task of that question; ValueError where no accepting entry asks it."""
-        found = self._places().get(prompt)
-        if found is None:
+        level, index = self._places().get(prompt, (None, 0))
+        task = None if level is None else next(self._novel(level, [index], _ACCEPTING, set()), None)
+        if task is None:
             raise ValueError(f"no accepting entry of {self.dataset} asks {prompt!r}")
-        return next(self._novel(found[0], [found[1]], _ACCEPTING, set()))
+        return task
 
     def judge(
         self, pairs: Sequence[tuple[Task, str]], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None

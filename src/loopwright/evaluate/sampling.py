@@ -49,7 +49,12 @@ def answer(
     All groups go to the executor in one call, so that no worker waits for another between them.
     """
     digest = measure(model, "model", known=StatCache(context.root)).manifest.digest
-    common = {"model": str(model), "digest": digest, "family": dict(context.refs["model"]), "max_new": config.max_new_tokens}
+    common = {
+        "model": str(model.resolve()),
+        "digest": digest,
+        "family": dict(context.refs["model"]),
+        "max_new": config.max_new_tokens,
+    }
     slices = [
         (number, {**common, **_part(asks[start : start + config.shard_tasks], temperature)})
         for number, (asks, temperature) in enumerate(groups)

@@ -76,9 +76,7 @@ def _built_in(context: PhaseContext, refused: frozenset[str]) -> Iterator[dict[s
         yield _row(context, task.prompt, answer, licence) | {"stated": task}
 
 
-def _from_sources(
-    sources: Sequence[Source], inputs: Mapping[str, Path], context: PhaseContext
-) -> Iterator[dict[str, Any]]:
+def _from_sources(sources: Sequence[Source], inputs: Mapping[str, Path], context: PhaseContext) -> Iterator[dict[str, Any]]:
     for source in sources:
         path = inputs["sources"] / Path(source.path).relative_to("sources")
         try:
@@ -150,8 +148,10 @@ def _judged(rows: Sequence[dict[str, Any]], context: PhaseContext) -> Sequence[d
     for row, verdict in zip(asked, verdicts, strict=True):
         if verdict.status == "INFRA":
             raise InfraError(f"a human row could not be judged: {verdict.reason}", "`loopwright doctor` checks the sandbox")
-        if not verdict.passed:
-            row |= {"reason": verdict.status, "detail": verdict.reason}
+        if verdict.status == "FAIL":
+            row |= {"reason": "check failed", "detail": verdict.reason[:200]}
+        elif not verdict.passed:
+            row["reason"] = verdict.status.lower().replace("_", " ")  # what the process said may differ from run to run
     return rows
 
 
@@ -169,6 +169,6 @@ def _licence(domain: str) -> str:
     """Of the package that brings the domain, and so its data."""
     for entry in entry_points(group="loopwright.domains", name=domain):
         if entry.dist is not None:
-            found = entry.dist.metadata
-            return found.get("License-Expression") or found.get("License") or "unknown"
+            said = entry.dist.metadata.json
+            return str(said.get("license_expression") or said.get("license") or "unknown")
     return "unknown"

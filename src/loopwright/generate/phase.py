@@ -71,7 +71,9 @@ def curriculum_weights(path: Path, floor: float) -> dict[int, float]:
         levels = json.loads(path.read_bytes())["levels"]
         rates = {int(level): float(found["rate"]) for level, found in levels.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"{path.name} in {path.parent} cannot be read: {error}", "`loopwright verify` says what changed") from error
+        raise IntegrityError(
+            f"{path.name} in {path.parent} cannot be read: {error}", "`loopwright verify` says what changed"
+        ) from error
     return {level: round(math.sqrt(rate * (1 - rate)) + floor, 6) for level, rate in sorted(rates.items())}
 
 
@@ -82,7 +84,9 @@ def _tasks(
     try:
         return context.domain.tasks(seed_of(context.seed, "tasks"), config.tasks, weights, refused)
     except ValueError as error:
-        raise PhaseError(f"the domain cannot make {config.tasks} new tasks: {error}", "lower generator.tasks in loop.yaml") from error
+        raise PhaseError(
+            f"the domain cannot make {config.tasks} new tasks: {error}", "lower generator.tasks in loop.yaml"
+        ) from error
 
 
 def _rows(tasks: Sequence[Task], samples: int, context: PhaseContext) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""What persons decide about a loop: approvals, and steering it from outside."""

@@ -36,7 +36,8 @@ def rollback(workspace: Workspace, cycle: str, reason: str) -> str:
                 raise UsageError(f"{cycle} is the champion already", "`loopwright status`")
             predicate: Mapping[str, Any] = {"cycle": cycle, "from": state.champion, "reason": reason, "rolled_back_at": now()}
             event = f"rollback:{cycle}:{state.leaves}"
-            ledger.append("rollback", [record.artifact("model")], predicate, role="controller", event=event)
+            model = [item for done in record.phases.values() for item in done.artifacts if item.kind == "model"]
+            ledger.append("rollback", model, predicate, role="controller", event=event)
             ledger.publish()
     finally:
         ledger.close()

@@ -19,7 +19,7 @@ from loopwright.ledger.order import disorder
 from loopwright.ledger.principals import Principal, enrolled, may_sign, right, signed_by
 from loopwright.ledger.schema import problems
 from loopwright.ledger.statement import Statement, pae, read_payload, seal, unseal
-from loopwright.ledger.tiles import levels_of, pack, read_entries, tile_at, tiles_of
+from loopwright.ledger.tiles import entries_in, levels_of, pack, read_files, tile_at, tiles_of
 from loopwright.types import canonical
 
 __all__ = ["Finding", "LogAudit", "audit"]
@@ -99,16 +99,17 @@ def _signature(
 
 
 class _Audit:
-    """One audit of one folder, in the order in which the checks build on each other."""
+    """One audit of one log's files, in the order in which the checks build on each other."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = files
         self.findings: list[Finding] = []
         self.entries: list[bytes] = []
         self.statements: list[Statement] = []
         self.principals: dict[str, Principal] = {}
         self.notes: dict[int, str] = {}
         self.covered = 0
+        self.served = 0
 
     def add(self, code: str, where: str, message: str) -> None:
         self.findings.append(_found(code, where, message))
@@ -116,7 +117,7 @@ class _Audit:
     def read(self) -> None:
         """Entry bundles; without them there is nothing else to check."""
         try:
-            self.entries = read_entries(self.folder)
+            self.entries = entries_in(self.files)
         except ValueError as error:
             name, _, problem = str(error).partition(": ")
             self.add("bundle-damaged", f"ledger/{name}", problem)
@@ -132,8 +133,7 @@ class _Audit:
         except (ValueError, KeyError) as error:
             self.add("genesis-invalid", _at(0), f"enrols nobody: {error}")
             return
-        file = self.folder / "keys.json"
-        if not file.is_file() or file.read_bytes() != key_file(genesis.predicate):
+        if self.files.get("keys.json") != key_file(genesis.predicate):
             self.add("keys-differ", "ledger/keys.json", "missing, or not the keys that the genesis entry enrols")
 
     def signatures(self) -> None:
@@ -150,23 +150,25 @@ class _Audit:
             self.add(code, _at(index), message)
 
     def tree(self) -> None:
-        """Every published tile and bundle equals what the entries give; none is missing."""
-        levels = [self.entries, *levels_of([leaf_hash(entry) for entry in self.entries])]
-        for tile in tiles_of(len(self.entries)):
-            if not (self.folder / tile.name).is_file():
-                self.add("tile-missing", f"ledger/{tile.name}", "not published")
-        for file in sorted((self.folder / "tile").rglob("*")):
-            if file.is_file() and not file.name.startswith("."):
-                self._tile(file.relative_to(self.folder).as_posix(), levels)
+        """Every published tile and bundle equals what the entries give; none is missing that the checkpoint needs.
 
-    def _tile(self, name: str, levels: Sequence[Sequence[bytes]]) -> None:
+        Entries beyond the checkpoint may be on their way: a driver publishes them first and their tiles after.
+        """
+        levels = [self.entries, *levels_of([leaf_hash(entry) for entry in self.entries])]
+        for tile in tiles_of(self.served if self.served <= len(self.entries) else 0):
+            if tile.name not in self.files:
+                self.add("tile-missing", f"ledger/{tile.name}", "not published")
+        for name, data in self.files.items():
+            if name.startswith("tile/"):
+                self._tile(name, data, levels)
+
+    def _tile(self, name: str, data: bytes, levels: Sequence[Sequence[bytes]]) -> None:
         try:
             tile = tile_at(name)
         except ValueError:
             self.add("tile-unknown", f"ledger/{name}", "no tile has this name")
             return
         items = levels[tile.level + 1][tile.start : tile.stop] if tile.level + 1 < len(levels) else ()
-        data = (self.folder / name).read_bytes()
         if len(items) < tile.width:
             self.add("tile-beyond", f"ledger/{name}", f"a tile of a longer log than the {len(self.entries)} published entries")
         elif data != (pack(items) if tile.level < 0 else b"".join(items)):
@@ -178,21 +180,22 @@ class _Audit:
         """Every kept checkpoint: signed by the log's key, and the root of a prefix of the entries."""
         logs = [principal for principal in self.principals.values() if principal.role == "log"]
         known: dict[int, tuple[str, Checkpoint]] = {}
-        for file in [*sorted((self.folder / "checkpoints").glob("[0-9]*")), self.folder / "checkpoint"]:
-            where = f"ledger/{file.relative_to(self.folder).as_posix()}"
+        for name in [*(name for name in self.files if name.startswith("checkpoints/")), "checkpoint"]:
             try:
-                note = file.read_text()
+                note = self.files.get(name, b"").decode()
                 checkpoint = read_checkpoint(note, logs[0])
-            except (OSError, ValueError, IndexError) as error:
-                self.add("checkpoint-invalid", where, str(error))
+            except (ValueError, IndexError) as error:
+                self.add("checkpoint-invalid", f"ledger/{name}", str(error))
                 continue
-            if file.name not in ("checkpoint", str(checkpoint.size)):
-                self.add("checkpoint-invalid", where, f"is for {checkpoint.size} entries")
-            if file.name != "checkpoint":
-                self.notes[checkpoint.size] = note
-            elif self.notes and note != self.notes[max(self.notes)]:
-                self.add("checkpoint-not-latest", where, f"is for {checkpoint.size} entries; kept ones go to {max(self.notes)}")
-            known[checkpoint.size] = where, checkpoint
+            if name not in ("checkpoint", f"checkpoints/{checkpoint.size}"):
+                self.add("checkpoint-invalid", f"ledger/{name}", f"is for {checkpoint.size} entries")
+            known[checkpoint.size] = f"ledger/{name}", checkpoint
+            kept = max(self.notes, default=0)
+            if name == "checkpoint" and checkpoint.size < kept:
+                self.add("checkpoint-not-latest", f"ledger/{name}", f"is for {checkpoint.size} entries; kept ones go to {kept}")
+            elif name == "checkpoint":
+                self.served = checkpoint.size
+            self.notes[checkpoint.size] = note
         self._roots(known)
 
     def _roots(self, known: Mapping[int, tuple[str, Checkpoint]]) -> None:
@@ -223,11 +226,11 @@ class _Audit:
 
 def audit(folder: Path) -> LogAudit:
     """Check the published log in this folder."""
-    run = _Audit(folder)
+    run = _Audit(read_files(folder))
     run.read()
     if run.entries:
         run.enrol()
         run.signatures()
-        run.tree()
         run.checkpoints()
+        run.tree()
     return run.result()

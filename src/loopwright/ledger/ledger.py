@@ -20,7 +20,7 @@ from loopwright.ledger import snapshot as database
 from loopwright.ledger.keys import key_folder, make_keys
 from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
 from loopwright.ledger.principals import Principal, enrolled, enrolment, signed_by
-from loopwright.ledger.publication import keep_file, publish_checkpoints, publish_tiles
+from loopwright.ledger.publication import keep_file, publish
 from loopwright.ledger.schema import problems
 from loopwright.ledger.signer import ProcessSigner, Signer, signable
 from loopwright.ledger.statement import MAX_ENVELOPE, Statement, payload_of, read_statement, seal
@@ -245,8 +245,7 @@ class Ledger:
     def _publish(self, snapshot: Snapshot) -> None:
         folder, notes = self._root / FOLDER, snapshot.checkpoints()
         keep_file(folder / "keys.json", key_file(self._genesis.predicate))
-        publish_tiles(folder, snapshot.tree().size, max(notes, default=0), snapshot)
-        publish_checkpoints(folder, notes)
+        publish(folder, snapshot.tree().size, notes, snapshot)
 
 
 def _log_itself(first: bytes) -> Artifact:

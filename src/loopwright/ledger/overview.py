@@ -87,7 +87,7 @@ def _slope(values: Sequence[float]) -> dict[str, float | int] | None:
     count = len(values)
     if count < 3:
         return None
-    from scipy.special import stdtrit  # noqa: PLC0415  # a tenth of a second that most commands need not pay
+    from scipy.special import stdtrit  # a tenth of a second that most commands need not pay
 
     fit = statistics.linear_regression(range(count), values)
     residual = sum((value - fit.intercept - fit.slope * index) ** 2 for index, value in enumerate(values))

@@ -16,7 +16,7 @@ from loopwright.errors import InfraError
 from loopwright.ledger.merkle import root_of
 from loopwright.ledger.tiles import WIDTH, Tile, pack, tiles_of
 
-__all__ = ["Source", "keep_file", "publish_checkpoints", "publish_tiles", "write_file"]
+__all__ = ["Source", "keep_file", "publish", "write_file"]
 
 
 class Source(Protocol):
@@ -80,29 +80,26 @@ def _sweep(folder: Path, wanted: set[str]) -> None:
             shutil.rmtree(partial)
 
 
-def publish_tiles(folder: Path, size: int, checkpoint: int, source: Source) -> None:
-    """Make the tiles and bundles below ``folder`` those of a log of ``size`` entries.
-
-    ``checkpoint`` is the size of the latest signed one. What is there already is not written again.
-    """
-    wanted = sorted({*tiles_of(checkpoint), *tiles_of(size)})
-    for tile in wanted:
-        if not (folder / tile.name).is_file():
-            write_file(folder / tile.name, _content(tile, source))
-    _sweep(folder, {tile.name for tile in wanted})
-
-
 def keep_file(path: Path, data: bytes) -> None:
     """`write_file` unless these bytes are there."""
     if not path.is_file() or path.read_bytes() != data:
         write_file(path, data)
 
 
-def publish_checkpoints(folder: Path, notes: Mapping[int, str]) -> None:
-    """Put every signed note at ``checkpoints/<size>`` and the latest at ``checkpoint``; the tiles must be there already."""
-    for size, note in notes.items():
-        path = folder / "checkpoints" / str(size)
-        if not path.is_file():
-            write_file(path, note.encode())
+def publish(folder: Path, size: int, notes: Mapping[int, str], source: Source) -> None:
+    """Make the files below ``folder`` those of a log of ``size`` entries with these signed checkpoints, by size.
+
+    What is there already is not written again. The order matters to whoever reads meanwhile: first all tiles, then the
+    checkpoint that needs them, and only then do the tiles go that the checkpoint before needed.
+    """
+    latest = max(notes, default=0)
+    wanted = sorted({*tiles_of(latest), *tiles_of(size)})
+    for tile in wanted:
+        if not (folder / tile.name).is_file():
+            write_file(folder / tile.name, _content(tile, source))
     if notes:
-        keep_file(folder / "checkpoint", notes[max(notes)].encode())
+        keep_file(folder / "checkpoint", notes[latest].encode())
+    for at, note in notes.items():
+        if not (folder / "checkpoints" / str(at)).is_file():
+            write_file(folder / "checkpoints" / str(at), note.encode())
+    _sweep(folder, {tile.name for tile in wanted})

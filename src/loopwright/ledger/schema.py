@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["problems"]
+__all__ = ["fields", "problems"]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CYCLE = re.compile(r"c\d{4,}")
@@ -71,7 +71,9 @@ _digest, _cycle, _time, _name = _like(_DIGEST), _like(_CYCLE), _like(_TIME), _li
 _principal = _shape({"id": _text, "role": _text, "kind": _text, "public_key": _text, "custody": _text})
 _input = _shape({"name": _name, "path": _path, "digest": _digest})
 _output = _shape({"name": _name, "kind": _text, "path": _path, "digest": _digest})
-_brought = _shape({"cycle": _cycle, "kind": _text, "path": _path, "digest": _digest})
+_brought = _shape({"cycle": _cycle, "phase": _text, "kind": _text, "path": _path, "digest": _digest})
+_code = _shape({"generator": _digest, "judge": _digest})
+_recipe = _or_none(_shape({"path": _path, "digest": _digest, "approval": _or_none(_whole)}))
 
 _EVERY: Mapping[str, Test] = {"event": _text}
 
@@ -93,11 +95,11 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "prev": _or_none(_cycle),
         "seed": _whole,
         "plan": _digest,
-        "code": _shape({"generator": _digest, "judge": _digest}),
+        "code": _code,
         "lock": _digest,
         "commit": _text,
         "fence": _whole,
-        "recipe": _or_none(_shape({"path": _path, "digest": _digest, "approval": _or_none(_whole)})),
+        "recipe": _recipe,
         "opened_at": _time,
     },
     "phase": {
@@ -130,6 +132,11 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
     "rollback": {"cycle": _cycle},
     "import": {"cycles": _list(_shape({"cycle": _cycle})), "champion": _cycle, "last": _cycle, "artifacts": _list(_brought)},
 }
+
+
+def fields() -> dict[str, tuple[str, ...]]:
+    """Names of the required fields by kind, besides ``event``, which every predicate has."""
+    return {kind: tuple(required) for kind, required in _FIELDS.items()}
 
 
 def problems(kind: str, predicate: Mapping[str, Any]) -> list[str]:

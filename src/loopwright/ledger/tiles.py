@@ -1,22 +1,39 @@
 """Where the published log keeps what: names and bytes of entry bundles and hash tiles (C2SP tlog-tiles, height 8).
 
-Everything here is a pure function of the log, except `read_entries` and `published_size`, which look at a folder.
+Everything here is a pure function of the log, except `read_files`, `read_entries` and `published_size`, which look at a folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loopwright.errors import InfraError
 from loopwright.ledger.merkle import root_of
 
-__all__ = ["WIDTH", "Tile", "levels_of", "pack", "published_size", "read_entries", "tile_at", "tiles_of", "unpack"]
+__all__ = [
+    "WIDTH",
+    "Tile",
+    "bundles_in",
+    "entries_in",
+    "levels_of",
+    "pack",
+    "published_size",
+    "read_entries",
+    "read_files",
+    "tile_at",
+    "tiles_of",
+    "unpack",
+]
 
 WIDTH = 256
 """Entries of a full bundle, hashes of a full tile."""
+
+_PATIENCE = 100
 
 _FULL = re.compile(r"(?:entries|\d{1,2})(?:/x\d{3})*/\d{3}")
 
@@ -106,35 +123,26 @@ def unpack(bundle: bytes) -> list[bytes]:
     return entries
 
 
-def _bundle(folder: Path, index: int) -> Tile | None:
-    """The widest published bundle with this number."""
-    full = Tile(-1, index)
-    if (folder / full.name).is_file():
-        return full
-    partial = folder / f"{full.name}.p"
-    widths = [int(file.name) for file in partial.iterdir() if file.name.isdigit()] if partial.is_dir() else []
-    return Tile(-1, index, max(widths)) if widths else None
+def bundles_in(names: Iterable[str]) -> list[Tile]:
+    """Among these file names, the entry bundles that make up the longest log: the widest of each number, without a gap."""
+    widths: dict[int, int] = {}
+    for name in names:
+        with contextlib.suppress(ValueError):
+            tile = tile_at(name)
+            if tile.level < 0:
+                widths[tile.index] = max(tile.width, widths.get(tile.index, 0))
+    found: list[Tile] = []
+    while len(found) in widths and (not found or found[-1].width == WIDTH):
+        found.append(Tile(-1, len(found), widths[len(found)]))
+    return found
 
 
-def _bundles(folder: Path) -> Iterator[Tile]:
-    index = 0
-    while (tile := _bundle(folder, index)) is not None:
-        yield tile
-        if tile.width < WIDTH:
-            return
-        index += 1
-
-
-def published_size(folder: Path) -> int:
-    """Entries that a published log says it has, by the names of its files alone."""
-    return max((tile.stop for tile in _bundles(folder)), default=0)
-
-
-def _read_once(folder: Path) -> list[bytes]:
+def entries_in(files: Mapping[str, bytes]) -> list[bytes]:
+    """The entries of a published log, in order; ValueError, with the file's name first, where a bundle is not whole."""
     entries: list[bytes] = []
-    for tile in _bundles(folder):
+    for tile in bundles_in(files):
         try:
-            found = unpack((folder / tile.name).read_bytes())
+            found = unpack(files[tile.name])
         except ValueError as error:
             raise ValueError(f"{tile.name}: {error}") from error
         if len(found) != tile.width:
@@ -143,11 +151,34 @@ def _read_once(folder: Path) -> list[bytes]:
     return entries
 
 
-def read_entries(folder: Path) -> list[bytes]:
-    """All published entries in order; ValueError, with the file's name, where a bundle is not whole."""
-    for _ in range(10):
+def _stamps(folder: Path, below: str) -> dict[str, int]:
+    found = {}
+    for path in sorted((folder / below).rglob("*")):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and not path.name.startswith("."):
+                found[path.relative_to(folder).as_posix()] = path.stat().st_mtime_ns
+    return found
+
+
+def read_files(folder: Path, below: str = "") -> dict[str, bytes]:
+    """A published log's files by name, as of one moment: read again where a driver published in the meantime."""
+    for _ in range(_PATIENCE):
+        before = _stamps(folder, below)
         try:
-            return _read_once(folder)
-        except FileNotFoundError:  # a driver has just replaced the partial bundle by a longer one
+            files = {name: (folder / name).read_bytes() for name in before}
+        except FileNotFoundError:
             continue
-    return _read_once(folder)
+        if _stamps(folder, below) == before:
+            return files
+    raise InfraError(f"{folder} changes faster than it can be read", "try again when the driver is done")
+
+
+def published_size(folder: Path) -> int:
+    """Entries that a published log says it has, by the names of its files alone."""
+    names = (path.relative_to(folder).as_posix() for path in (folder / "tile" / "entries").rglob("*"))
+    return max((tile.stop for tile in bundles_in(names)), default=0)
+
+
+def read_entries(folder: Path) -> list[bytes]:
+    """All published entries in order; ValueError, with the file's name first, where a bundle is not whole."""
+    return entries_in(read_files(folder, "tile/entries"))

@@ -17,6 +17,8 @@ __all__ = ["EOS", "PAD", "SEP", "Codec"]
 
 PAD, EOS, SEP = 0, 1, 2
 _MARKS = 3
+_REMEMBERED = 2**17
+"""Pairs whose ids are kept, some 100 MB of them."""
 
 
 class Codec:
@@ -29,8 +31,8 @@ class Codec:
         self.alphabet = alphabet
         self._ids = {piece: number for number, piece in enumerate(pieces, _MARKS)}
         self._pieces = ("", "", "", *pieces)
-        longest = sorted(alphabet.lexemes, key=lambda lexeme: (-len(lexeme), lexeme))
-        self._cut = re.compile("|".join(map(re.escape, longest)))
+        self._longest = sorted(alphabet.lexemes, key=lambda lexeme: (-len(lexeme), lexeme))
+        self._cut = re.compile("|".join(map(re.escape, self._longest)))
         self._known: dict[tuple[str, str], tuple[np.ndarray, int]] = {}
 
     @property
@@ -59,6 +61,8 @@ class Codec:
         """Ids of the whole sequence and how many of them are the prompt's. Remembered: training asks many times."""
         known = self._known.get((prompt, answer))
         if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
             head = self.prompt(prompt)
             known = self._known[prompt, answer] = (np.array(head + self.answer(answer)), len(head))
         return known
@@ -69,15 +73,18 @@ class Codec:
 
     def _lexemes(self, text: str) -> list[str]:
         pieces = self._cut.findall(text)
-        if sum(map(len, pieces)) != len(text):
-            at = _misfit(self._cut, text)
-            raise ValueError(f"the text {text!r} cannot be cut into the alphabet's lexemes at {text[at : at + 12]!r}")
+        return pieces if sum(map(len, pieces)) == len(text) else self._patiently(text)
+
+    def _patiently(self, text: str) -> list[str]:
+        """Each time the longest lexeme after which the rest can be cut too: a model may write what greed gets stuck in."""
+        after: list[str | None] = [*[None] * len(text), ""]
+        for at in range(len(text) - 1, -1, -1):
+            fits = (lexeme for lexeme in self._longest if text.startswith(lexeme, at) and after[at + len(lexeme)] is not None)
+            after[at] = next(fits, None)
+        if after[0] is None:
+            raise ValueError(f"the text {text!r} is not made of the alphabet's lexemes")
+        pieces, at = list[str](), 0
+        while at < len(text):
+            pieces.append(str(after[at]))
+            at += len(pieces[-1])
         return pieces
-
-
-def _misfit(cut: re.Pattern[str], text: str) -> int:
-    """Where cutting from the start stops short of the end."""
-    at = 0
-    while found := cut.match(text, at):
-        at = found.end()
-    return at

@@ -11,6 +11,7 @@ the other (*flat*). A batch of programs is about 40 % padding; a training step t
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,11 @@ class Network(nn.Module):
         self.embedding = nn.Embedding(codec.size, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
 
+    @property
+    def stack(self) -> list[Block]:
+        """The blocks, first to last."""
+        return [cast("Block", block) for block in self.blocks]
+
     def forward(self, ids: Tensor, slots: Tensor) -> Tensor:
         """Last hidden states (real tokens, width) of ids (rows, length), whose real ones stand at ``slots``."""
         return self.encode(ids, slots)[0]
@@ -67,7 +73,7 @@ class Network(nn.Module):
         rows, length = ids.shape
         x = self.embedding(ids.flatten().index_select(0, slots))
         memory = []
-        for block in self.blocks:
+        for block in self.stack:
             packed = block.project(x)
             padded = packed.new_zeros(rows * length, packed.shape[1]).index_copy(0, slots, packed)
             q, k, v = padded.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
@@ -86,8 +92,8 @@ class Network(nn.Module):
         """Fresh weights: embedding std 0.05, linear 1/sqrt(fan-in), what is added to the stream by 1/sqrt(2 layers) less."""
         generator = torch.Generator().manual_seed(seed)
         self.embedding.weight.normal_(0.0, 0.05, generator=generator)
-        for block in self.blocks:
-            for name, layer in block.named_children():
-                depth = 2 * len(self.blocks) if name in {"out", "down"} else 1
-                layer.weight.normal_(0.0, 1 / math.sqrt(layer.in_features * depth), generator=generator)
+        deep = math.sqrt(2 * len(self.blocks))
+        for block in self.stack:
+            for layer, less in ((block.qkv, 1.0), (block.out, deep), (block.up, 1.0), (block.down, deep)):
+                layer.weight.normal_(0.0, 1 / (math.sqrt(layer.in_features) * less), generator=generator)
                 layer.bias.zero_()

@@ -58,7 +58,9 @@ def choose(logits: Tensor, temperature: float, draw: Tensor | None) -> Tensor:
     return (heap <= draw.unsqueeze(1) * heap[:, -1:]).sum(1).clamp_(max=logits.shape[1] - 1)
 
 
-def _decode(network: Network, prompts: Sequence[tuple[int, ...]], draws: Tensor | None, temperature: float, most: int) -> Tensor:
+def _decode(
+    network: Network, prompts: Sequence[tuple[int, ...]], draws: Tensor | None, temperature: float, most: int
+) -> Tensor:
     """Ids (rows, most); after a row's eos its line is not to be read."""
     device = network.embedding.weight.device
     allowed = torch.tensor(network.codec.answers, device=device)
@@ -87,7 +89,7 @@ def _advance(network: Network, cache: _Cache, token: Tensor) -> Tensor:
     """Read one token a row into the cache; the last hidden state (rows, width)."""
     column = cache.column()
     x = functional.embedding(token, network.embedding.weight)
-    for block, keys, values in zip(network.blocks, cache.keys, cache.values, strict=True):
+    for block, keys, values in zip(network.stack, cache.keys, cache.values, strict=True):
         q, keys[:, :, column], values[:, :, column] = block.project(x).view(len(token), 3, network.heads, -1).unbind(1)
         mixed = functional.scaled_dot_product_attention(
             q.unsqueeze(2), keys[:, :, : column + 1], values[:, :, : column + 1], attn_mask=cache.gap[..., : column + 1]
@@ -104,7 +106,9 @@ def _prefill(network: Network, prompts: Sequence[tuple[int, ...]]) -> tuple[_Cac
     width = int(lengths.max())
     ids = torch.tensor([[*prompt, *[PAD] * (width - len(prompt))] for prompt in numbers], device=device)
     hidden, memory = network.encode(ids, real_slots(lengths, width))
-    gap = torch.zeros(ids.shape, device=device).masked_fill_(torch.arange(width, device=device) >= lengths.unsqueeze(1), -math.inf)
+    gap = torch.zeros(ids.shape, device=device).masked_fill_(
+        torch.arange(width, device=device) >= lengths.unsqueeze(1), -math.inf
+    )
     cache = _Cache([k for k, _ in memory], [v for _, v in memory], gap[:, None, None], width)
     owners = torch.tensor([numbers[prompt] for prompt in prompts], device=device)
     cache.pack(owners)

@@ -44,8 +44,7 @@ class TinyTransformer:
         directory.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-        block = model.blocks[0]
-        settings = {"width": block.out.in_features, "layers": len(model.blocks), "heads": model.heads}
+        settings = {"width": model.embedding.embedding_dim, "layers": len(model.blocks), "heads": model.heads}
         alphabet = model.codec.alphabet
         described = {
             "schema": 1,

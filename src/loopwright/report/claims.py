@@ -77,7 +77,9 @@ def read_declaration(text: str, where: str) -> Declaration:
     try:
         return Declaration.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, ValidationError) as error:
-        raise UsageError(f"{where} is not a declaration of fields: {error}", "compare it with reports/cycle/fields.yaml") from error
+        raise UsageError(
+            f"{where} is not a declaration of fields: {error}", "compare it with reports/cycle/fields.yaml"
+        ) from error
 
 
 def resolve(field: FieldSpec, facts: Mapping[str, Any], *, seed: bool) -> Claim:

@@ -82,7 +82,9 @@ def build(root: Path, document: str, cycle: str, output: Path | None = None) -> 
 
 def _checked(root: Path) -> LogAudit:
     if not (root / "ledger").is_dir():
-        raise WorkspaceError(f"{root} has no ledger", "`loopwright init DIRECTORY` makes a workspace, `loopwright run` fills it")
+        raise WorkspaceError(
+            f"{root} has no ledger", "`loopwright init DIRECTORY` makes a workspace, `loopwright run` fills it"
+        )
     record = audit(root / "ledger")
     if record.findings:
         first = record.findings[0]

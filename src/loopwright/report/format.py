@@ -14,7 +14,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from loopwright.errors import UsageError
 from loopwright.report.claims import NOT_PROVIDED
 
 __all__ = ["FILTERS", "PRINTABLE", "environment", "printable"]
@@ -80,7 +79,6 @@ def environment() -> Environment:
     """The template engine: undefined names are errors, everything is escaped, None is said in words."""
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalize)
     engine.filters |= FILTERS
-    engine.globals["fail"] = _fail
     return engine
 
 
@@ -88,7 +86,3 @@ def _finalize(value: Any) -> Any:
     if value is None:
         return NOT_PROVIDED
     return value if isinstance(value, Markup) else printable(str(value))
-
-
-def _fail(message: str) -> str:
-    raise UsageError(f"the report's template cannot show this: {message}", "mend fields.yaml or template.html.j2")

@@ -37,9 +37,10 @@ def typesetter() -> dict[str, str]:
         InfraError: WeasyPrint or a library it loads is missing.
     """
     weasyprint = _weasyprint()
-    import pydyf  # noqa: PLC0415  # comes with WeasyPrint
-    from weasyprint.text.ffi import pango  # noqa: PLC0415
+    import pydyf  # comes with WeasyPrint
+    from weasyprint.text import ffi
 
+    pango: Any = ffi.pango
     packed = pango.pango_version()
     return {
         "weasyprint": weasyprint.__version__,
@@ -62,7 +63,7 @@ def typeset(html: str, files: Mapping[str, bytes], attached: tuple[DataFile, ...
         UsageError: the document names something that is not among its sources.
     """
     weasyprint = _weasyprint()
-    from weasyprint.text.fonts import FontConfiguration  # noqa: PLC0415
+    from weasyprint.text.fonts import FontConfiguration
 
     fetcher = _fetcher(files)
     attachments = [
@@ -85,8 +86,8 @@ def typeset(html: str, files: Mapping[str, bytes], attached: tuple[DataFile, ...
 
 def _weasyprint() -> Any:
     try:
-        import weasyprint  # noqa: PLC0415  # half a second, and it loads pango
-        import weasyprint.urls  # noqa: PLC0415
+        import weasyprint  # half a second, and it loads pango
+        import weasyprint.urls
     except (ImportError, OSError) as error:
         wanted = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
         raise InfraError(f"a PDF cannot be set here: {error}", f"apt-get install {wanted}; then `loopwright doctor`") from error
@@ -94,12 +95,12 @@ def _weasyprint() -> Any:
 
 
 def _fetcher(files: Mapping[str, bytes]) -> Callable[[str], Any]:
-    from weasyprint.urls import URLFetcher, URLFetcherResponse  # noqa: PLC0415
+    from weasyprint.urls import URLFetcher, URLFetcherResponse
 
     class Sealed(URLFetcher):
         """Answers from memory; anything else stops the rendering instead of leaving a hole in the page."""
 
-        def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:  # noqa: ARG002
+        def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
             path = url.removeprefix(f"{SCHEME}///")
             if path not in files:
                 raise ValueError(f"{url} is not part of the report's sources")
@@ -128,20 +129,16 @@ _UA = (
 """PDF/UA identifier, and the extension schema by which PDF/A allows it (ISO 19005-3, 6.6.2.3)."""
 
 
-def _finish(document: Any, pdf: Any) -> None:  # noqa: ARG001  # WeasyPrint's signature
+def _finish(document: Any, pdf: Any) -> None:  # WeasyPrint's signature
     """Add the second conformance: XMP identifier, readable metadata, and the scope of every table head."""
+    import pydyf
+
     metadata = pdf.objects[int(pdf.catalog["Metadata"].split()[0])]
     text = b"".join(metadata.stream)
     metadata.stream, metadata.compress = [text.replace(b"</rdf:RDF>", _UA + b"</rdf:RDF>")], False
-    by_reference = {item.reference: item for item in pdf.objects if isinstance(item, dict)}
+    by_reference = {item.reference: item for item in pdf.objects if isinstance(item, pydyf.Dictionary)}
     for item in by_reference.values():
         if item.get("S") == "/TH":
             row = by_reference[item["P"]]
             scope = "/Column" if by_reference[row["P"]].get("S") == "/THead" else "/Row"
-            item["A"] = _attributes(scope)
-
-
-def _attributes(scope: str) -> Any:
-    import pydyf  # noqa: PLC0415
-
-    return pydyf.Dictionary({"O": "/Table", "Scope": scope})
+            item["A"] = pydyf.Dictionary({"O": "/Table", "Scope": scope})

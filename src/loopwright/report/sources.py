@@ -35,16 +35,14 @@ class Sources:
 
     def text(self, path: str) -> str:
         """A file as text; UsageError where it is missing."""
-        try:
-            return self.files[path].decode("utf-8")
-        except KeyError:
-            raise UsageError(f"reports/{path} is missing", "take it from the wheel: `loopwright upgrade` shows what differs") from None
+        if path not in self.files:
+            raise UsageError(f"reports/{path} is missing", "take it from the wheel: `loopwright upgrade` shows what differs")
+        return self.files[path].decode("utf-8")
 
 
 def documents(root: Path) -> tuple[str, ...]:
     """Names of the documents that can be built for a workspace."""
-    names = {folder.name for base in _places(root) if base.is_dir() for folder in base.iterdir() if (folder / "fields.yaml").is_file()}
-    return tuple(sorted(names))
+    return tuple(sorted({path.parent.name for base in _places(root) for path in base.glob("*/fields.yaml")}))
 
 
 def find_sources(root: Path, document: str) -> Sources:

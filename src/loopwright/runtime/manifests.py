@@ -114,13 +114,15 @@ def _findings(document: Any, schemas: Path) -> Iterator[Finding]:
 def _explain(error: ValidationError) -> Iterator[Finding]:
     """A schema error in words; for an unknown key, the key that was probably meant."""
     place = tuple(error.absolute_path)
-    if error.validator == "additionalProperties" and "properties" in error.schema:
-        known = sorted(error.schema["properties"])
-        for name in sorted(set(error.instance) - set(known)):
+    schema: Any = error.schema
+    found: Any = error.instance
+    if error.validator == "additionalProperties" and "properties" in schema:
+        known = sorted(schema["properties"])
+        for name in sorted(set(found) - set(known)):
             near = difflib.get_close_matches(name, known, n=1)
             yield (*place, name), "no such field" + (f"; did you mean {near[0]}?" if near else "")
     elif error.validator == "anyOf":
-        yield place, f"{error.instance!r} is not a valid value here"
+        yield place, f"{found!r} is not a valid value here"
     else:
         yield place, error.message
 

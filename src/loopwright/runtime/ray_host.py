@@ -18,12 +18,14 @@ import queue
 import shutil
 import sys
 import threading
+import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
 import psutil
 import ray
 
+from loopwright.errors import InfraError
 from loopwright.runtime.ray_map import Pool
 from loopwright.runtime.ray_process import Opening, kill_all
 from loopwright.runtime.ray_train import TrainGroup
@@ -65,9 +67,10 @@ class Host:
         """Open Ray, then answer until told to close."""
         profile = self._opening.profile
         _open(self._opening)
-        kind = "GPU" if profile.use_gpu else "CPU"
-        found = max(1, int(ray.cluster_resources().get(kind, 0)))
-        workers = found if profile.map_workers == "auto" else profile.map_workers
+        found = int(ray.cluster_resources().get("GPU" if profile.use_gpu else "CPU", 0))
+        if not found and profile.address == "local":  # work would wait for ever; a shared cluster may grow
+            raise InfraError("the profile asks for GPUs, and Ray finds none on this machine")
+        workers = max(1, found) if profile.map_workers == "auto" else profile.map_workers
         pool = Pool(workers, profile.use_gpu, self._opening.preload)
         self._connection.send(("ready", {"map_workers": workers, "nodes": len(ray.nodes())}))
         while (message := self._inbox.get())[0] != "close":
@@ -142,8 +145,10 @@ def main() -> None:
         host.serve()
     except BrokenPipeError:
         pass  # the parent went while it was answered
+    except BaseException:
+        traceback.print_exc()  # the last line of the log is what a person gets to see
+        raise
     finally:
-        sys.stderr.flush()
         host.end()
 
 

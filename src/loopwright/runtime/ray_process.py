@@ -114,6 +114,7 @@ class HostProcess:
         """Start it; returns at once, Ray needs some seconds more."""
         scratch.mkdir(parents=True, exist_ok=True)
         _clear_remains(scratch)
+        self._shared = profile.address != "local"
         self._place = Path(tempfile.mkdtemp(prefix="ray-", dir=scratch))
         usual = tempfile.gettempdir()
         self._temporary = Path(tempfile.mkdtemp(prefix="lw-", dir=usual if len(usual) <= _SHORT else "/tmp"))  # noqa: S108
@@ -199,10 +200,10 @@ class HostProcess:
 
     def _gone(self) -> InfraError:
         log = (self._place / "host.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return InfraError(
-            f"Ray did not start, or ended too early: {log[-1] if log else 'it left no word'}",
-            "run `loopwright doctor`, or set `runtime.profile: in-process` in loop.yaml",
-        )
+        step = "run `loopwright doctor`, or set `runtime.profile: in-process` in loop.yaml"
+        if self._shared:
+            step = "check the profile's address, and that RAY_AUTH_TOKEN_PATH names the cluster's token; then run again"
+        return InfraError(f"Ray did not start, or ended too early: {log[-1] if log else 'it left no word'}", step)
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -22,6 +22,7 @@ Document = Mapping[str, Any]
 
 CLUSTER = ("spec", "rayClusterSpec")
 SIZES = {"num-cpus", "num-gpus", "memory", "resources"}
+SHARED_MEMORY = "/dev/shm"  # noqa: S108  # a mount point, not a place for files
 NAME_LENGTH = 47
 """The operator appends 6 characters for the cluster and 10 for its service; a label holds 63."""
 
@@ -185,7 +186,9 @@ def _memory(document: Document) -> Iterator[Finding]:
     for place, group in _groups(document):
         pod = group["template"]["spec"]
         shared = {volume["name"] for volume in pod.get("volumes", ()) if volume.get("emptyDir", {}).get("medium") == "Memory"}
-        mounts = {mount["name"] for mount in pod["containers"][0].get("volumeMounts", ()) if mount["mountPath"] == "/dev/shm"}
+        mounts = {
+            mount["name"] for mount in pod["containers"][0].get("volumeMounts", ()) if mount["mountPath"] == SHARED_MEMORY
+        }
         if not shared & mounts:
             yield (
                 (*place, "template", "spec"),

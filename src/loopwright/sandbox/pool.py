@@ -149,7 +149,7 @@ class _Pool:
             self._ignore(flight)
         with contextlib.suppress(KeyError):  # a zygote that never served was never listened to
             self._selector.unregister(worker.control)
-        worker.kill()
+        worker.end()
 
     def _checked(self, worker: Worker) -> Level:
         """Wait for a zygote, measure its isolation and listen to it; InfraError where that is below the floor."""

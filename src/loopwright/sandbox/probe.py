@@ -23,7 +23,7 @@ _NOT_APPLIED: Mapping[Level, tuple[str, ...]] = {
 """What the levels above SL1 need and this version does not apply."""
 
 _SOURCE = """
-import os, resource
+import ctypes, os, resource
 
 def forks():
     try:
@@ -55,6 +55,7 @@ def probe(supervisor):
         "descriptors": opened(),
         "environment": sorted(name for name in os.environ if name not in ("PYTHONHASHSEED", "LC_CTYPE")),
         "no_new_privs": status["NoNewPrivs"].strip() == "1",
+        "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) != 0,
         "leads_session": os.getsid(0) == os.getpid(),
         "root": os.geteuid() == 0,
         "forks": forks(),
@@ -79,6 +80,7 @@ def missing(level: Level, facts: Mapping[str, Any], limits: Limits) -> tuple[str
         "no file descriptor but its own": facts["descriptors"] == [0, 1, 2, 3],
         "an empty environment": facts["environment"] == [],
         "no_new_privs": facts["no_new_privs"],
+        "memory that no other process may read": not facts["dumpable"],
     }
     beyond = [need for above, needs in _NOT_APPLIED.items() if reaches(level, above) for need in needs]
     return (*(need for need, applied in found.items() if not applied), *beyond)

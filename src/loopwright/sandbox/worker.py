@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
 """What a zygote may take beyond a job's wall time before it counts as hung."""
+_END_SECONDS = 5.0
 _REPORT_BYTES = 256
 _CHUNK = 2**16
 
@@ -81,7 +83,7 @@ class Flight:
 
 
 class Worker:
-    """A zygote process. Whoever holds it calls `close` or `kill`, or the process ends with this one."""
+    """A zygote process. Whoever holds it calls `end`; it ends anyway with the thread that made it."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -117,6 +119,7 @@ class Worker:
             self._process.kill()
             said = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
             raise InfraError(f"the sandbox does not start: {said or 'it gives no reason'}", "loopwright doctor")
+        self._errors.close()
         self.control.setblocking(False)
 
     def launch(self, index: int, job: Job, attempt: int) -> Flight:
@@ -158,12 +161,18 @@ class Worker:
         self._head_since = time.monotonic()
         return json.loads(message)
 
-    def kill(self) -> None:
-        """SIGKILL, and no trace left: a child dies with its zygote."""
-        self._process.kill()
-        self._process.wait()
-        self._errors.close()
+    def end(self) -> None:
+        """End the zygote, which ends and reaps its candidate first; SIGKILL where it does not."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)
         self.control.close()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
         for flight in self.flights:
             flight.channel.close()
         self.flights.clear()

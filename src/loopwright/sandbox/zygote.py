@@ -43,7 +43,8 @@ NOBODY = 65534
 OPEN_FILES = 32
 STACK_BYTES = 8 * 2**20
 REAP_SECONDS = 5.0
-KILL = int(signal.SIGKILL)
+KILL, TERM = int(signal.SIGKILL), int(signal.SIGTERM)
+WATCHED = (signal.SIGCHLD, signal.SIGTERM)
 ENCODE = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 DECODE = json.JSONDecoder().decode
 PLAIN = (int, bool, str, type(None))
@@ -189,20 +190,23 @@ def candidate(limits: dict[str, Any]) -> NoReturn:
 
 
 def wait(child: int, seconds: float) -> dict[str, Any]:
-    """How the child ended; at the deadline it is killed. SIGCHLD is blocked, so none can be missed."""
+    """How the child ended; at the deadline it is killed, and when this process is to end. Both signals are blocked here."""
     deadline = time.monotonic() + seconds
-    late = False
+    late = ending = False
     while True:
         left = deadline - time.monotonic()
-        if left > 0:
-            signal.sigtimedwait((signal.SIGCHLD,), left)
+        if left > 0 and not ending:
+            caught = signal.sigtimedwait(WATCHED, left)
+            ending = caught is not None and caught.si_signo == TERM
         elif not late:
             late = True
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, KILL)
         done, status, usage = os.wait4(child, 0 if late else os.WNOHANG)
         if done:
             break
     reap()
+    if ending:
+        os._exit(0)
     code = os.waitstatus_to_exitcode(status)
     cpu = usage.ru_utime + usage.ru_stime
     return {"how": "late" if late else "signal" if code < 0 else "exit", "code": abs(code), "cpu": cpu}
@@ -232,7 +236,7 @@ def children() -> list[int]:
 def kill(process: int) -> None:
     """SIGKILL, unless it is gone already."""
     try:
-        os.kill(process, signal.SIGKILL)
+        os.kill(process, KILL)
     except ProcessLookupError:
         return
 
@@ -241,7 +245,9 @@ def serve(control: socket.socket, limits: dict[str, Any]) -> None:
     """Fork a child for each job that arrives; return when the supervisor has gone."""
     zygote = os.getpid()
     while True:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # between jobs there is nothing to clean up
         _, jobs, _, _ = socket.recv_fds(control, 16, 1)
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         if not jobs:
             return
         try:
@@ -281,12 +287,11 @@ def load_random() -> None:
 def main() -> None:
     """Set up what every child inherits, say that all is ready, and serve."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    set_process(PR_SET_PDEATHSIG, signal.SIGKILL)
+    set_process(PR_SET_PDEATHSIG, TERM)
     if os.getppid() != int(sys.argv[2]):
         return
     set_process(PR_SET_CHILD_SUBREAPER, 1)
     set_process(PR_SET_NO_NEW_PRIVS, 1)
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
     os.dup2(0, 2)  # /dev/null: errors at start were for the supervisor, later ones are for nobody
     load_random()
     warm()

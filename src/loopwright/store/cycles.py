@@ -181,4 +181,4 @@ def _map(name: str, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _scalar(value: str | int) -> str:
     plain = isinstance(value, str) and re.fullmatch(r"c\d{4,}|[a-z][\w.-]*(/[\w.-]+)+", value)
-    return str(value) if plain else json.dumps(value)
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)

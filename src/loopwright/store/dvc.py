@@ -124,46 +124,48 @@ class DvcStore:
         with self._at_work("reading dvc.yaml"):
             self._refresh(anew=True)
 
-    def push(self, stages: Sequence[str] | None = None) -> int:
-        """Copy the cached outputs of these stages (default: all) to the remote; the number of files that were new there."""
+    def push(self, stages: Sequence[str] | None = None) -> None:
+        """Copy the cached outputs of these stages (default: all) to the remote, where they are not there yet."""
         with self._at_work("dvc push"):
             if stages is None:
-                return self._repo.push()
-            self._refresh()
-            result = self._repo.cloud.push(self._objects([cycles.stage_name(self._root, stage) for stage in stages]))
-            if result.failed:
-                raise InfraError(f"dvc push: {len(result.failed)} files did not arrive", "check the remote, then: dvc push")
-            return len(result.transferred)
+                self._repo.push()
+            elif failed := self._repo.cloud.push(self._objects(stages)).failed:
+                raise InfraError(f"dvc push: {len(failed)} files did not arrive", "check the remote, then: dvc push")
 
     def pull(self, targets: Sequence[str] | None = None) -> None:
-        """Fetch outputs (stages or paths; default: all) from the remote and link them into the workspace."""
+        """Fetch outputs (of stages, or by path; default: all) from the remote and link them into the workspace."""
         with self._at_work("dvc pull"):
             self._repo.pull(targets=self._targets(targets))
 
     def checkout(self, targets: Sequence[str] | None = None) -> None:
-        """Put the recorded outputs (stages or paths; default: all) from the cache in place of whatever is there."""
+        """Put recorded outputs (of stages, or by path; default: all) from the cache in place of whatever is there."""
         with self._at_work("dvc checkout"):
             self._repo.checkout(targets=self._targets(targets), force=True)
 
-    def restore(self, paths: Sequence[str]) -> None:
+    def restore(self, targets: Sequence[str]) -> None:
         """Bring recorded outputs back whatever happened: damaged objects leave the cache and are fetched again."""
         with self._at_work("dvc checkout"):
+            paths = self._targets(targets)
             for output in lockfile.outputs(self._root):
-                if output.path in paths:
+                if self._absolute(output.path) in paths:
                     _drop_damaged(self._root, output.md5)
-            self._repo.fetch(targets=self._targets(paths))
-            self._repo.checkout(targets=self._targets(paths), force=True)
+            self._repo.fetch(targets=paths)
+            self._repo.checkout(targets=paths, force=True)
 
     def status(self) -> dict[str, Any]:
-        """What `dvc status` says: empty where every dep and every output is as it was recorded."""
+        """What `dvc status` says, by stage: empty where every dep and every output is as it was recorded."""
         with self._at_work("dvc status"):
-            return self._repo.status()
+            return self._changed()
 
     def stale(self) -> list[str]:
         """Stages that `dvc repro` would run again: those that changed and all that follow from them."""
-        with self._at_work("dvc repro --dry"):
-            found = self._repo.reproduce(targets=self._targets(["dvc.yaml"]), dry=True)
-            return sorted(stage.name for stage in found)
+        import networkx as nx
+
+        with self._at_work("dvc status"):
+            graph = self._repo.index.graph  # an edge leads from a stage to one that it depends on
+            changed = self._changed()
+            following = [nx.ancestors(graph, stage) | {stage} for stage in graph if stage.name in changed]
+            return sorted({stage.name for stages in following for stage in stages})
 
     def close(self) -> None:
         """Release the project's databases."""
@@ -186,14 +188,26 @@ class DvcStore:
                         raise
             yield
 
+    def _changed(self) -> dict[str, Any]:
+        """By name, since DVC's own answer is by paths relative to the current directory."""
+        stages: list[Any] = self._repo.index.stages
+        found = {stage.name: stage.status() for stage in stages}
+        return {name: entries for name, status in found.items() for entries in status.values()}
+
     def _absolute(self, path: str) -> str:
         return str(self._root / path)
 
-    def _targets(self, targets: Sequence[str] | None) -> list[str] | None:
-        """DVC looks names up from the current directory; these do not depend on it."""
-        if targets is None:
-            return None
-        return [f"{self._root / 'dvc.yaml'}:{target}" if "@" in target else self._absolute(target) for target in targets]
+    def _targets(self, targets: Sequence[str] | None) -> list[str]:
+        """Absolute paths of outputs; none for all of them.
+
+        DVC looks names up from the current directory, and deletes an output that is named by its path beside a stage.
+        """
+        paths = [target for target in targets or () if "/" in target]
+        stages = {cycles.stage_name(self._root, target) for target in targets or () if "/" not in target}
+        made = [output.path for output in lockfile.outputs(self._root, stages) if output.md5.endswith(".dir")]
+        if targets is not None and not paths and not made:
+            raise WorkspaceError(f"nothing is recorded of {', '.join(targets) or 'nothing'}", "dvc stage list")
+        return [self._absolute(path) for path in (*made, *paths)]
 
     def _refresh(self, *, anew: bool = False) -> None:
         """Read ``dvc.yaml`` again if it or its maps changed."""
@@ -264,11 +278,12 @@ class DvcStore:
         lockfile.put(self._root, stage, dumps_yaml(to_lockfile(made)))
 
     def _objects(self, stages: Sequence[str]) -> set[Any]:
+        """All cached objects of these stages: the directories and what they list."""
         from dvc_data.hashfile.hash_info import HashInfo
 
-        cached = {out.fs_path for stage in stages for out in self._stages[stage].outs if out.use_cache}
-        locked = lockfile.outputs(self._root, stages)
-        return {HashInfo("md5", output.md5) for output in locked if self._absolute(output.path) in cached}
+        names = {cycles.stage_name(self._root, stage) for stage in stages}
+        cached = [output.md5 for output in lockfile.outputs(self._root, names) if output.md5.endswith(".dir")]
+        return {HashInfo("md5", "".join(name.parts)) for md5 in cached for name in project.objects(self._root, md5)}
 
 
 def _files(place: Path, sealed: Sealed) -> Iterator[tuple[Path, str]]:

@@ -19,6 +19,7 @@ __all__ = ["FILE", "LockedOutput", "keep", "names", "outputs", "put"]
 FILE = "dvc.lock"
 
 _HEAD = "schema: '2.0'\nstages:\n"
+_EMPTY = "schema: '2.0'\nstages: {}\n"
 _NAME = re.compile(r"^  (\S+):$")
 
 
@@ -83,10 +84,10 @@ def _read(root: Path) -> dict[str, str]:
             head = "?"  # something follows the stages that neither DVC nor we put there
         else:
             head += line
-    if blocks and head != _HEAD:
+    if head != (_HEAD if blocks else _EMPTY):
         raise IntegrityError(f"{root / FILE} is not as DVC wrote it", f"git checkout -- {FILE}")
     return blocks
 
 
 def _write(root: Path, blocks: dict[str, str]) -> None:
-    write_atomic(root / FILE, (_HEAD + "".join(blocks.values())).encode())
+    write_atomic(root / FILE, (_HEAD + "".join(blocks.values()) if blocks else _EMPTY).encode())

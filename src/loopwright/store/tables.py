@@ -88,7 +88,9 @@ def read_table(path: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
     try:
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
-        raise IntegrityError(f"{path.name} in {path.parent} cannot be read: {error}", "`loopwright verify` says what changed") from error
+        raise IntegrityError(
+            f"{path.name} in {path.parent} cannot be read: {error}", "`loopwright verify` says what changed"
+        ) from error
     _same_columns(path, table, columns)
     return table.select(list(columns)).to_pylist()
 

@@ -5,6 +5,7 @@ Importing this module loads neither torch nor Lightning, so that a driver can na
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ def fit(job: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
         history = learn(family, model, mixture, job, worker)
     directory = worker.storage / "model"
     if worker.rank == 0:
+        shutil.rmtree(directory, ignore_errors=True)  # its files may be linked to a model that is on record already
         family.save(model, directory)
     return {
         "directory": str(directory),

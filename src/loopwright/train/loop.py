@@ -8,6 +8,7 @@ of the whole batch, so the result is the same mean.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,7 +41,15 @@ def learn(
         learner.resume(*read_checkpoint(latest))
     if learner.start < recipe["steps"]:
         batches = _Batches(family, model, mixture, recipe["steps"], learner.start, learner.mine)
-        _trainer(worker, recipe, learner, job["checkpoint_every"]).fit(learner, batches)
+        with warnings.catch_warnings():
+            # Lightning's own deprecations, and its advice for data loaders that we do not use
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            try:
+                _trainer(worker, recipe, learner, job["checkpoint_every"]).fit(learner, batches)
+            except SystemExit as end:
+                if isinstance(end.__context__, KeyboardInterrupt):
+                    raise KeyboardInterrupt from end  # Lightning makes it exit code 1; what to do at Ctrl-C is the driver's
+                raise
     history = learner.history()
     losses = history["losses"].sum(1) / history["tokens"]
     return {"losses": losses.tolist(), "tokens": [int(count) for count in history["tokens"].tolist()]}
@@ -91,7 +100,7 @@ class _Learner(pl.LightningModule):
         self.start = 0
         self.mine = range(worker.rank * share, (worker.rank + 1) * share)
         """Numbers of the shards that this rank takes."""
-        self._family, self._recipe = family, recipe
+        self._family, self._recipe, self._place = family, recipe, torch.device(worker.device)
         self._losses = torch.zeros(recipe["steps"], recipe["shards"], dtype=torch.float64)
         self._tokens = torch.zeros(recipe["steps"], dtype=torch.float64)
         self._optimizer: Mapping[str, Tensor] = {}
@@ -122,11 +131,11 @@ class _Learner(pl.LightningModule):
         self._tokens[item["step"]] = item["tokens"]
         return total * (self._recipe["shards"] / item["tokens"])
 
-    def optimizer_step(self, epoch: int, index: int, optimizer: Any, closure: Any = None) -> None:
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Set the rate of this step, then do it."""
         for group in optimizer.param_groups:
             group["lr"] = self._rate(self.start + self.trainer.global_step)
-        optimizer.step(closure=closure)
+        optimizer.step(closure=optimizer_closure)
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
@@ -143,7 +152,9 @@ class _Learner(pl.LightningModule):
         """Sum of losses by step and shard, tokens by step; the same on all ranks, each of which knows its own shards."""
         losses = self._losses.clone()
         if len(self.mine) < self._recipe["shards"]:
-            torch.distributed.all_reduce(losses)
+            shared = losses.to(self._place)  # NCCL knows no other
+            torch.distributed.all_reduce(shared)
+            losses = shared.cpu()
         return {"losses": losses, "tokens": self._tokens}
 
     def loss(self, step: int) -> float:
@@ -187,16 +198,16 @@ class _Reporter(pl.Callback):
         self._worker, self._steps, self._every = worker, steps, every
         self._often = max(1, steps // _REPORTS)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, learner: Any, outputs: Any, item: Any, index: int) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """After the last shard of a step."""
-        done = item["step"] + 1
-        if item["shard"] != learner.mine[-1]:
+        done = batch["step"] + 1
+        if batch["shard"] != pl_module.mine[-1]:
             return
         save = done % self._every == 0 and done < self._steps
         if not save and done % self._often and done < self._steps:
             return
-        directory = self._save(trainer, learner, done) if save else None
-        self._worker.report({"step": done, "steps": self._steps, "loss": learner.loss(done - 1)}, directory)
+        directory = self._save(trainer, pl_module, done) if save else None
+        self._worker.report({"step": done, "steps": self._steps, "loss": pl_module.loss(done - 1)}, directory)
 
     def _save(self, trainer: pl.Trainer, learner: _Learner, done: int) -> Any:
         history = learner.history()  # all ranks take part

@@ -72,9 +72,7 @@ def _text(path: Path) -> str:
         raise IntegrityError(f"{path.name} is missing from {path.parent}", "`loopwright verify` says what changed") from error
 
 
-def _job(
-    config: TrainSection, inputs: Mapping[str, Path], context: PhaseContext, recipe: Mapping[str, Any]
-) -> dict[str, Any]:
+def _job(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContext, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Plain JSON; its key hangs on all that the weights hang on, so that a rerun resumes and nothing else does."""
     alphabet = context.domain.alphabet()
     chain = shards(context.root, inputs["archive"].relative_to(context.root).as_posix())

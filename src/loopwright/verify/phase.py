@@ -25,6 +25,7 @@ from loopwright.verify.judging import give_verdicts, refuse_failed
 from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
 from loopwright.verify.schema import read_proposals
 from loopwright.verify.screening import (
+    UNTRIED,
     curriculum,
     known_tasks,
     limit,
@@ -52,10 +53,11 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     """
     output = context.output / "accepted"
     output.mkdir(parents=True)
+    generator, drawn = _generation(inputs["proposals"])
     frame, isolation = _judged(config, inputs, context)
     frame = limit(frame, config.per_task).sort("row")
     frame = frame.with_columns(
-        origin=pl.lit(_generator(inputs["proposals"], frame.height)),
+        origin=pl.lit(generator),
         licence=pl.lit(LICENCE),
         cycle=pl.lit(context.cycle),
         verifier=pl.lit(_verifier(config, context)),
@@ -63,12 +65,12 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     accepted, refused = frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null())
     write_table(output / "rows.parquet", ROWS, accepted.select(list(ROWS)).to_dicts())
     write_table(output / "refused.parquet", DETAILS, refused.select(list(DETAILS)).to_dicts())
-    levels = curriculum(frame)
+    levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
     summary: dict[str, Any] = {
         "accepted": accepted.height,
         "refused": dict(sorted(Counter(refused["reason"]).items())),
-        "solved": {level: counts["rate"] for level, counts in levels.items()},
+        "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
         "isolation": dict(isolation),
         "accept": config.accept,
     }
@@ -100,13 +102,17 @@ def _archived(root: Path, archive: Path) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema={"prompt": pl.String, "answer": pl.String}), *rows])
 
 
-def _generator(proposals: Path, rows: int) -> str:
-    """Digest of the model that wrote the rows, as the generate phase states it."""
-    path = proposals / "generation.json"
-    origin = json.loads(path.read_bytes()).get("model") if path.exists() else None
-    if not isinstance(origin, str) and rows:
-        raise IntegrityError("generation.json does not say which model made the proposals", "run the generate phase again")
-    return origin or ""
+def _generation(proposals: Path) -> tuple[str, list[str]]:
+    """Digest of the model that wrote the rows, and the levels that it was asked for, as the generate phase states them."""
+    try:
+        said = json.loads((proposals / "generation.json").read_bytes())
+        model, levels = said["model"], sorted(said["weights"], key=int)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            f"generation.json does not say which model made the proposals, and for which levels: {error!r}",
+            "run the generate phase again",
+        ) from error
+    return str(model), levels
 
 
 def _verifier(config: VerifySection, context: PhaseContext) -> str:

@@ -15,6 +15,7 @@ from loopwright.plugins import Domain
 from loopwright.types import Task, digest_bytes
 
 __all__ = [
+    "UNTRIED",
     "Stated",
     "curriculum",
     "known_tasks",
@@ -25,6 +26,9 @@ __all__ = [
     "stated_tasks",
     "well_formed",
 ]
+
+UNTRIED: Mapping[str, int] = {"tasks": 0, "samples": 0, "passed": 0, "rate": 0}
+"""A level without samples in a cycle: it stays in the curriculum with the least share instead of leaving it for good."""
 
 Stated = Mapping[str, Task]
 """Prompt -> the task that it states, made by the domain itself."""

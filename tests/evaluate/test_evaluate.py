@@ -15,7 +15,7 @@ from loopwright.evaluate.scores import wilson
 from loopwright.store.tables import read_table, write_table
 from loopwright.types import canonical
 
-STEADY = settings(deadline=None)  # a loaded machine is no defect
+STEADY = settings(deadline=None, max_examples=50)  # a loaded machine is no defect
 
 
 def run(lab, model: Path, output: str = "out", champion: Path | None = None, config=None, cycle="c0001"):

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,32 @@ def test_a_database_is_not_built_from_a_log_that_was_tampered_with(workshop: Wor
     bundle.write_bytes(pack([*entries[:-1], entries[-2]]))
     with pytest.raises(IntegrityError, match="not sound"):
         workshop.again().publish()
+
+
+def test_several_writers_take_turns(workshop: Workshop) -> None:
+    """Each has its own connection, as a driver and a person who approves have."""
+    ledgers = [Ledger.open(workshop.root, workshop.keys, signer=LocalSigner) for _ in range(3)]
+
+    def write(which: int) -> list[int]:
+        events = [f"writer {which} event {number}" for number in range(12)]
+        return [ledgers[which].append("approval", [], {}, role="person", event=event) for event in events]
+
+    with ThreadPoolExecutor(3) as pool:
+        indices = [index for own in pool.map(write, range(3)) for index in own]
+    assert sorted(indices) == list(range(1, 37))
+    workshop.ledger.sign_checkpoint()
+    assert audit(workshop.published).findings == ()
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_an_append_waits_for_the_disk(workshop: Workshop) -> None:
+    """A killed process cannot show it, only a power cut: so the settings are looked at."""
+    with workshop.ledger._storage.transaction() as snapshot:
+        asked = {
+            name: snapshot.connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("synchronous", "journal_mode")
+        }
+    assert asked == {"synchronous": 2, "journal_mode": "wal"}
 
 
 def test_entries_cannot_be_changed_or_removed_by_mistake(workshop: Workshop) -> None:

@@ -134,6 +134,11 @@ def test_the_inverse_of_the_distribution_is_taken() -> None:
     assert choose(logits, 0.0, None).tolist() == [2] * 5
 
 
+def test_what_cannot_be_is_not_drawn_even_at_zero() -> None:
+    logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]]).repeat(2, 1)
+    assert choose(logits, 1.0, torch.tensor([0.0, 0.5], dtype=torch.float64)).tolist() == [1, 2]
+
+
 def test_the_last_column_is_the_end_however_the_sum_was_rounded() -> None:
     logits = torch.randn(1000, 54, generator=torch.Generator().manual_seed(0))
     assert choose(logits, 1.0, torch.full((1000,), 1 - 2**-53, dtype=torch.float64)).max() <= 53

@@ -84,9 +84,11 @@ LOOP_THAT_IGNORES_SIGNALS = body(
 
 
 def test_processor_time_runs_out_before_the_clock_does() -> None:
-    with open_sandbox("SL1", 2, Limits(wall_seconds=60.0, cpu_seconds=1)) as sandbox:
+    started = time.monotonic()
+    with open_sandbox("SL1", 2, Limits(wall_seconds=600.0, cpu_seconds=1)) as sandbox:
         seen = sandbox.run([job(LOOP), job(LOOP_THAT_IGNORES_SIGNALS)])
-    assert [(outcome.status, outcome.detail) for outcome in seen] == [("TIMEOUT", "cpu time")] * 2
+    assert [outcome.status for outcome in seen] == ["TIMEOUT"] * 2
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(
@@ -103,9 +105,8 @@ def test_processor_time_runs_out_before_the_clock_does() -> None:
 def test_time_runs_out(sandbox: Sandbox, source: str) -> None:
     started = time.monotonic()
     seen = outcome(sandbox, source)
-    assert seen.status == "TIMEOUT"
-    assert seen.detail == "wall time"
-    assert time.monotonic() - started < 10  # 1 s by the clock, and a busy machine
+    assert (seen.status, seen.detail) == ("TIMEOUT", "time is up")
+    assert time.monotonic() - started < 20  # 1 s by the clock, ten where the machine is busy
 
 
 @pytest.mark.parametrize(

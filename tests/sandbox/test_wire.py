@@ -84,6 +84,11 @@ def test_what_is_no_answer(received: bytes) -> None:
     assert outcome.outputs == ()
 
 
+def test_nesting_without_end() -> None:
+    deep = outcome_of(ENDED, said("[" * 50_000 + "]" * 50_000), JOB, Limits(), "SL1")
+    assert deep.status == "BAD_OUTPUT"
+
+
 def test_numbers_too_long_to_be_read() -> None:
     huge = outcome_of(ENDED, said(f"[{'9' * 5000}]"), JOB, Limits(), "SL1")
     assert huge.status == "BAD_OUTPUT"
@@ -97,9 +102,9 @@ def test_the_cap_is_on_what_was_received() -> None:
 @pytest.mark.parametrize(
     ("report", "status", "detail"),
     [
-        ({"how": "late", "code": 9}, "TIMEOUT", "wall time"),
-        ({"how": "signal", "code": 24}, "TIMEOUT", "cpu time"),
-        ({"how": "signal", "code": 9, "cpu": 2.01}, "TIMEOUT", "cpu time"),
+        ({"how": "late", "code": 9}, "TIMEOUT", "time is up"),
+        ({"how": "signal", "code": 24}, "TIMEOUT", "time is up"),
+        ({"how": "signal", "code": 9, "cpu": 2.01}, "TIMEOUT", "time is up"),
         ({"how": "signal", "code": 9}, "SIGNAL", "SIGKILL"),
         ({"how": "signal", "code": 11}, "SIGNAL", "SIGSEGV"),
         ({"how": "signal", "code": 40}, "SIGNAL", "signal 40"),

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -109,11 +108,6 @@ def test_only_what_is_complete_is_adopted(placed: tuple[Path, Artifact]) -> None
     (root / artifact.path / "model.json").unlink()
     assert adopt(root / artifact.path) is None
     assert adopt(root / "cycles/c0001/evaluation") is None
-
-
-def test_what_was_sealed_survives_as_json(tmp_path: Path) -> None:
-    sealed = seal(make(tmp_path / "model"), "model")
-    assert read_sealed(json.loads(json.dumps(asdict(sealed)))) == sealed
 
 
 def test_a_full_disk_is_named_and_nothing_half_written_is_left(

@@ -25,6 +25,8 @@ _HEADER = 4
 _CLAIMS: tuple[Status, ...] = ("PASS", "FAIL", "LOAD_ERROR", "MEMORY", "OUTPUT_LIMIT", "BAD_OUTPUT")
 """What an answer may say of itself; INFRA, TIMEOUT and SIGNAL are not the candidate's to claim."""
 _LONGEST_NAME = 64
+_TIME = "time is up"
+"""By the clock or by the processor: which of them came first depends on the machine, so it isn't said."""
 
 
 def job_frames(job: Job) -> tuple[bytes, bytes]:
@@ -44,7 +46,7 @@ def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Lim
         return Outcome(status=status, outputs=(), level=level, detail=detail)
 
     if report["how"] == "late":
-        return ended("TIMEOUT", "wall time")
+        return ended("TIMEOUT", _TIME)
     if report["how"] == "signal":
         return ended(*_signalled(report, limits))
     if len(received) > limits.output_bytes + ENVELOPE_BYTES:
@@ -63,7 +65,7 @@ def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Lim
 def _signalled(report: Mapping[str, Any], limits: Limits) -> tuple[Status, str]:
     number = int(report["code"])
     if number == signal.SIGXCPU or (number == signal.SIGKILL and report["cpu"] >= limits.cpu_seconds):
-        return "TIMEOUT", "cpu time"
+        return "TIMEOUT", _TIME
     known = number in {each.value for each in signal.Signals}
     return "SIGNAL", signal.Signals(number).name if known else f"signal {number}"
 

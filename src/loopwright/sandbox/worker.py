@@ -28,8 +28,10 @@ _OPTIONS = ("-s", "-S", "-P", "-B")
 """No user site, no site, no unsafe path, no bytecode. ``-I`` would ignore the fixed hash seed."""
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 _START_SECONDS = 60.0
+_PATIENCE = 9.0
+"""Times its wall time that a candidate may wait, on top of it, for a processor that others use."""
 _GRACE_SECONDS = 10.0
-"""What a zygote may take beyond a job's wall time before it counts as hung."""
+"""What a zygote may take beyond all that before it counts as hung."""
 _END_SECONDS = 5.0
 _REPORT_BYTES = 256
 _CHUNK = 2**16
@@ -86,13 +88,15 @@ class Worker:
     """A zygote process. Whoever holds it calls `end`; it ends anyway with the thread that made it."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        patience = _PATIENCE * limits.wall_seconds
+        self._longest = limits.wall_seconds + patience + _GRACE_SECONDS
         self._head_since = 0.0
         self.flights: deque[Flight] = deque()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        terms = json.dumps(asdict(limits) | {"patience_seconds": patience})
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, *_OPTIONS, str(_SCRIPT), str(theirs.fileno()), str(os.getpid()), json.dumps(asdict(limits))],
+                [sys.executable, *_OPTIONS, str(_SCRIPT), str(theirs.fileno()), str(os.getpid()), terms],
                 env=_ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -140,7 +144,7 @@ class Worker:
 
     def awaited(self) -> Mapping[str, Any]:
         """`report`, waited for."""
-        select.select([self.control], [], [], self._limits.wall_seconds + _GRACE_SECONDS)
+        select.select([self.control], [], [], self._longest)
         report = self.report()
         if report is None:
             raise Lost
@@ -151,7 +155,7 @@ class Worker:
         try:
             message = self.control.recv(_REPORT_BYTES)
         except BlockingIOError:
-            if self.flights and time.monotonic() > self._head_since + self._limits.wall_seconds + _GRACE_SECONDS:
+            if self.flights and time.monotonic() > self._head_since + self._longest:
                 raise Lost from None
             return None
         except OSError as error:

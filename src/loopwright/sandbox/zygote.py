@@ -43,6 +43,7 @@ NOBODY = 65534
 OPEN_FILES = 32
 STACK_BYTES = 8 * 2**20
 REAP_SECONDS = 5.0
+SHORTEST_SECONDS = 0.01
 KILL, TERM = int(signal.SIGKILL), int(signal.SIGTERM)
 WATCHED = (signal.SIGCHLD, signal.SIGTERM)
 ENCODE = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -189,15 +190,18 @@ def candidate(limits: dict[str, Any]) -> NoReturn:
 # ---------------------------------------------------------------------------------------------------- the zygote
 
 
-def wait(child: int, seconds: float) -> dict[str, Any]:
-    """How the child ended; at the deadline it is killed, and when this process is to end. Both signals are blocked here."""
-    deadline = time.monotonic() + seconds
+def wait(child: int, limits: dict[str, Any]) -> dict[str, Any]:
+    """How the child ended; at its deadline it is killed, and when this process is to end. Both signals are blocked here."""
+    started = time.monotonic()
+    allowed = limits["wall_seconds"]
     late = ending = False
     while True:
-        left = deadline - time.monotonic()
+        left = started + allowed - time.monotonic()
         if left > 0 and not ending:
             caught = signal.sigtimedwait(WATCHED, left)
             ending = caught is not None and caught.si_signo == TERM
+        elif not ending and (extended := limits["wall_seconds"] + starved(child, limits)) > allowed + SHORTEST_SECONDS:
+            allowed = extended
         elif not late:
             late = True
             os.kill(child, KILL)
@@ -210,6 +214,15 @@ def wait(child: int, seconds: float) -> dict[str, Any]:
     code = os.waitstatus_to_exitcode(status)
     cpu = usage.ru_utime + usage.ru_stime
     return {"how": "late" if late else "signal" if code < 0 else "exit", "code": abs(code), "cpu": cpu}
+
+
+def starved(child: int, limits: dict[str, Any]) -> float:
+    """Seconds for which the child was ready to run and no processor was free: a busy machine is not its fault."""
+    try:
+        with open(f"/proc/{child}/schedstat") as text:
+            return min(int(text.read().split()[1]) / 1e9, limits["patience_seconds"])
+    except (OSError, IndexError):  # a kernel without these statistics
+        return 0.0
 
 
 def reap() -> None:
@@ -261,7 +274,7 @@ def serve(control: socket.socket, limits: dict[str, Any]) -> None:
             finally:
                 os._exit(1)
         os.close(jobs[0])
-        report = wait(child, limits["wall_seconds"]) if child > 0 else {"how": "fork", "code": 0, "cpu": 0.0}
+        report = wait(child, limits) if child > 0 else {"how": "fork", "code": 0, "cpu": 0.0}
         control.send(json.dumps(report).encode())
 
 

@@ -30,7 +30,6 @@ __all__ = [
     "manifest_of",
     "publish",
     "read_manifest",
-    "read_sealed",
     "recorded",
     "seal",
     "write_manifest",
@@ -80,16 +79,6 @@ def _entry(value: Mapping[str, Any]) -> FileEntry:
     if path.is_absolute() or ".." in path.parts or not isinstance(value["size"], int):
         raise ValueError(value)
     return FileEntry(path=value["path"], sha256=value["sha256"], size=value["size"])
-
-
-def read_sealed(value: Mapping[str, Any]) -> Sealed:
-    """A `Sealed` from the plain JSON that `dataclasses.asdict` makes of it."""
-    manifest = value["manifest"]
-    return Sealed(
-        manifest=Manifest(kind=manifest["kind"], files=tuple(_entry(file) for file in manifest["files"])),
-        md5s=dict(value["md5s"]),
-        stats={name: FileStat(**stat) for name, stat in value["stats"].items()},
-    )
 
 
 def artifact_of(root: Path, kind: str, path: str) -> Artifact:

@@ -27,7 +27,7 @@ from loopwright.attempt import Attempt, Finished
 from loopwright.errors import InfraError, LoopwrightError, PhaseError
 from loopwright.identity import code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
-from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
+from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
 from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
 from loopwright.runtime import Executor
@@ -280,7 +280,7 @@ class Run:
         event("recorded")
         self.ledger.publish()
         event("published")
-        self._remember(attempt, finished, artifacts, predicate, index)
+        self.state = self.state.with_phase(self.cycle, record_of(predicate, artifacts, index))  # no fold of the whole past
         shutil.rmtree(finished.place, ignore_errors=True)
         return artifacts
 
@@ -306,25 +306,6 @@ class Run:
             "finished_at": finished.finished_at,
             "seconds": round(finished.seconds, 3),
         }
-
-    def _remember(
-        self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...], predicate: dict[str, Any], index: int
-    ) -> None:
-        """Advance the fold by one entry, so that a long loop does not fold its whole past at every phase."""
-        record = PhaseRecord(
-            phase=attempt.phase,
-            key=attempt.key,
-            attempt=attempt.number,
-            artifacts=artifacts,
-            inputs=tuple(predicate["inputs"]),
-            summary=finished.summary,
-            started_at=finished.started_at,
-            finished_at=finished.finished_at,
-            seconds=finished.seconds,
-            index=index,
-            environment=predicate["environment"],
-        )
-        self.state = self.state.with_phase(self.cycle, record)
 
     def _failed(self, attempt: Attempt, error: Exception) -> LoopwrightError:
         """Put the failure on the record, if the machine still can, and say it in words."""

@@ -49,9 +49,7 @@ def test_it_gives_what_a_plain_loop_gives(family: TinyTransformer, model: Any, t
     assert len({one.text for one in found}) > 4
 
 
-def test_batches_room_and_leaving_do_not_show(
-    family: TinyTransformer, model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_room_and_leaving_do_not_show(family: TinyTransformer, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = family.sample(model, PROMPTS, SEEDS, 2.0, 50)
     for name, value in {"BATCH": 7, "_ROOM": 1, "_LEAVE": 2}.items():
         monkeypatch.setattr(sampler, name, value)
@@ -122,7 +120,6 @@ def test_a_draw_hangs_on_seed_and_step_alone(seeds: Sequence[int], steps: int, f
 def test_draws_are_pinned() -> None:
     """A change of the generator would change every loop: it must be seen."""
     assert uniforms([0, 2**63 - 1], 2).tolist() == PINNED
-
 
 
 def test_the_inverse_of_the_distribution_is_taken() -> None:

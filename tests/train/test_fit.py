@@ -86,9 +86,7 @@ def test_a_long_run_reports_some_fifty_times(job: Make, lone: Make) -> None:
 
 
 @pytest.mark.parametrize("dies_at", [2, 4, 6, 8])
-def test_a_resumed_run_ends_in_the_same_bits(
-    job: Make, lone: Make, undisturbed: dict[str, Any], dies_at: int
-) -> None:
+def test_a_resumed_run_ends_in_the_same_bits(job: Make, lone: Make, undisturbed: dict[str, Any], dies_at: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(job(), lone(dies_at=dies_at))
     worker = lone()

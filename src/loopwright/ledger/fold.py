@@ -14,7 +14,7 @@ from loopwright.errors import IntegrityError
 from loopwright.ledger.statement import Statement
 from loopwright.types import Artifact, Digest
 
-__all__ = ["CycleRecord", "LoopState", "PhaseRecord", "fold"]
+__all__ = ["CycleRecord", "LoopState", "PhaseRecord", "fold", "record_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ class _Folding:
     def take_phase(self, statement: Statement) -> None:
         said = statement.predicate
         outputs = tuple(Artifact(kind=out["kind"], digest=out["digest"], path=out["path"]) for out in said["outputs"])
-        record = _phase(said, outputs, statement.index)
+        record = record_of(said, outputs, statement.index)
         self.finished[record.key] = record
         _add_phase(self.cycles[said["cycle"]], record)
 
@@ -188,7 +188,8 @@ _TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
 }
 
 
-def _phase(said: Mapping[str, Any], outputs: tuple[Artifact, ...], index: int) -> PhaseRecord:
+def record_of(said: Mapping[str, Any], outputs: tuple[Artifact, ...], index: int) -> PhaseRecord:
+    """What a phase statement's predicate says, with its outputs, as entry ``index``."""
     return PhaseRecord(
         phase=said["phase"],
         key=said["key"],
@@ -227,7 +228,7 @@ def _imported(told: Mapping[str, Any], brought: Iterable[Mapping[str, str]], ind
     for one in brought:
         outputs.setdefault(one["phase"], []).append(Artifact(kind=one["kind"], digest=one["digest"], path=one["path"]))
     for phase in told["phases"]:
-        _add_phase(cycle, _phase(phase, tuple(outputs.get(phase["phase"], ())), index))
+        _add_phase(cycle, record_of(phase, tuple(outputs.get(phase["phase"], ())), index))
     cycle.update(closed_at=told["closed_at"], action=told["action"], champion_after=told["champion"])
     return cycle
 

@@ -32,6 +32,7 @@ DVCIGNORE = """\
 GITIGNORE = """\
 /.loopwright/
 /build/
+__pycache__/
 /cycles/*/accepted/
 /cycles/*/archive/
 /cycles/*/evaluation/

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +97,9 @@ def files() -> Callable[[Path], Mapping[str, bytes]]:
 
 
 class Backwards:
-    """An executor that does the last item first, each in a process of its own where it can."""
+    """An executor that does the last item first, in processes of their own."""
 
     def map(self, function: Any, items: Sequence[Any], progress: Any = None, unit: str = "") -> list[Any]:
-        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
-        from multiprocessing import get_context  # noqa: PLC0415
-
         with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
             return list(pool.map(function, list(items)[::-1]))[::-1]
 

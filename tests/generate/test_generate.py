@@ -33,20 +33,21 @@ def rows(proposals: Path) -> list[list[dict[str, Any]]]:
 def test_every_task_is_answered_as_often_as_the_plan_says(seeded: Any) -> None:
     context = seeded.context("c0001")
     seeded.steps.clear()
-    summary = generate(CONFIG, inputs(seeded), context)
+    config = Generator(tasks=40, samples=3, shard_rows=50, max_new_tokens=4)
+    summary = generate(config, inputs(seeded), context)
     proposals = context.output / "proposals"
     tasks, shards = read_tasks(proposals / "tasks.parquet"), rows(proposals)
-    assert [len(shard) for shard in shards] == [8, 8, 8, 8, 1]
+    assert [len(shard) for shard in shards] == [50, 50, 20]
     found = [row for shard in shards for row in shard]
-    assert len({row["id"] for row in found}) == 33
+    assert len({row["id"] for row in found}) == 120
     assert {(row["task"], row["sample"]) for row in found} == {(task.id, sample) for task in tasks for sample in range(3)}
     prompts = {task.id: (task.prompt, task.level) for task in tasks}
     assert all((row["prompt"], row["level"]) == prompts[row["task"]] for row in found)
     assert all(row["seed"] == seed_of(7, "row", row["task"], row["sample"]) for row in found)
     lengths = [len(row["prompt"].split()) for row in found]
     assert lengths == sorted(lengths)
-    assert summary == {"kinds": ["rows"], "tasks": 11, "rows": 33, "tokens": sum(row["tokens"] for row in found)}
-    assert seeded.steps[-1] == (5, 5, "shards")
+    assert summary == {"kinds": ["rows"], "tasks": 40, "rows": 120, "tokens": sum(row["tokens"] for row in found)}
+    assert seeded.steps[-1] == (3, 3, "shards")
     assert {task.level for task in tasks} <= set(range(4, 9))
     assert all(set(task.checks) == {"visible", "hidden"} for task in tasks)
 

@@ -165,6 +165,7 @@ def test_a_full_disk_while_publishing_leaves_a_readable_log(tmp_path: Path) -> N
         with pytest.raises(InfraError, match="cannot write"):
             workshop.ledger.publish()
         assert len(read_entries(workshop.published)) == 1
+        assert not list((tmp_path / "disk").rglob(".*"))
         assert audit(workshop.published).findings == ()
         enlarge()
         workshop.ledger.sign_checkpoint()

@@ -129,6 +129,7 @@ def test_a_log_of_several_bundles(workshop: Workshop) -> None:
     assert {name for name in files(workshop.published) if name.startswith("tile")} == {
         "tile/entries/000", "tile/entries/001.p/5", "tile/0/000", "tile/0/001.p/5", "tile/1/000.p/1",
     }  # fmt: skip
+    assert not list(workshop.published.rglob("000.p"))
     assert [statement.predicate.get("number") for statement in workshop.ledger.statements(1)] == list(range(260))
     log = audit(workshop.published)
     assert (log.findings, log.covered) == ((), 261)
@@ -146,6 +147,8 @@ def test_the_database_is_built_again_from_what_is_published(workshop: Workshop) 
     assert workshop.open("c0001", fence=6) == len(before)
     with ledger.lease() as lease:
         assert lease.token > 5  # and so is the fence
+    ledger.publish()
+    assert audit(workshop.published).findings == ()  # and the checkpoints, whose tiles are kept
     ledger.sign_checkpoint()
     assert audit(workshop.published).findings == ()
     assert {"1", "7", "8"} == {path.name for path in (workshop.published / "checkpoints").iterdir()}

@@ -176,8 +176,8 @@ def test_a_level_that_is_not_reached_refuses_and_says_what_is_missing(minimum: A
     [
         ("os.setsid()", "a session of its own"),
         ("os.closerange(FIRST_CLOSED, LAST_CLOSED)", "no file descriptor but its own"),
-        ('(resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),', "resource limits"),
-        ("(resource.RLIMIT_FSIZE, 0, 0),", "resource limits"),
+        ('resource.RLIMIT_AS: (limits["memory_bytes"], limits["memory_bytes"]),', "resource limits"),
+        ("resource.RLIMIT_FSIZE: (0, 0),", "resource limits"),
         ("set_process(PR_SET_NO_NEW_PRIVS, 1)", "no_new_privs"),
     ],
 )
@@ -195,7 +195,7 @@ def weaker_zygote(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     script = worker._SCRIPT.read_text()
     assert line in script
     weaker = folder / "zygote.py"
-    weaker.write_text(script.replace(line, "None," if line.endswith(",") else "None").replace("        None,\n", ""))
+    weaker.write_text(script.replace(line, "" if line.endswith(",") else "None"))
     monkeypatch.setattr(worker, "_SCRIPT", weaker)
 
 
@@ -228,6 +228,20 @@ def test_limits_that_leave_no_room_are_named() -> None:
         open_sandbox("SL1", 1, Limits(wall_seconds=0.0)),
     ):
         pass
+
+
+def test_a_machine_that_allows_less_is_no_obstacle() -> None:
+    code = """
+import resource
+from loopwright.sandbox import Job, Limits
+from loopwright.sandbox.pool import open_sandbox
+resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
+with open_sandbox("SL1", 1, Limits(memory_bytes=2**40, cpu_seconds=1000)) as sandbox:
+    print(sandbox.level, sandbox.run([Job(source="def f(x): return x", entry="f", inputs=(1,))])[0].status)
+"""
+    seen = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (seen.stdout, seen.stderr) == ("SL1 PASS\n", "")
 
 
 def test_it_needs_a_worker_and_linux(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +316,7 @@ def f(x):
 
 def test_daemons_die_where_the_kernel_lets_them_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a limit on processes (some kernels do not enforce it): orphans come to the zygote, and it ends them."""
-    weaker_zygote("(resource.RLIMIT_NPROC, 0, 0),", tmp_path, monkeypatch)
+    weaker_zygote("resource.RLIMIT_NPROC: (0, 0),", tmp_path, monkeypatch)
     with open_sandbox("SL1", 1) as sandbox:
         seen = sandbox.run([Job(source=DAEMON, entry="f", inputs=(1,)), *echoes(2)])
         assert [outcome.status for outcome in seen] == ["PASS", "PASS", "PASS"]

@@ -119,7 +119,8 @@ class _Pool:
 
     def start(self) -> None:
         """Start the zygotes, measure what candidates get, and hold every later zygote to that."""
-        self._workers = [Worker(self._limits) for _ in range(self._count)]
+        for _ in range(self._count):
+            self._workers.append(Worker(self._limits))
         self._floor = lowest([self._checked(worker) for worker in self._workers])
 
     def run(self, jobs: Sequence[Job], progress: Progress | None = None) -> list[Outcome]:
@@ -147,7 +148,7 @@ class _Pool:
     def _end(self, worker: Worker) -> None:
         for flight in worker.flights:
             self._ignore(flight)
-        with contextlib.suppress(KeyError):  # a zygote that never served was never listened to
+        with contextlib.suppress(KeyError, ValueError):  # one that never served, or has ended, is not listened to
             self._selector.unregister(worker.control)
         worker.end()
 

@@ -94,9 +94,10 @@ class Worker:
         self.flights: deque[Flight] = deque()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         terms = json.dumps(asdict(limits) | {"patience_seconds": patience})
-        with theirs:
+        command = [sys.executable, *_OPTIONS, str(_SCRIPT), str(theirs.fileno()), str(os.getpid()), terms]
+        try:
             self._process = subprocess.Popen(
-                [sys.executable, *_OPTIONS, str(_SCRIPT), str(theirs.fileno()), str(os.getpid()), terms],
+                command,
                 env=_ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -105,6 +106,11 @@ class Worker:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+        except OSError as error:
+            self.control.close()
+            raise InfraError(f"the sandbox does not start: {error}", "loopwright doctor") from error
+        finally:
+            theirs.close()
         self._errors = cast(IO[bytes], self._process.stderr)
 
     @property

@@ -57,6 +57,9 @@ SAMPLE = """def f(x):
 SAMPLE_ROUNDS = 20
 """Enough for the interpreter to have specialised the code (PEP 659)."""
 
+Bound = tuple[int, tuple[int, int]]
+"""Kind, soft and hard limit."""
+
 prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
@@ -69,7 +72,28 @@ def set_process(option: int, value: int) -> None:
 # ---------------------------------------------------------------------------------------------------- the child
 
 
-def confine(job: int, limits: dict[str, Any], zygote: int) -> None:
+def bounds(limits: dict[str, Any]) -> tuple[Bound, ...]:
+    """Resource limits of every child; where this process is bound to less already, they are that."""
+    wanted = {
+        resource.RLIMIT_AS: (limits["memory_bytes"], limits["memory_bytes"]),
+        resource.RLIMIT_CPU: (limits["cpu_seconds"], limits["cpu_seconds"] + 1),
+        resource.RLIMIT_STACK: (STACK_BYTES, STACK_BYTES),
+        resource.RLIMIT_NOFILE: (OPEN_FILES, OPEN_FILES),
+        resource.RLIMIT_NPROC: (0, 0),
+        resource.RLIMIT_FSIZE: (0, 0),
+        resource.RLIMIT_CORE: (0, 0),
+    }
+    ceilings = {kind: resource.getrlimit(kind)[1] for kind in wanted}
+    return tuple(
+        (
+            kind,
+            pair if ceilings[kind] == resource.RLIM_INFINITY else (min(pair[0], ceilings[kind]), min(pair[1], ceilings[kind])),
+        )
+        for kind, pair in wanted.items()
+    )
+
+
+def confine(job: int, limited: tuple[Bound, ...], zygote: int) -> None:
     """Leave the zygote behind: own session, one descriptor, no other user's rights, little of everything."""
     os.setsid()
     if job != JOB:
@@ -77,16 +101,8 @@ def confine(job: int, limits: dict[str, Any], zygote: int) -> None:
     os.closerange(FIRST_CLOSED, LAST_CLOSED)
     if os.geteuid() == 0:
         drop_root()
-    for kind, soft, hard in (
-        (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
-        (resource.RLIMIT_CPU, limits["cpu_seconds"], limits["cpu_seconds"] + 1),
-        (resource.RLIMIT_STACK, STACK_BYTES, STACK_BYTES),
-        (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
-        (resource.RLIMIT_NPROC, 0, 0),
-        (resource.RLIMIT_FSIZE, 0, 0),
-        (resource.RLIMIT_CORE, 0, 0),
-    ):
-        resource.setrlimit(kind, (soft, hard))
+    for kind, pair in limited:
+        resource.setrlimit(kind, pair)
     set_process(PR_SET_DUMPABLE, 0)
     set_process(PR_SET_PDEATHSIG, KILL)  # after the change of user, which would undo both
     if os.getppid() != zygote:
@@ -202,7 +218,7 @@ def wait(child: int, limits: dict[str, Any]) -> dict[str, Any]:
             ending = caught is not None and caught.si_signo == TERM
         elif not ending and (extended := limits["wall_seconds"] + starved(child, limits)) > allowed + SHORTEST_SECONDS:
             allowed = extended
-        elif not late:
+        else:
             late = True
             os.kill(child, KILL)
         done, status, usage = os.wait4(child, 0 if late else os.WNOHANG)
@@ -257,6 +273,7 @@ def kill(process: int) -> None:
 def serve(control: socket.socket, limits: dict[str, Any]) -> None:
     """Fork a child for each job that arrives; return when the supervisor has gone."""
     zygote = os.getpid()
+    limited = bounds(limits)
     while True:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # between jobs there is nothing to clean up
         _, jobs, _, _ = socket.recv_fds(control, 16, 1)
@@ -269,7 +286,7 @@ def serve(control: socket.socket, limits: dict[str, Any]) -> None:
             child = -1
         if child == 0:
             try:
-                confine(jobs[0], limits, zygote)
+                confine(jobs[0], limited, zygote)
                 candidate(limits)
             finally:
                 os._exit(1)

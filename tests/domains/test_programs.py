@@ -149,6 +149,21 @@ def test_degenerate_prompts_state_no_task(domain: Programs, prompt: str) -> None
         domain.task(prompt)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "counts"),
+    [
+        ("rev", True),
+        ("sort add 2", True),
+        ("sort rev", False),
+        ("sort add 1 rev", False),
+        ("rev rev", False),
+        ("even odd", False),
+    ],
+)
+def test_the_probes_alone_tell_what_counts(prompt: str, counts: bool) -> None:
+    assert (observe(steps_of(prompt)) is not None) is counts
+
+
 def test_suites_are_fixed_by_their_own_seed() -> None:
     first, second = Programs(suite_per_level=4).suites(), Programs(suite_per_level=4).suites()
     other = Programs(suite_seed=1, suite_per_level=4).suites()

@@ -93,14 +93,19 @@ def test_whoever_interrupts_a_request_drops_ray_and_the_next_request_starts_anot
     assert not list(tmp_path.glob("ray-*"))
 
 
-def test_a_ray_that_cannot_start_says_why(profile, tmp_path):
+def test_a_ray_that_cannot_start_says_why(profile, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "1")
+    nowhere = RayExecutor(dataclasses.replace(profile, address="127.0.0.1:9"), tmp_path)
+    with pytest.raises(InfraError, match="Failed to connect to Ray cluster at 127.0.0.1:9") as refused:
+        nowhere.map(work.draw, [1])
+    assert "address" in refused.value.next_step
+    assert not list(tmp_path.glob("ray-*"))
+
+
+def test_a_profile_that_asks_for_gpus_where_none_are_is_told_at_once(profile, tmp_path):
     executor = RayExecutor(dataclasses.replace(profile, use_gpu=True), tmp_path)
     with pytest.raises(InfraError, match="asks for GPUs, and Ray finds none"):
         executor.map(work.draw, [1])
-    assert not list(tmp_path.glob("ray-*"))
-    nowhere = RayExecutor(dataclasses.replace(profile, address="auto"), tmp_path)
-    with pytest.raises(InfraError, match="Could not find any running Ray"):
-        nowhere.map(work.draw, [1])
 
 
 def test_a_running_cluster_is_joined_and_left_as_it_was(executor, profile, monkeypatch, tmp_path):
@@ -120,6 +125,7 @@ def test_a_running_cluster_is_joined_and_left_as_it_was(executor, profile, monke
     guest.close()
     assert executor.map(work.draw, [2]) == [work.draw(2)]
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "guess"))
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "1")
     (tmp_path / "guess").write_text("0" * 64)
     with pytest.raises(InfraError, match="Failed to connect") as refused:
         RayExecutor(dataclasses.replace(profile, address=address), tmp_path).map(work.draw, [1])

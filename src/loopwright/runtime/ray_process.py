@@ -46,6 +46,24 @@ _SECRET = ("CREDENTIAL", "KEY", "PASSWORD", "SECRET", "TOKEN")
 _SHORT = 24
 """Characters of a directory in which Ray's sockets still find room: their whole path may have 107 bytes."""
 
+_PRIVATE = {
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody preempts half of one machine
+    "RAY_gcs_server_port_wait_time_s": "120",  # a busy machine is slow, and not broken
+    "RAY_worker_niceness": "0",  # 15 by default: workers would starve beside anything else that computes
+}
+"""For a Ray that is ours alone."""
+_RELIED_ON = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
+    # Ray would end idle worker processes, and what they have cached, when there are more processes than CPUs.
+    "RAY_num_workers_soft_limit": "256",
+    "RAY_TRAIN_COLLECTIVE_WARN_INTERVAL_S": "86400",  # ranks wait for their next job in a collective
+    # How late a worker's death is noticed, and how long two checkpoints in a row wait for each other.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
@@ -75,7 +93,10 @@ def kill_all(find: Callable[[], Iterable[psutil.Process]], patience: float = 5.0
 
 
 def environment(profile: Profile, place: Path) -> dict[str, str]:
-    """What the host, Ray and all workers of a private Ray see of the world; ``place`` holds the token."""
+    """What the host, Ray and all workers of a private Ray see of the world; ``place`` holds the token.
+
+    Settings of Ray's (``RAY_…``) that a person has in the environment stay, but for those that this program relies on.
+    """
     passed = {
         name: value
         for name, value in os.environ.items()
@@ -84,24 +105,16 @@ def environment(profile: Profile, place: Path) -> dict[str, str]:
     passed.pop("RAY_ADDRESS", None)  # the profile says where
     if profile.address == "local":
         passed |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(place / "token")}
-        passed["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody preempts half of one machine
     else:
         passed |= {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
     paths = [path for path in sys.path if Path(path).is_absolute() and not path.startswith((sys.prefix, sys.base_prefix))]
     return {
+        **(_PRIVATE if profile.address == "local" else {}),
         **passed,
         **{name: os.environ[name] for name in profile.environment if name in os.environ},
+        **_RELIED_ON,
         "OMP_NUM_THREADS": str(profile.threads),
         "PYTHONPATH": os.pathsep.join(paths),
-        # Ray would end idle worker processes, and what they have cached, when there are more processes than CPUs.
-        "RAY_num_workers_soft_limit": "256",
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "RAY_ENABLE_AUTO_CONNECT": "0",
-        "RAY_TRAIN_COLLECTIVE_WARN_INTERVAL_S": "86400",  # ranks wait for their next job in a collective
-        # How late a worker's death is noticed, and how long two checkpoints in a row wait for each other.
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-        "RAY_TRAIN_METRICS_ENABLED": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
     }
 
 

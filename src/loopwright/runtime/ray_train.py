@@ -105,6 +105,11 @@ def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any
             unused = {"DatasetsCallback"} | ({"PlacementGroupCleanerCallback"} if profile.address == "local" else set())
             return [callback for callback in super()._create_default_callbacks() if type(callback).__name__ not in unused]
 
+    # The controller starts this actor and waits for it; it may as well start beside the controller.
+    with suppress(ImportError):
+        from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
+
+        get_or_create_autoscaling_coordinator()
     (scratch / _SNAPSHOT).unlink(missing_ok=True)
     # A warm group on CPUs waits while map tasks run, so it holds (nearly) no CPU slot; phases take turns.
     resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": 0.01}

@@ -20,7 +20,6 @@ from loopwright.store.artifacts import (
     manifest_of,
     publish,
     read_manifest,
-    read_sealed,
     recorded,
     seal,
 )

@@ -15,7 +15,7 @@ __all__ = ["print_cycle", "print_overview"]
 
 def print_overview(seen: Mapping[str, Any]) -> None:
     """The loop in one screen."""
-    console = Console(file=sys.stdout, highlight=False)
+    console = _console()
     marks = " (demonstration keys, not persons)" if seen["demo"] else ""
     console.print(Text(f"{seen['name']}: champion {seen['champion'] or 'none yet'}, {seen['leaves']} entries{marks}"))
     if not seen["cycles"]:
@@ -57,6 +57,11 @@ def print_cycle(row: Mapping[str, Any]) -> None:
         console.print(
             Text(f"{artifact['kind']:<11} {artifact['digest']}  entry {artifact['leaf']}  {artifact['path']}"), soft_wrap=True
         )
+
+
+def _console() -> Console:
+    """As wide as the terminal; where the result goes to a file, wide enough for its lines to stay whole."""
+    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -99,11 +99,11 @@ def summarise(seeds: Sequence[int]) -> dict[str, Any]:
             continue
         values = [one["value"] for one in gains]
         mean = sum(values) / len(values)
-        half = float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)) if len(values) > 1 else float("nan")
+        half = float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)) if len(values) > 1 else None
         arms[arm] = {
             "mean": round(mean, 4),
-            "low": round(mean - half, 4),
-            "high": round(mean + half, 4),
+            "low": None if half is None else round(mean - half, 4),
+            "high": None if half is None else round(mean + half, 4),
             "n": len(values),
             "seeds": gains,
         }
@@ -112,14 +112,23 @@ def summarise(seeds: Sequence[int]) -> dict[str, Any]:
     return {"metric": "sealed pass@1, levels 4-8: champion after c0005 minus c0000", "bar": BAR, "met": met, "arms": arms}
 
 
+def run_missing(directory: Path, seeds: Sequence[int], arms: Sequence[str], jobs: int) -> None:
+    """Run what has no kept results yet: the loops first, since the arms fork from them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for group in (["loop"], [arm for arm in arms if arm != "loop"]):
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(lambda job: turn(directory, *job), [(arm, seed) for seed in seeds for arm in group]))
+
+
 def main() -> int:
     """Run, or check."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--directory", type=Path, help="Where workspaces are made.")
+    parser.add_argument("--directory", type=Path, help="Where workspaces are made; without it only the summary is.")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--commit", help="What the runs were made with, where that is not HEAD.")
     options = parser.parse_args()
     if options.check:
         kept = json.loads((KEPT / "summary.json").read_text(encoding="utf-8"))
@@ -127,11 +136,10 @@ def main() -> int:
         same = all(kept[key] == seen[key] for key in seen)
         print(json.dumps(seen["arms"]) if same else "the kept summary is not what the per-task results say")
         return 0 if same else 1
-    options.directory.mkdir(parents=True, exist_ok=True)
-    for arms in (["loop"], [arm for arm in options.arms if arm != "loop"]):
-        with ThreadPoolExecutor(options.jobs) as pool:
-            list(pool.map(lambda job: turn(options.directory, *job), [(arm, seed) for seed in options.seeds for arm in arms]))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    if options.directory is not None:
+        run_missing(options.directory, options.seeds, options.arms, options.jobs)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    commit = options.commit or head
     asked = [" ".join(["loopwright", *command[3:]]) for command in commands(Path("DIR"), "loop", 0)]
     asked += [
         "python -m flows.controls DIR/loop-SEED --directory DIR/ARM-SEED --arm ARM",

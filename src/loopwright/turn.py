@@ -240,6 +240,8 @@ def _close(run: Run, record: CycleRecord) -> None:
     run.observer.event(record.cycle, "", "checkpointed", {})
     _commit(run)
     run.observer.event(record.cycle, "", "committed", {"commit": git.head(run.root)})
+    if run.plan.versioning.push == "cycle":
+        run.dvc.push()
 
 
 def _commit(run: Run) -> None:

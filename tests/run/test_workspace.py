@@ -98,8 +98,6 @@ def test_a_clone_gets_any_cycles_model_back_by_digest_and_repeats_its_phases(tur
     store.close()
     clone = tmp_path / "clone"
     run("git", "clone", "-q", str(turned.root), str(clone), cwd=tmp_path)
-    remote = turned.root / ".loopwright" / "remote"
-    run(DVC, "remote", "modify", "--local", "store", "url", str(remote), cwd=clone)
     run(DVC, "pull", "-q", cwd=clone)
     cycles = turned.state().cycles
     for record in cycles.values():

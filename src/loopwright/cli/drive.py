@@ -40,6 +40,8 @@ def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_
         try:
             with open_run(workspace, observer) as run:
                 promoted = _turn(workspace, run, _last(run, cycles, until), until_promoted=until_promoted)
+                if run.plan.versioning.push == "end":
+                    run.dvc.push()
         finally:
             observer.close()
     state = workspace.state()

@@ -14,11 +14,13 @@ from loopwright.ledger.verify import verify
 from loopwright.workspace import Workspace
 from tests.run.small import make_small
 
-STEPS = ("started", "middle", "worked", "sealed", "placed", "versioned", "recorded", "published")
+BEFORE = ("started", "middle", "worked", "sealed", "placed", "versioned", "recorded")
+AFTER = ("published",)
+"""A phase that is recorded is not run again, so what comes after that is reached in another series of kills."""
 SEED = ("seed", "train", "evaluate", "decide")
 TURN = ("generate", "verify", "merge", "train", "evaluate", "decide")
-SILENT = {"seed", "merge", "decide"}
-"""Phases too short to report progress: they have no middle."""
+SILENT = {"verify", "merge", "decide"}
+"""Phases that report no progress here and so have no middle (verify judges nothing in this arm; seed judges as it does)."""
 
 
 def outcome(workspace: Workspace) -> dict[str, Any]:
@@ -29,9 +31,10 @@ def outcome(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def boundaries(cycle: str, phases: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    inside = [(cycle, phase, step) for phase in phases for step in STEPS if step != "middle" or phase not in SILENT]
-    return [(cycle, "", "opened"), *inside, (cycle, "", "decided"), (cycle, "", "checkpointed"), (cycle, "", "committed")]
+def boundaries(cycle: str, phases: tuple[str, ...], steps: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    inside = [(cycle, phase, step) for phase in phases for step in steps if step != "middle" or phase not in SILENT]
+    ends = ("decided", "checkpointed") if steps == BEFORE else ("committed",)
+    return [(cycle, "", "opened"), *inside, *((cycle, "", end) for end in ends)]
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +44,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, victim: Callable[..., 
     return outcome(workspace)
 
 
+@pytest.mark.parametrize("steps", [BEFORE, AFTER], ids=["until-recorded", "after"])
 def test_killed_at_every_boundary_it_ends_like_the_undisturbed_run(
-    tmp_path: Path, victim: Callable[..., dict[str, Any]], undisturbed: dict[str, Any]
+    tmp_path: Path, victim: Callable[..., dict[str, Any]], undisturbed: dict[str, Any], steps: tuple[str, ...]
 ) -> None:
     workspace = make_small(tmp_path / "lab")
-    for kill in boundaries("c0000", SEED) + boundaries("c0001", TURN):
+    for kill in boundaries("c0000", SEED, steps) + boundaries("c0001", TURN, steps):
         assert victim(workspace.root, 1, kill) == {"signal": signal.SIGKILL, "code": None}, kill
     assert victim(workspace.root, 1) == {"signal": None, "code": 0}
     assert outcome(workspace) == undisturbed

@@ -167,6 +167,7 @@ class Run:
         attempt = self._attempt(phase, spec, section, named)
         done = self.state.finished.get(attempt.key)
         if done is not None:
+            shutil.rmtree(self._place(attempt), ignore_errors=True)  # where a kill came between record and clearing up
             self.observer.event(self.cycle, phase, "skipped", {"summary": done.summary})
             return _result(spec, done.artifacts)
         try:
@@ -211,7 +212,7 @@ class Run:
 
     def _work(self, attempt: Attempt, section: Section) -> Finished:
         """Do the work, or take up what a killed run had finished but not recorded."""
-        place = self.root / ".loopwright" / "scratch" / f"{attempt.phase}-{attempt.key[7:23]}"
+        place = self._place(attempt)
         finished = Finished.read(place, self.root, self._paths(attempt.phase))
         if finished is not None:
             return finished
@@ -232,6 +233,10 @@ class Run:
         finished.write()
         self.observer.event(self.cycle, attempt.phase, "sealed", {})
         return finished
+
+    def _place(self, attempt: Attempt) -> Path:
+        """Scratch of a phase key; what is in it survives a kill."""
+        return self.root / ".loopwright" / "scratch" / f"{attempt.phase}-{attempt.key[7:23]}"
 
     def _context(self, phase: str, output: Path, scratch: Path) -> PhaseContext:
         cycle, observer = self.cycle, self.observer

@@ -415,6 +415,7 @@ def die(*_: object, **__: object) -> None:
 
 KILLS = {
     "before the rename": "pathlib.Path.rename",
+    "after the rename": "loopwright.store.artifacts.sync_directory",
     "before dvc": "loopwright.store.dvc.DvcStore.record",
     "before DVC knows the hashes": "loopwright.store.dvc.DvcStore._tell",
     "before the cache has all": "dvc.output.Output._checkout",
@@ -537,6 +538,7 @@ def test_nothing_is_written_to_the_terminal(tmp_path: Path, capfd: pytest.Captur
     streams = sys.stdout, sys.stderr
     store = fake.make(tmp_path / "lab")
     fake.turn(store, tmp_path / "lab", "c0000")
+    fake.turn(store, tmp_path / "lab", "c0001")  # DVC warns of an empty recipe
     store.push()
     assert store.stale() == []
     store.close()

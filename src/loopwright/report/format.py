@@ -35,7 +35,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def signed(value: float) -> str:
     """A difference: always with its sign."""
-    return ("+" if value > 0 else "") + number(value)
+    return ("+" if value > 0 else "") + number(float(value))
 
 
 def interval(score: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from itertools import combinations, product
 
 import pytest
 
+from loopwright.domains import behaviour
 from loopwright.domains.behaviour import POOLS, PROBE, observe, pools
 from loopwright.domains.operations import STEPS, answer_of, run, steps_of
 from loopwright.domains.programs import Programs
@@ -76,6 +77,23 @@ def test_the_pools_of_inputs_have_nothing_in_common(seed: int) -> None:
     assert all(len({tuple(values) for values in lists}) == len(lists) for lists in named.values())
 
 
+def test_pools_leave_out_what_is_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = pools(0)["gate"][0]
+    monkeypatch.setattr(behaviour, "PROBE", (drawn,))
+    fresh = behaviour.pools.__wrapped__(0)
+    assert drawn in pools(0)["gate"]
+    assert all(drawn not in lists for lists in fresh.values())
+
+
+def test_suites_catch_every_answer_that_leaves_out_an_operation(domain: Programs) -> None:
+    for name, suite in domain.suites().items():
+        for task in suite:
+            steps, check = steps_of(task.prompt), task.checks[name]
+            for index in range(len(steps)):
+                shorter = steps[:index] + steps[index + 1 :]
+                assert tuple(run(shorter, values) for values in check.inputs) != check.outputs, task.prompt
+
+
 def test_expected_values_come_from_the_task(domain: Programs) -> None:
     for task in domain.suites()["sealed"]:
         check = task.checks["sealed"]
@@ -102,6 +120,11 @@ def test_new_tasks(domain: Programs, held: frozenset[str]) -> None:
     assert domain.tasks(7, 600, {}, held) == tasks
     again = domain.tasks(7, 600, {}, held | signatures)
     assert not signatures & {task.signature for task in again}
+
+
+def test_new_tasks_differ_even_where_there_are_few(domain: Programs) -> None:
+    tasks = domain.tasks(7, 400, {2: 1.0}, frozenset())
+    assert len({task.signature for task in tasks}) == 400
 
 
 def test_weights_are_shares(domain: Programs) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from loopwright.workspace import Workspace
+from tests.run.small import make_small
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,23 @@ def victim() -> Iterator[Callable[..., dict[str, Any]]]:
         yield turn
         assert server.stdin
         server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory, victim: Callable[..., dict[str, Any]]) -> Path:
+    """A workspace in which c0000 is closed; tests copy it."""
+    workspace = make_small(tmp_path_factory.mktemp("seeded") / "lab")
+    assert victim(workspace.root, 0)["code"] == 0
+    return workspace.root
+
+
+@pytest.fixture
+def lab(seeded: Path, tmp_path: Path) -> Workspace:
+    """A copy of the seeded workspace that a test may spoil."""
+    shutil.copytree(seeded, tmp_path / "lab", copy_function=os.link)
+    for name in ("loop.yaml", "recipe.yaml"):
+        (tmp_path / "lab" / name).unlink()
+        shutil.copyfile(seeded / name, tmp_path / "lab" / name)
+    shutil.rmtree(tmp_path / "lab" / ".loopwright")
+    shutil.copytree(seeded / ".loopwright", tmp_path / "lab" / ".loopwright")
+    return Workspace(root=tmp_path / "lab")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,26 +40,6 @@ class Silent:
         self.lines.append((cycle, phase, step))
 
     def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory, victim: Callable[..., dict[str, Any]]) -> Path:
-    """A workspace in which c0000 is closed; tests copy it."""
-    workspace = make_small(tmp_path_factory.mktemp("seeded") / "lab")
-    assert victim(workspace.root, 0)["code"] == 0
-    return workspace.root
-
-
-@pytest.fixture
-def lab(seeded: Path, tmp_path: Path) -> Workspace:
-    """A copy of the seeded workspace that a test may spoil."""
-    shutil.copytree(seeded, tmp_path / "lab", copy_function=os.link)
-    for name in ("loop.yaml", "recipe.yaml"):
-        (tmp_path / "lab" / name).unlink()
-        shutil.copyfile(seeded / name, tmp_path / "lab" / name)
-    shutil.rmtree(tmp_path / "lab" / ".loopwright")
-    shutil.copytree(seeded / ".loopwright", tmp_path / "lab" / ".loopwright")
-    return Workspace(root=tmp_path / "lab")
 
 
 def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

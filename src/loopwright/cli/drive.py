@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from loopwright.cli.live import Fanout, LiveView, LogFile, PlainLines
 from loopwright.cli.options import emit
-from loopwright.errors import RefusedError
+from loopwright.errors import InfraError, RefusedError
 from loopwright.ledger.overview import overview
 from loopwright.run import Observer, Run
 from loopwright.session import open_run
@@ -18,6 +19,8 @@ from loopwright.types import cycle_number
 from loopwright.workspace import Workspace, load_flow
 
 __all__ = ["detached", "drive"]
+
+_LOOK_SECONDS = 0.05
 
 
 def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_promoted: bool, as_json: bool) -> None:
@@ -54,18 +57,30 @@ def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_
 
 
 def detached(workspace: Workspace, cycles: int | None, *, until_promoted: bool) -> tuple[int, Path]:
-    """Start the same run in a session of its own; returns its process id and its log file."""
+    """Start the same run in a session of its own; returns its process id and its log file, which is there by then.
+
+    Raises:
+        InfraError: it ended before it could write a log; says its last words.
+        PlanError: the plan on disk says what it may not.
+    """
+    workspace.plan()  # what is wrong with it is said here, where a person looks
     logs = workspace.private / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    log = logs / "detached.out"
+    before = set(logs.glob("*Z.log"))
+    output = logs / "detached.out"
     command = [sys.executable, "-m", "loopwright", "run", "--workspace", str(workspace.root)]
     command += ["--cycles", str(cycles)] if cycles else []
     command += ["--until-promoted"] if until_promoted else []
-    with log.open("ab") as file:
+    with output.open("wb") as file:
         process = subprocess.Popen(  # our own command line
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, env=os.environ.copy()
         )
-    return process.pid, log
+    while not (begun := set(logs.glob("*Z.log")) - before):
+        if process.poll() is not None:
+            said = output.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+            raise InfraError(f"the run ended at once: {said or 'it gave no reason'}", "`loopwright run` shows it here")
+        time.sleep(_LOOK_SECONDS)
+    return process.pid, begun.pop()
 
 
 def _last(run: Run, cycles: int | None, until: int | None) -> int:

@@ -1,0 +1,82 @@
+"""Verbs around a run as a person types them: in the background, followed, until something is promoted; and its figures."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+from loopwright.workspace import Workspace
+
+LOOPWRIGHT = (sys.executable, "-m", "loopwright")
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LOOPWRIGHT, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_a_run_in_the_background_is_followed_to_its_end(lab: Workspace) -> None:
+    started = command("run", "--cycles", "1", "--detach", cwd=lab.root)
+    assert started.returncode == 0, started.stderr
+    followed = command("logs", "--follow", cwd=lab.root)
+    assert re.search(r"shows (\S+Z)\.log", started.stdout)
+    assert "c0001 decide    recorded" in followed.stdout
+    assert followed.stdout.splitlines()[-1].endswith(" ended")
+    assert lab.state().cycles["c0001"].closed_at
+
+
+def test_a_background_run_that_cannot_start_says_why(lab: Workspace) -> None:
+    (lab.root / "loop.yaml").write_text("cycles: none\n", encoding="utf-8")
+    found = command("run", "--detach", cwd=lab.root)
+    assert found.returncode == 2
+    assert "loop.yaml:1:cycles" in found.stderr
+
+
+def test_logs_before_any_run_say_what_to_do(lab: Workspace) -> None:
+    for log in (lab.root / ".loopwright" / "logs").glob("*"):
+        log.unlink()
+    found = command("logs", cwd=lab.root)
+    assert found.returncode == 2
+    assert "loopwright run" in found.stderr
+
+
+def test_until_promoted_answers_no_where_nothing_is(lab: Workspace) -> None:
+    found = command("run", "--until-promoted", "--json", cwd=lab.root)
+    assert found.returncode == 3, found.stderr
+    assert "no cycle was promoted" in found.stderr
+    assert list(lab.state().cycles) == ["c0000", "c0001", "c0002"]
+
+
+def test_a_terminal_gets_a_live_view_and_the_figures_go_to_tensorboard(lab: Workspace) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    with subprocess.Popen(
+        [*LOOPWRIGHT, "run", "--cycles", "1"], cwd=lab.root, stdout=subprocess.DEVNULL, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        seen = _read(ours)
+    assert process.returncode == 0
+    assert "\x1b[" in seen, "the view is drawn in place"
+    assert re.search(r"c0001 generate", seen)
+    assert "REJECT" in seen
+    events = list((lab.root / ".loopwright" / "tensorboard").glob("events.out.tfevents.*"))
+    assert b"evaluate/gate/headline/value" in events[-1].read_bytes()
+
+
+def _read(terminal: int) -> str:
+    """All that is written to a terminal until its other end is closed."""
+    pieces = []
+    while select.select([terminal], [], [], 120)[0]:
+        try:
+            piece = os.read(terminal, 2**16)
+        except OSError:  # Linux says so when the last writer has gone
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(terminal)
+    return b"".join(pieces).decode(errors="replace")

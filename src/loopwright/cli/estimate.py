@@ -16,10 +16,10 @@ from loopwright.workspace import Workspace
 
 __all__ = ["estimate", "show"]
 
-GUESSED_TOKENS = 45
-"""Tokens of an answer before anything was measured: the mean of the domain ``programs`` over levels 4 to 8."""
-GUESSED_FLOPS = 8e9
-"""Useful floating-point operations a second of the built-in model on two CPU cores."""
+GUESSED_SAMPLED, GUESSED_TRAINED = 40, 27
+"""Tokens of a sampled answer and of a trained row before anything was measured: means of the default loop's five cycles."""
+GUESSED_FLOPS = 1.25e10
+"""Useful floating-point operations a second of the built-in model on two CPU cores, all phases together."""
 
 
 def estimate(workspace: Workspace) -> dict[str, Any]:
@@ -33,23 +33,23 @@ def estimate(workspace: Workspace) -> dict[str, Any]:
     cycles = max(plan.cycles - len(closed), 0)
     past = [_measured(record) for record in closed]
     rows = plan.generator.tasks * plan.generator.samples
-    sampled = round(statistics.mean(one["sampled"] for one in past)) if past else rows * GUESSED_TOKENS
-    trained = (
-        round(statistics.mean(one["trained"] for one in past))
-        if past
-        else recipe.cycle.steps * recipe.cycle.batch * 2 * GUESSED_TOKENS
-    )
-    flop = 2.0 * parameters * sampled + 6.0 * parameters * trained
-    seconds = statistics.mean(one["seconds"] for one in past) if past else flop / GUESSED_FLOPS
+    if past:
+        sampled, trained = (round(statistics.mean(one[name] for one in past)) for name in ("sampled", "trained"))
+    else:
+        sampled = (rows + sum(map(len, domain.suites().values()))) * GUESSED_SAMPLED
+        trained = recipe.cycle.steps * recipe.cycle.batch * GUESSED_TRAINED
+    first = 0 if state.cycles else recipe.seed.steps * recipe.seed.batch * GUESSED_TRAINED
+    flop = cycles * (2.0 * parameters * sampled + 6.0 * parameters * trained) + 6.0 * parameters * first
+    seconds = cycles * statistics.mean(one["seconds"] for one in past) if past else flop / GUESSED_FLOPS
     method = f"mean of {len(past)} past cycles" if past else "no cycle has run: built-in model on two CPU cores, ±50 %"
     return {
         "schema_version": 1,
         "cycles": cycles,
         "parameters": parameters,
         "steps": cycles * recipe.cycle.steps + (0 if state.cycles else recipe.seed.steps),
-        "tokens": cycles * (sampled + trained),
-        "flop": cycles * flop,
-        "hours": cycles * seconds / 3600,
+        "tokens": cycles * (sampled + trained) + first,
+        "flop": flop,
+        "hours": seconds / 3600,
         "disk_bytes": cycles * (4 * parameters + rows * 60),
         "method": {
             "tokens": method,

@@ -6,7 +6,9 @@ A killed run leaves either nothing (the work is done again, from its own resume 
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed
 from loopwright.types import Artifact, Digest, Phase
 
-__all__ = ["Attempt", "Finished"]
+__all__ = ["Attempt", "Finished", "disk_full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +75,13 @@ class Finished:
                 return None
             sealed[name] = found
         return cls(place=place, sealed=sealed, **record)
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Whether it comes from a full disk or quota; libraries in other languages tell it in words alone."""
+    while error is not None:
+        told = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+        if told or os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -10,7 +10,6 @@ A cycle is opened by a signed entry and ends in a signed checkpoint and one git 
 
 from __future__ import annotations
 
-import errno
 import importlib
 import json
 import platform
@@ -23,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from loopwright.attempt import Attempt, Finished
+from loopwright.attempt import Attempt, Finished, disk_full
 from loopwright.errors import InfraError, LoopwrightError, PhaseError
 from loopwright.identity import code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
@@ -378,10 +377,10 @@ def _result(spec: PhaseSpec, artifacts: tuple[Artifact, ...]) -> Any:
 
 
 def _in_words(phase: str, error: Exception) -> LoopwrightError:
+    if disk_full(error):
+        return InfraError(f"disk full in the {phase} phase: {error}", "free some space, then `loopwright run` goes on")
     if isinstance(error, LoopwrightError):
         return error
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return InfraError(f"disk full in the {phase} phase: {error}", "free some space, then `loopwright run` goes on")
     if isinstance(error, MemoryError):
         return InfraError(f"out of memory in the {phase} phase", "give it more memory or smaller shards, then `loopwright run`")
     next_step = "`loopwright logs` has the traceback; `loopwright run` tries again"

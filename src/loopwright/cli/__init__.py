@@ -6,6 +6,7 @@ Exit codes: 0 done · 1 failed · 2 usage or plan · 3 the answer is no · 4 wai
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 
@@ -38,6 +39,10 @@ def main() -> None:
         if debug:
             raise
         _say(error.message, error.next_step, error.exit_code, "--json" in arguments)
+    except OSError as error:
+        if debug or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _say(f"disk full: {error}", "free some space, then type the same again", 1, "--json" in arguments)
 
 
 def _say(message: str, next_step: str, code: int, as_json: bool) -> None:

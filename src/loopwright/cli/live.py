@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -141,7 +142,8 @@ class LogFile:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._line(f"ended: {error}" if error else "ended")
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def event(self, cycle: str, phase: str, step: str, facts: Mapping[str, Any]) -> None:
         """Write it, whatever it is."""
@@ -151,7 +153,8 @@ class LogFile:
         """Progress is not kept."""
 
     def _line(self, text: str) -> None:
-        self._file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
+        with contextlib.suppress(OSError):  # a full disk: the record says what happened, this is a copy
+            self._file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
 
 
 def _summary(summary: Mapping[str, Any]) -> str:

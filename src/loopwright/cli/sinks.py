@@ -5,9 +5,12 @@ A sink is an observer: what it shows is a copy of summaries that are already on 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from loopwright.errors import PluginError
@@ -19,16 +22,19 @@ __all__ = ["Sink", "flatten", "open_sinks"]
 
 
 class Sink:
-    """Passes the scalars of each recorded phase to a function ``(name, value, cycle number)``."""
+    """Passes the scalars of each recorded phase to a function ``(name, value, cycle number)``, and flushes after them."""
 
-    def __init__(self, write: Callable[[str, float, int], None]) -> None:
+    def __init__(self, write: Callable[[str, float, int], None], flush: Callable[[], Any] = lambda: None) -> None:
         self._write = write
+        self._flush = flush
 
     def event(self, cycle: str, phase: str, step: str, facts: Mapping[str, Any]) -> None:
-        """Write the summary's scalars when a phase is on the record."""
+        """Write the summary's scalars when a phase is on the record; on a full disk they are not worth a failed run."""
         if step == "recorded":
-            for name, value in flatten(facts.get("summary", {})):
-                self._write(f"{phase}/{name}", value, cycle_number(cycle))
+            with contextlib.suppress(OSError):
+                for name, value in flatten(facts.get("summary", {})):
+                    self._write(f"{phase}/{name}", value, cycle_number(cycle))
+                self._flush()
 
     def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None:
         """Progress is not a figure."""
@@ -50,9 +56,7 @@ def open_sinks(workspace: Workspace) -> Iterator[tuple[Observer, ...]]:
     with ExitStack() as stack:
         sinks = []
         if metrics.tensorboard:
-            writer = _need("tensorboardX", "tensorboardX").SummaryWriter(str(workspace.private / "tensorboard"))
-            stack.callback(writer.close)
-            sinks.append(Sink(writer.add_scalar))
+            sinks.append(stack.enter_context(_tensorboard(workspace.private / "tensorboard")))
         if metrics.mlflow:
             mlflow = _need("mlflow", "loopwright[mlflow]")
             mlflow.set_tracking_uri(metrics.mlflow)
@@ -63,6 +67,29 @@ def open_sinks(workspace: Workspace) -> Iterator[tuple[Observer, ...]]:
             stack.callback(run.finish)
             sinks.append(Sink(lambda name, value, number: run.log({name: value, "cycle": number})))
         yield tuple(sinks)
+
+
+@contextmanager
+def _tensorboard(folder: Path) -> Iterator[Sink]:
+    """TensorBoard's events, written by this thread: the package's own writer dies of a full disk and then blocks the run."""
+    _need("tensorboardX", "tensorboardX")
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto import event_pb2
+    from tensorboardX.summary import scalar
+
+    event_of: Any = vars(event_pb2)["Event"]  # made at import by protobuf, so no checker sees it
+
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = EventsWriter(str(folder / "events"))
+
+    def write(name: str, value: float, number: int) -> None:
+        writer.write_event(event_of(wall_time=time.time(), step=number, summary=scalar(name, value)))
+
+    try:
+        yield Sink(write, writer.flush)
+    finally:
+        with contextlib.suppress(OSError):
+            writer.close()
 
 
 def _need(module: str, package: str) -> Any:

@@ -85,7 +85,7 @@ class Verifier(Section):
 
     per_task: Count = 2
     """Distinct accepted answers a task, at most."""
-    minimum_level: Literal["SL0", "SL1", "SL2", "SL3", "SL4"] = "SL1"
+    minimum_level: Literal["SL0", "SL1", "SL2", "SL3", "SL4"] = "SL2"
     """Isolation below which nothing is judged."""
     wall_seconds: Positive = 2.0
     """Limit for one candidate, over all its inputs."""

@@ -1,8 +1,8 @@
-"""One sandbox for all tests that only run candidates: small limits, two zygotes."""
+"""One sandbox a level for all tests that only run candidates: small limits, two zygotes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,7 +15,11 @@ def limits() -> Limits:
     return Limits(wall_seconds=1.0, cpu_seconds=1, memory_bytes=96 * 2**20, output_bytes=64 * 2**10)
 
 
-@pytest.fixture(scope="session")
-def sandbox(limits: Limits) -> Iterator[Sandbox]:
-    with open_sandbox("SL1", workers=2, limits=limits) as opened:
+@pytest.fixture(scope="session", params=["SL1", "SL2", "SL3"])
+def sandbox(limits: Limits, request: pytest.FixtureRequest, require: Callable[..., None]) -> Iterator[Sandbox]:
+    """Everything that is tested of candidates holds at every level."""
+    if request.param == "SL3":
+        require("bwrap")
+    with open_sandbox(request.param, workers=2, limits=limits, level=request.param) as opened:
+        assert opened.level == request.param
         yield opened

@@ -38,8 +38,8 @@ def verdict(sandbox: Sandbox, source: str) -> Verdict:
 
 
 def test_right_and_wrong(sandbox: Sandbox) -> None:
-    assert verdict(sandbox, GOOD) == Verdict(status="PASS", level="SL1")
-    assert verdict(sandbox, WRONG) == Verdict(status="FAIL", level="SL1", reason="visible check 0")
+    assert verdict(sandbox, GOOD) == Verdict(status="PASS", level=sandbox.level)
+    assert verdict(sandbox, WRONG) == Verdict(status="FAIL", level=sandbox.level, reason="visible check 0")
     assert verdict(sandbox, body("return [2,4]")).reason == "visible check 1"
 
 

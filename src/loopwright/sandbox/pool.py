@@ -33,13 +33,19 @@ _ATTEMPTS = 3
 _TICK_SECONDS = 1.0
 """How often a hung zygote is looked for."""
 _CHECK = "see whether the limits of a candidate are too low for this machine"
-_REMEDY = "this version applies up to SL1: set verifier.minimum_level to SL1, or run where candidates get more"
+_REMEDY = "`loopwright doctor` says what this machine lacks; a person may lower verifier.minimum_level in loop.yaml"
+_APPLIED: tuple[Level, ...] = ("SL3", "SL2", "SL1")
+"""What this version can apply, the strongest first."""
 
 
 @contextmanager
-def open_sandbox(minimum: Level, workers: int = 1, limits: Limits = Limits()) -> Iterator[Sandbox]:
+def open_sandbox(
+    minimum: Level, workers: int = 1, limits: Limits = Limits(), *, level: Level | None = None
+) -> Iterator[Sandbox]:
     """A sandbox of ``workers`` zygotes for the length of a ``with`` block, isolating at least as well as ``minimum``.
 
+    It applies the most that this machine gives, or just ``level`` where one is named. What is reached is measured and
+    stands in every outcome; a zygote that is started later must reach it, too.
     Zygotes end with the thread that opened it (Linux delivers a parent's death by thread): open it in the thread that
     stays.
 
@@ -51,12 +57,32 @@ def open_sandbox(minimum: Level, workers: int = 1, limits: Limits = Limits()) ->
         raise ValueError(f"a sandbox needs at least one worker, not {workers}")
     if sys.platform != "linux":
         raise InfraError(f"the sandbox needs Linux, this is {sys.platform}", "run on Linux, or in a Linux container")
-    pool = _Pool(minimum, workers, limits)
+    pool = _open_at(level, minimum, workers, limits) if level else _strongest(minimum, workers, limits)
     try:
-        pool.start()
         yield pool
     finally:
         pool.close()
+
+
+def _strongest(minimum: Level, workers: int, limits: Limits) -> _Pool:
+    """The strongest that starts; where none that is enough does, what the last one said."""
+    wanted = [level for level in _APPLIED if reaches(level, minimum)] or [_APPLIED[0]]
+    for level in wanted[:-1]:
+        try:
+            return _open_at(level, level, workers, limits)
+        except InfraError:
+            continue
+    return _open_at(wanted[-1], minimum, workers, limits)
+
+
+def _open_at(level: Level, minimum: Level, workers: int, limits: Limits) -> _Pool:
+    pool = _Pool(level, minimum, workers, limits)
+    try:
+        pool.start()
+    except BaseException:
+        pool.close()
+        raise
+    return pool
 
 
 class _Batch:
@@ -100,7 +126,8 @@ class _Batch:
 class _Pool:
     """The built-in `Sandbox`."""
 
-    def __init__(self, minimum: Level, workers: int, limits: Limits) -> None:
+    def __init__(self, applied: Level, minimum: Level, workers: int, limits: Limits) -> None:
+        self._applied = applied
         self._floor = minimum
         self._count = workers
         self._limits = limits
@@ -120,7 +147,7 @@ class _Pool:
     def start(self) -> None:
         """Start the zygotes, measure what candidates get, and hold every later zygote to that."""
         for _ in range(self._count):
-            self._workers.append(Worker(self._limits))
+            self._workers.append(Worker(self._limits, self._applied))
         self._floor = lowest([self._checked(worker) for worker in self._workers])
 
     def run(self, jobs: Sequence[Job], progress: Progress | None = None) -> list[Outcome]:
@@ -171,7 +198,9 @@ class _Pool:
             raise InfraError("the sandbox ended while it was probed", _CHECK) from None
         if outcome.status != "PASS":
             raise InfraError(f"the sandbox's probe of itself ended with {outcome.status} {outcome.detail}".rstrip(), _CHECK)
-        return outcome.outputs[0]
+        ours = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in worker.namespaces}
+        differs = {kind: name != ours[kind] for kind, name in worker.namespaces.items()}
+        return {**outcome.outputs[0], "namespaces": differs}
 
     def _turn(self, batch: _Batch) -> None:
         """Give work to whoever has none, then wait for something to happen and act on it."""
@@ -236,7 +265,7 @@ class _Pool:
             batch.end(index, Outcome(status="INFRA", outputs=(), level=self._floor, detail="zygote lost"))
         batch.again(lost)
         self._end(worker)
-        fresh = Worker(self._limits)
+        fresh = Worker(self._limits, self._applied)
         self._workers[self._workers.index(worker)] = fresh
         self._checked(fresh)
 

@@ -6,6 +6,7 @@ sandbox that is weaker than the plan demands refuses to start and says why.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -15,15 +16,11 @@ from loopwright.types import Level
 __all__ = ["level_of", "lowest", "missing", "probe_job", "reaches"]
 
 _ORDER: tuple[Level, ...] = get_args(Level)
-_NOT_APPLIED: Mapping[Level, tuple[str, ...]] = {
-    "SL2": ("a system call filter (seccomp)", "a file system filter (Landlock)"),
-    "SL3": ("namespaces",),
-    "SL4": ("gVisor or a virtual machine",),
-}
-"""What the levels above SL1 need and this version does not apply."""
+_NAMESPACES = ("ipc", "mnt", "net", "pid", "uts")
+"""Of its own in SL3. Where a user without privileges makes them, the user namespace is one, too."""
 
 _SOURCE = """
-import ctypes, os, resource
+import ctypes, os, resource, socket
 
 def forks():
     try:
@@ -45,20 +42,39 @@ def opened():
         found.append(number)
     return found
 
+def refused(attempt, *values):
+    try:
+        attempt(*values)
+    except OSError as error:
+        return error.errno
+    return 0
+
+def executable():
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    found = libc.mmap(None, ctypes.c_size_t(4096), 5, 0x22, -1, ctypes.c_size_t(0))
+    if found == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), "mmap")
+
 def probe(supervisor):
-    with open("/proc/self/status") as text:
-        status = dict(line.split(":", 1) for line in text if ":" in line)
+    asked = ctypes.CDLL(None).prctl
     kinds = ("AS", "CPU", "FSIZE", "CORE")
     return {
         "processes": sorted({os.getpid(), os.getppid(), supervisor}),
         "limits": {kind: resource.getrlimit(getattr(resource, "RLIMIT_" + kind))[0] for kind in kinds},
         "descriptors": opened(),
         "environment": sorted(name for name in os.environ if name not in ("PYTHONHASHSEED", "LC_CTYPE")),
-        "no_new_privs": status["NoNewPrivs"].strip() == "1",
-        "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) != 0,
+        "no_new_privs": asked(39, 0, 0, 0, 0) == 1,
+        "dumpable": asked(3, 0, 0, 0, 0) != 0,
         "leads_session": os.getsid(0) == os.getpid(),
         "root": os.geteuid() == 0,
         "forks": forks(),
+        "filter": asked(21, 0, 0, 0, 0),
+        "socket": refused(socket.socket),
+        "execute": refused(os.execv, "/", ["/"]),
+        "write": refused(os.open, "/", os.O_WRONLY),
+        "read": refused(os.open, "/", os.O_RDONLY),
+        "executable": refused(executable),
     }
 """
 
@@ -69,11 +85,20 @@ def probe_job(supervisor: int) -> Job:
 
 
 def missing(level: Level, facts: Mapping[str, Any], limits: Limits) -> tuple[str, ...]:
-    """What ``level`` needs and the probe did not find, in words; empty where it is reached."""
-    if not reaches(level, "SL1"):
-        return ()
+    """What ``level`` needs and the probe did not find, in words; empty where it is reached.
+
+    ``facts`` is the probe's answer and ``namespaces``: for each kind whether it's another than the supervisor's.
+    """
+    lacking: list[str] = []
+    for needs_from, find in (("SL1", _first), ("SL2", _second), ("SL3", _third), ("SL4", _fourth)):
+        if reaches(level, needs_from):
+            lacking += [need for need, applied in find(facts, limits).items() if not applied]
+    return tuple(lacking)
+
+
+def _first(facts: Mapping[str, Any], limits: Limits) -> dict[str, bool]:
     wanted = {"AS": limits.memory_bytes, "CPU": limits.cpu_seconds, "FSIZE": 0, "CORE": 0}
-    found = {
+    return {
         "a process of its own": len(facts["processes"]) == 3,
         "a session of its own": facts["leads_session"],
         "resource limits": all(0 <= facts["limits"][kind] <= value for kind, value in wanted.items()),
@@ -82,8 +107,24 @@ def missing(level: Level, facts: Mapping[str, Any], limits: Limits) -> tuple[str
         "no_new_privs": facts["no_new_privs"],
         "memory that no other process may read": not facts["dumpable"],
     }
-    beyond = [need for above, needs in _NOT_APPLIED.items() if reaches(level, above) for need in needs]
-    return (*(need for need, applied in found.items() if not applied), *beyond)
+
+
+def _second(facts: Mapping[str, Any], limits: Limits) -> dict[str, bool]:
+    """Each filter gives itself away by its own error: seccomp says EPERM before any other check, Landlock says EACCES."""
+    tried = all(facts[attempt] == errno.EPERM for attempt in ("socket", "execute", "write", "executable"))
+    return {
+        "a system call filter (seccomp)": facts["filter"] == 2 and tried and not facts["forks"],
+        "a file system filter (Landlock)": facts["read"] == errno.EACCES,
+    }
+
+
+def _third(facts: Mapping[str, Any], limits: Limits) -> dict[str, bool]:
+    return {"namespaces": all(facts["namespaces"].get(kind, False) for kind in _NAMESPACES)}
+
+
+def _fourth(facts: Mapping[str, Any], limits: Limits) -> dict[str, bool]:
+    """An adapter that runs the whole pool elsewhere would have to say it; none is built in, and none was tested."""
+    return {"gVisor or a virtual machine": False}
 
 
 def level_of(facts: Mapping[str, Any], limits: Limits) -> Level:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import platform
 import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -18,15 +17,14 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from loopwright.errors import InfraError
-from loopwright.sandbox import Job, Limits
+from loopwright.sandbox import Job, Limits, jail, seccomp
 from loopwright.sandbox.wire import ENVELOPE_BYTES, job_frames
+from loopwright.types import Level
 
 __all__ = ["Flight", "Lost", "Worker"]
 
 _SCRIPT = Path(__file__).with_name("zygote.py")
-_OPTIONS = ("-s", "-S", "-P", "-B")
-"""No user site, no site, no unsafe path, no bytecode. ``-I`` would ignore the fixed hash seed."""
-_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+_ENVIRONMENT = jail.PLAIN_ENVIRONMENT
 _START_SECONDS = 60.0
 _PATIENCE = 9.0
 """Times its wall time that a candidate may wait, on top of it, for a processor that others use."""
@@ -34,6 +32,7 @@ _GRACE_SECONDS = 10.0
 """What a zygote may take beyond all that before it counts as hung."""
 _END_SECONDS = 5.0
 _REPORT_BYTES = 256
+_GREETING_BYTES = 2048
 _CHUNK = 2**16
 
 
@@ -84,17 +83,35 @@ class Flight:
         return False
 
 
+def _command(level: Level, control: int, terms: str) -> list[str]:
+    if level != "SL3":
+        return jail.plain(_SCRIPT, control, terms)
+    return jail.jailed(_SCRIPT, control, terms)
+
+
 class Worker:
     """A zygote process. Whoever holds it calls `end`; it ends anyway with the thread that made it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, level: Level = "SL1") -> None:
+        """Start a zygote that applies what ``level`` needs; what candidates really get is measured by `probe`.
+
+        Raises:
+            InfraError: there's no bubblewrap, no Python, or no filter for this machine.
+        """
         patience = _PATIENCE * limits.wall_seconds
         self._longest = limits.wall_seconds + patience + _GRACE_SECONDS
         self._head_since = 0.0
         self.flights: deque[Flight] = deque()
+        self.namespaces: Mapping[str, str] = {}
+        filtered = level in {"SL2", "SL3"}
+        steps = seccomp.program() if filtered else b""
+        if steps is None:
+            raise InfraError(f"there is no system call filter for {platform.machine()}", "run on x86-64 or aarch64")
+        if level == "SL3" and jail.find_bubblewrap() is None:
+            raise InfraError("bubblewrap is not installed", "apt-get install bubblewrap, or accept SL2")
+        applied = {"patience_seconds": patience, "landlock": filtered, "seccomp": steps.hex()}
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        terms = json.dumps(asdict(limits) | {"patience_seconds": patience})
-        command = [sys.executable, *_OPTIONS, str(_SCRIPT), str(theirs.fileno()), str(os.getpid()), terms]
+        command = _command(level, theirs.fileno(), json.dumps(asdict(limits) | applied))
         try:
             self._process = subprocess.Popen(
                 command,
@@ -115,17 +132,19 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The zygote's process id."""
+        """The zygote's process id; of a jailed one, its jail's: with it everything inside ends."""
         return self._process.pid
 
     def ready(self) -> None:
         """Wait until it serves; InfraError, with what it said, where it does not start."""
         self.control.settimeout(_START_SECONDS)
         try:
-            started = self.control.recv(_REPORT_BYTES) == b"ready"
+            told = self.control.recv(_GREETING_BYTES)
         except OSError:
-            started = False
-        if not started:
+            told = b""
+        if told:
+            self.namespaces = json.loads(told)
+        else:
             self._process.kill()
             said = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
             raise InfraError(f"the sandbox does not start: {said or 'it gives no reason'}", "loopwright doctor")

@@ -7,12 +7,18 @@ this process can say more than what it answers, and the answer is read strictly 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import math
 import os
 import resource
 import signal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from loopwright.sandbox import codec
+else:
+    codec = importlib.import_module("codec")
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP = 1, 4, 22
 SECCOMP_MODE_FILTER = 2
@@ -235,26 +241,22 @@ def candidate(limits: dict[str, Any]) -> NoReturn:
 
 def serve_calls(function: Any) -> NoReturn:
     """Answer one call after the other (`codec`); whoever tests it is in another process, and its text never comes here."""
-    from codec import decode, encode
-
     while True:
-        positional, named_arguments = decode(read_text())
+        positional, named_arguments = codec.decode(read_text())
         try:
-            text = encode((True, function(*positional, **named_arguments)))
+            text = codec.encode((True, function(*positional, **named_arguments)))
         except MemoryError:
             answer("MEMORY")
         except BaseException as error:  # noqa: BLE001
-            text = encode((False, named(error)))
+            text = codec.encode((False, named(error)))
         write_text(text)
 
 
 def test(frame: dict[str, Any]) -> NoReturn:
     """Run a test script whose subject is elsewhere: what comes back is data, and this process says how the script ended."""
-    from codec import decode, encode
-
     def subject(*positional: Any, **named_arguments: Any) -> Any:
-        write_text(encode((positional, named_arguments)))
-        returned, value = decode(read_text())
+        write_text(codec.encode((positional, named_arguments)))
+        returned, value = codec.decode(read_text())
         if returned:
             return value
         raise raised(value)

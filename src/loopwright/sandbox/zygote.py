@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from loopwright.sandbox import child
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    importlib.import_module("codec")
     child = importlib.import_module("child")
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from loopwright.types import Check, Level, Progress, Status, Verdict
 
-__all__ = ["Job", "Limits", "Outcome", "Sandbox", "judge", "same"]
+__all__ = ["AssertJob", "Job", "Limits", "Outcome", "Sandbox", "judge", "same"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,17 @@ class Job:
     """Name of the one-argument function that the source defines."""
     inputs: tuple[Any, ...]
     """Plain JSON values; each is one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertJob:
+    """One candidate and a test script that calls it and ends without an exception where all is right (HumanEval style)."""
+
+    source: str
+    entry: str
+    """Name of the function that the source defines, and that the script calls (as that, or as ``candidate``)."""
+    script: str
+    """Python with assertions. It runs in another process than the candidate, which never sees its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +71,10 @@ class Sandbox(Protocol):
 
     def run(self, jobs: Sequence[Job], progress: Progress | None = None) -> list[Outcome]:
         """Outcomes in the order of the jobs. An infrastructure failure is retried twice, then INFRA."""
+        ...
+
+    def run_asserts(self, jobs: Sequence[AssertJob], progress: Progress | None = None) -> list[Verdict]:
+        """Verdicts in the order of the jobs, each from a script's process; candidate and script exchange plain data alone."""
         ...
 
     def close(self) -> None:

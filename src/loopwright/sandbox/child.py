@@ -254,6 +254,7 @@ def serve_calls(function: Any) -> NoReturn:
 
 def test(frame: dict[str, Any]) -> NoReturn:
     """Run a test script whose subject is elsewhere: what comes back is data, and this process says how the script ended."""
+
     def subject(*positional: Any, **named_arguments: Any) -> Any:
         write_text(codec.encode((positional, named_arguments)))
         returned, value = codec.decode(read_text())

@@ -8,7 +8,6 @@ flight on each zygote, each on a socket of its own, so that no zygote waits for 
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import sys
 import threading
@@ -18,11 +17,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from loopwright.errors import InfraError
-from loopwright.sandbox import Job, Limits, Outcome, Sandbox
-from loopwright.sandbox.probe import level_of, lowest, missing, probe_job, reaches
+from loopwright.sandbox import AssertJob, Job, Limits, Outcome, Sandbox
+from loopwright.sandbox.asserts import AssertPool
+from loopwright.sandbox.measure import measured
+from loopwright.sandbox.probe import lowest, reaches
 from loopwright.sandbox.wire import SOURCE_BYTES, outcome_of
 from loopwright.sandbox.worker import Flight, Lost, Worker
-from loopwright.types import Level, Progress
+from loopwright.types import Level, Progress, Verdict
 
 __all__ = ["open_sandbox"]
 
@@ -32,8 +33,6 @@ _ATTEMPTS = 3
 """A job whose zygote fails under it is tried so often; then it is INFRA."""
 _TICK_SECONDS = 1.0
 """How often a hung zygote is looked for."""
-_CHECK = "see whether the limits of a candidate are too low for this machine"
-_REMEDY = "`loopwright doctor` says what this machine lacks; a person may lower verifier.minimum_level in loop.yaml"
 _APPLIED: tuple[Level, ...] = ("SL3", "SL2", "SL1")
 """What this version can apply, the strongest first."""
 
@@ -132,6 +131,7 @@ class _Pool:
         self._count = workers
         self._limits = limits
         self._workers: list[Worker] = []
+        self._asserts: AssertPool | None = None
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Lock()
 
@@ -164,8 +164,17 @@ class _Pool:
                 raise
             return batch.outcomes()
 
+    def run_asserts(self, jobs: Sequence[AssertJob], progress: Progress | None = None) -> list[Verdict]:
+        """Verdicts of test scripts; their pairs of zygotes are started with the first of them and kept."""
+        with self._lock:
+            if self._asserts is None:
+                self._asserts = AssertPool(self._applied, self._floor, self._count, self._limits)
+            return self._asserts.run(jobs, progress)
+
     def close(self) -> None:
         self._stop()
+        if self._asserts is not None:
+            self._asserts.close()
         self._selector.close()
 
     def _stop(self) -> None:
@@ -181,26 +190,9 @@ class _Pool:
 
     def _checked(self, worker: Worker) -> Level:
         """Wait for a zygote, measure its isolation and listen to it; InfraError where that is below the floor."""
-        facts = self._facts(worker)
-        level = level_of(facts, self._limits)
-        if not reaches(level, self._floor):
-            lacking = ", ".join(missing(self._floor, facts, self._limits))
-            raise InfraError(f"candidates get {level}, {self._floor} is asked for; missing: {lacking}", _REMEDY)
+        level = measured(worker, self._floor, self._limits)
         self._selector.register(worker.control, selectors.EVENT_READ, (worker, None))
         return level
-
-    def _facts(self, worker: Worker) -> Mapping[str, Any]:
-        worker.ready()
-        try:
-            flight = worker.launch(0, probe_job(os.getpid()), attempt=1)
-            outcome = self._landed(worker, flight, worker.awaited())
-        except Lost:
-            raise InfraError("the sandbox ended while it was probed", _CHECK) from None
-        if outcome.status != "PASS":
-            raise InfraError(f"the sandbox's probe of itself ended with {outcome.status} {outcome.detail}".rstrip(), _CHECK)
-        ours = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in worker.namespaces}
-        differs = {kind: name != ours[kind] for kind, name in worker.namespaces.items()}
-        return {**outcome.outputs[0], "namespaces": differs}
 
     def _turn(self, batch: _Batch) -> None:
         """Give work to whoever has none, then wait for something to happen and act on it."""

@@ -15,7 +15,17 @@ from typing import Any, NoReturn
 from loopwright.sandbox import Job, Limits, Outcome
 from loopwright.types import Level, Status
 
-__all__ = ["ENVELOPE_BYTES", "SOURCE_BYTES", "job_frames", "outcome_of"]
+__all__ = [
+    "ENVELOPE_BYTES",
+    "SOURCE_BYTES",
+    "answer_of",
+    "cut_short",
+    "framed",
+    "framed_text",
+    "job_frames",
+    "outcome_of",
+    "take_frame",
+]
 
 SOURCE_BYTES = 2**20
 """Longer sources are not loaded."""
@@ -31,12 +41,30 @@ _TIME = "time is up"
 
 def job_frames(job: Job) -> tuple[bytes, bytes]:
     """Frame 1, what to load, and frame 2, what to call it with."""
-    return _frame({"source": job.source, "entry": job.entry}), _frame(list(job.inputs))
+    return framed({"source": job.source, "entry": job.entry}), framed(list(job.inputs))
 
 
-def _frame(value: Any) -> bytes:
-    text = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
-    return len(text).to_bytes(_HEADER, "big") + text
+def framed(value: Any) -> bytes:
+    """A JSON value as one frame."""
+    return framed_text(json.dumps(value, allow_nan=False, separators=(",", ":")))
+
+
+def framed_text(text: str) -> bytes:
+    """A text as one frame: four bytes of length before it."""
+    data = text.encode()
+    return len(data).to_bytes(_HEADER, "big") + data
+
+
+def take_frame(received: bytearray) -> bytes | None:
+    """The first whole frame's content, taken off; None while it isn't whole."""
+    if len(received) < _HEADER:
+        return None
+    length = int.from_bytes(received[:_HEADER], "big")
+    if len(received) < _HEADER + length:
+        return None
+    content = bytes(received[_HEADER : _HEADER + length])
+    del received[: _HEADER + length]
+    return content
 
 
 def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Limits, level: Level) -> Outcome:
@@ -45,10 +73,9 @@ def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Lim
     def ended(status: Status, detail: str = "") -> Outcome:
         return Outcome(status=status, outputs=(), level=level, detail=detail)
 
-    if report["how"] == "late":
-        return ended("TIMEOUT", _TIME)
-    if report["how"] == "signal":
-        return ended(*_signalled(report, limits))
+    broken = cut_short(report, limits)
+    if broken is not None:
+        return ended(*broken)
     if len(received) > limits.output_bytes + ENVELOPE_BYTES:
         return ended("OUTPUT_LIMIT")
     answer = _answer(received)
@@ -60,6 +87,13 @@ def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Lim
     if len(outputs) != len(job.inputs):
         return ended("BAD_OUTPUT", "not one output per input")
     return Outcome(status="PASS", outputs=tuple(outputs), level=level)
+
+
+def cut_short(report: Mapping[str, Any], limits: Limits) -> tuple[Status, str] | None:
+    """Status and detail of a child that was ended from outside or by a signal; None of one that ended by itself."""
+    if report["how"] == "late":
+        return "TIMEOUT", _TIME
+    return _signalled(report, limits) if report["how"] == "signal" else None
 
 
 def _signalled(report: Mapping[str, Any], limits: Limits) -> tuple[Status, str]:
@@ -74,8 +108,13 @@ def _answer(received: bytes) -> tuple[Status, list[Any], str] | None:
     """Status, outputs and detail of a well-formed answer; None of any other."""
     if len(received) < _HEADER or int.from_bytes(received[:_HEADER], "big") != len(received) - _HEADER:
         return None
+    return answer_of(received[_HEADER:])
+
+
+def answer_of(content: bytes) -> tuple[Status, list[Any], str] | None:
+    """Status, outputs and detail of a frame that is an answer; None of any other."""
     try:
-        answer = _DECODER.decode(received[_HEADER:].decode("utf-8"))
+        answer = _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError):  # bad UTF-8, bad JSON, huge integers, duplicate keys; nesting without end
         return None
     if not isinstance(answer, dict) or answer.keys() != {"status", "detail", "outputs"}:

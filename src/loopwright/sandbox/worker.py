@@ -151,11 +151,12 @@ class Worker:
         self._errors.close()
         self.control.setblocking(False)
 
-    def launch(self, index: int, job: Job, attempt: int) -> Flight:
-        """Hand a job to the zygote; raises Lost where it is gone."""
+    def launch(self, index: int, job: Job, attempt: int, frames: bytes | None = None) -> Flight:
+        """Hand a job to the zygote, as its own frames or as ``frames``; raises Lost where it is gone."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        flight = Flight(index=index, job=job, attempt=attempt, channel=ours, unsent=memoryview(b"".join(job_frames(job))))
+        unsent = memoryview(b"".join(job_frames(job)) if frames is None else frames)
+        flight = Flight(index=index, job=job, attempt=attempt, channel=ours, unsent=unsent)
         if not self.flights:
             self._head_since = time.monotonic()
         self.flights.append(flight)

@@ -19,6 +19,7 @@ import collections  # noqa: F401
 import copy  # noqa: F401
 import functools  # noqa: F401
 import gc
+import hashlib  # noqa: F401
 import heapq  # noqa: F401
 import importlib
 import itertools  # noqa: F401

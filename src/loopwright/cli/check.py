@@ -177,8 +177,18 @@ def _human_eval(path: Path) -> Iterator[Program]:
             name, prompt, point, test = (str(row[key]) for key in ("task_id", "prompt", "entry_point", "test"))
         except (ValueError, KeyError, TypeError) as error:
             _refuse(f"{path}:{number}: not a HumanEval row ({error!r})")
-        script = f"{prompt}\n{point} = candidate\n{test}\ncheck({point})\n"
+        script = f"{_helpers(prompt)}\n{point} = candidate\n{test}\ncheck({point})\n"
         yield Program(name=name, source=prompt + str(body), entry=point, script=script)
+
+
+def _helpers(prompt: str) -> str:
+    """The prompt as a module, its unfinished function closed; never the completion, which is the candidate's."""
+    closed = f"{prompt}\n    pass\n"
+    try:
+        compile(closed, "<prompt>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return ""
+    return closed
 
 
 def _with_tests(name: str, source: str, path: Path) -> Program:

@@ -21,6 +21,7 @@ def examine() -> list[dict[str, Any]]:
         *(_program(name, why) for name, why in PROGRAMS.items()),
         _pango(),
         _one_lightning(),
+        _isolation(),
     ]
 
 
@@ -45,3 +46,19 @@ def _one_lightning() -> dict[str, Any]:
     both = importlib.util.find_spec("lightning") is not None and importlib.util.find_spec("pytorch_lightning") is not None
     detail = "uninstall `lightning`: Ray would mix it up with pytorch-lightning" if both else "only pytorch-lightning"
     return {"name": "one Lightning", "ok": not both, "detail": detail}
+
+
+def _isolation() -> dict[str, Any]:
+    """The level that candidates get here, measured, and what the levels above it lack."""
+    from loopwright.errors import InfraError
+    from loopwright.sandbox.pool import open_sandbox
+
+    lacking: list[str] = []
+    for level in ("SL3", "SL2", "SL1"):
+        try:
+            with open_sandbox(level, level=level):
+                said = "; ".join([f"candidates get {level}", *lacking])
+                return {"name": "sandbox", "ok": level != "SL1", "detail": said}
+        except InfraError as error:
+            lacking.append(f"not {level}: {error.message}")
+    return {"name": "sandbox", "ok": False, "detail": "; ".join(lacking)}

@@ -178,12 +178,18 @@ class Evaluator(Section):
 class Gate(Section):
     """The policy of the decide phase."""
 
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Chance of any wrong promotion over all cycles of the loop together."""
     min_gain: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Least paired gain on the gate suite for a promotion."""
     max_drop: Share = 0.05
-    """Largest fall on the levels below the headline."""
+    """Largest fall on the levels below the headline, and below the best gate score so far."""
+    max_slice_drop: Share = 0.10
+    """Largest fall of any slice that the domain names, where it's more than two standard errors."""
+    max_jump: Share = 0.25
+    """A larger paired gain in one cycle is held for a person."""
+    gate_uses: Count = 50
+    """Looks at the gate suite after which it counts as worn out, and decisions say so."""
 
 
 class Runtime(Section):

@@ -68,8 +68,10 @@ def _rule(config: DecideSection, path: Path, history: History, *, first: bool) -
 
 
 def _read(path: Path, polars: Any) -> pl.DataFrame:
+    wanted = ["task", "level", "passed", "champion"]
     try:
-        return polars.read_parquet(path, columns=["task", "level", "passed", "champion"])
+        table = polars.read_parquet(path)
+        return table.select([*wanted, *(["slices"] if "slices" in table.columns else [])])
     except (OSError, polars.exceptions.PolarsError) as error:
         raise IntegrityError(f"{path} is no table of gate results: {error}", "run the evaluate phase again") from error
 
@@ -83,6 +85,7 @@ def _summary(ruling: Ruling) -> dict[str, Any]:
         "alpha": ruling.alpha,
         "look": ruling.history.look,
         "spent": ruling.history.spent,
+        "peak": ruling.history.peak,
     }
 
 

@@ -1,11 +1,12 @@
-"""The rule of promotion: a significant paired gain, no forgetting of what was easy, within the loop's error budget."""
+"""The rule of promotion: a significant paired gain within the loop's error budget, and nothing that a guard objects to."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from loopwright.gate.guards import jump, peak, wear, worst_slice
 from loopwright.gate.paired import Paired, gain_score, p_value, pair_up
 from loopwright.gate.spending import History, spend
 from loopwright.types import Action, Score
@@ -43,8 +44,9 @@ def decide_promotion(policy: DecideSection, gate_table: pl.DataFrame, history: H
     """Promote the challenger, or say why not.
 
     Args:
-        policy: Error rate of the loop, least gain, largest drop on the easy levels, first and last headline level.
-        gate_table: One row a gate task: ``task``, ``level``, ``passed`` (challenger), ``champion`` (its result).
+        policy: Error rate of the loop, least gain, largest drops, largest believable gain, first and last headline level.
+        gate_table: One row a gate task: ``task``, ``level``, ``passed`` (challenger), ``champion`` (its result), and
+            ``slices`` (JSON text) where the domain names slices.
         history: Looks and error spent by the decisions before.
 
     The null hypothesis is that the challenger solves no more of such tasks than the champion. A champion that got its
@@ -67,10 +69,16 @@ def decide_promotion(policy: DecideSection, gate_table: pl.DataFrame, history: H
     kept = easy is None or -easy.gain <= policy.max_drop
     if easy is not None:
         reasons.append(_retained(easy, policy, kept=kept))
+    rate = float(gate_table["passed"].sum()) / paired.n
+    blocking = (worst_slice(policy, gate_table), peak(policy, rate, history.peak))
+    good = significant and large and kept and all(guard.passed for guard in blocking)
+    waiting = jump(policy, paired)
+    reasons += [guard.sentence for guard in (*blocking, waiting, wear(policy, after.look)) if guard.sentence]
+    action: Action = "reject" if not good else "promote" if waiting.passed else "hold"
     return Ruling(
-        action="promote" if significant and large and kept else "reject",
+        action=action,
         reasons=tuple(reasons),
-        history=after,
+        history=replace(after, peak=max(history.peak, rate)) if action == "promote" else after,
         gain=gain_score(paired),
         retention=gain_score(easy) if easy is not None else None,
         p_value=chance,
@@ -81,7 +89,7 @@ def decide_promotion(policy: DecideSection, gate_table: pl.DataFrame, history: H
 def first_champion(tasks: int, passed: int) -> Ruling:
     """The seed model: nothing to compare with, so nothing is tested and nothing spent."""
     reason = f"first champion: there is none before it to compare with; it solves {passed} of {tasks} gate tasks"
-    return Ruling(action="promote", reasons=(reason,), history=History(look=0, spent=0.0))
+    return Ruling(action="promote", reasons=(reason,), history=History(look=0, spent=0.0, peak=passed / tasks))
 
 
 def nothing_accepted(history: History) -> Ruling:

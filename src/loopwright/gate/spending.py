@@ -25,6 +25,8 @@ class History:
     """Tests made so far."""
     spent: float
     """Chance of error used so far; at most the plan's alpha."""
+    peak: float = 0.0
+    """The best share of gate tasks that a promoted model solved."""
 
     @classmethod
     def of(cls, decision: Mapping[str, Any]) -> History:
@@ -37,7 +39,7 @@ class History:
                 f"the decision before says look {look!r} and spent {spent!r}: the error budget cannot be carried on",
                 "restore it with `git checkout -- cycles/`, then `loopwright verify`",
             )
-        return cls(look=look, spent=float(spent))
+        return cls(look=look, spent=float(spent), peak=float(decision.get("peak") or 0.0))
 
 
 FRESH = History(look=0, spent=0.0)
@@ -51,4 +53,4 @@ def spend(alpha: float, history: History) -> tuple[float, History]:
     """
     look = history.look + 1
     level = min(alpha / (look * (look + 1)), max(0.0, alpha - history.spent))
-    return level, History(look=look, spent=history.spent + level)
+    return level, History(look=look, spent=history.spent + level, peak=history.peak)

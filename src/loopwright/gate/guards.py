@@ -1,0 +1,95 @@
+"""What a significant gain must not come with: a slice that lost, a fall from the best so far, a jump too good to believe.
+
+Each guard is a pure function of the gate's table and the policy and gives a sentence with its numbers; none of them can make a
+promotion out of a rejection. Error control is the budget's business (`spending`): guards can only make promotions rarer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loopwright.gate.paired import Paired, gain_score, pair_up
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from loopwright.plan import DecideSection
+
+__all__ = ["Guard", "jump", "peak", "wear", "worst_slice"]
+
+_ERRORS = 2.0
+"""Standard errors that a slice's drop must exceed, besides the policy's share, to count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What one guard says."""
+
+    passed: bool
+    sentence: str
+    """For a manager; empty where there is nothing to say."""
+
+
+_FINE = Guard(passed=True, sentence="")
+
+
+def worst_slice(policy: DecideSection, table: pl.DataFrame) -> Guard:
+    """No slice that the domain names may lose more than ``max_slice_drop``, by more than two standard errors.
+
+    The error is that of a paired difference under no change, sqrt(gained + lost) / n; with a few dozen tasks a slice, chance
+    alone moves it by ten points, so both conditions are needed. A table without slices passes.
+    """
+    found = [
+        (pairs.gain, name, pairs)
+        for name, pairs in sorted(_slices(table).items())
+        if -pairs.gain > policy.max_slice_drop and -pairs.gain * pairs.n > _ERRORS * (pairs.gained + pairs.lost) ** 0.5
+    ]
+    if not found:
+        return _FINE
+    _, name, pairs = min(found)
+    score, lost = gain_score(pairs), f"more than the {100 * policy.max_slice_drop:.1f} points that a slice may lose"
+    return Guard(passed=False, sentence=f"slice {name}: {100 * score.value:+.1f} points on {score.n} paired tasks, {lost}")
+
+
+def _slices(table: pl.DataFrame) -> dict[str, Paired]:
+    """Paired counts by ``column=value``."""
+    if "slices" not in table.columns:
+        return {}
+    rows: dict[str, list[int]] = {}
+    for place, text in enumerate(table["slices"]):
+        for column, value in json.loads(text or "{}").items():
+            rows.setdefault(f"{column}={value}", []).append(place)
+    return {name: pair_up(table[places]) for name, places in rows.items()}
+
+
+def peak(policy: DecideSection, rate: float, best: float) -> Guard:
+    """Not below the best gate score that any promoted model had, by more than ``max_drop``: after a rollback the champion is not the best.
+
+    Of loops that went on past their peak most end below it (RSIBench-Data, arXiv 2607.25886), so the best is what is compared with.
+    """
+    if best - rate <= policy.max_drop:
+        return _FINE
+    return Guard(
+        passed=False,
+        sentence=f"gate score {100 * rate:.1f} is below the best so far, {100 * best:.1f}, by more than may be lost",
+    )
+
+
+def jump(policy: DecideSection, paired: Paired) -> Guard:
+    """A gain above ``max_jump`` waits for a person: a changed evaluator or a found hole looks just like this."""
+    if paired.gain <= policy.max_jump:
+        return _FINE
+    said = f"a gain of {100 * paired.gain:.1f} points in one cycle is above the {100 * policy.max_jump:.1f} that pass without a person"
+    return Guard(passed=False, sentence=f"{said}: look for a hole or a changed evaluator before you believe it")
+
+
+def wear(policy: DecideSection, look: int) -> Guard:
+    """How often the gate suite was used; beyond ``gate_uses`` what it says is partly about itself (never blocks)."""
+    if look <= policy.gate_uses:
+        return _FINE
+    return Guard(
+        passed=True,
+        sentence=f"the gate suite was used {look} times, {policy.gate_uses} are planned: it wears out, start a loop with fresh suites",
+    )

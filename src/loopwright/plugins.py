@@ -41,7 +41,11 @@ class Sample:
 
 
 class Domain(Protocol):
-    """What the loop gets better at: tasks by split and seed, prompt text, checks as data, slices."""
+    """What the loop gets better at: tasks by split and seed, prompt text, checks as data, slices.
+
+    A domain that judges by models names their digests in an attribute ``judge_models``: a run refuses those that share an
+    ancestor with the generator (`loopwright.ledger.independence`).
+    """
 
     def alphabet(self) -> Alphabet: ...
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loopwright.errors import WaitingForPerson, WorkspaceError
+from loopwright.errors import RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
+from loopwright.ledger.independence import objections
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.run import Run, now
@@ -114,6 +115,7 @@ def _open(run: Run, name: str) -> None:
     """Pin what the cycle stands on, in this order: judge approved, recipe chosen, entry, stages."""
     code = _code(run)
     _judge_approved(run.state, code["judge"])
+    _judge_independent(run)
     parent, prev = (None, None) if name == "c0000" else (run.state.champion, run.state.last)
     seed = seed_of("cycle", run.plan.seed, name)
     recipe = _pending_recipe(run)
@@ -133,6 +135,17 @@ def _open(run: Run, name: str) -> None:
     run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")
     run.ledger.publish()
     run.refresh()
+
+
+def _judge_independent(run: Run) -> None:
+    """Refuse a judge that shares a key or an ancestor with what it judges."""
+    champion = run.state.cycles[run.state.champion].artifact("model") if run.state.champion else None
+    said = objections(run.state, champion.digest if champion else None, tuple(getattr(run.tools.domain, "judge_models", ())))
+    if said:
+        raise RefusedError(
+            f"who checks the builder is not independent of it: {'; '.join(said)}",
+            "judge by a model of another lineage (domain settings), or with keys of their own (`loopwright init` makes them)",
+        )
 
 
 def _stages(run: Run, record: CycleRecord) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -52,11 +52,29 @@ def print_cycle(row: Mapping[str, Any]) -> None:
         console.print(Text(f"sealed pass@{row['pass_at']['k']}, headline: {_score(row['pass_at']['headline'])}"))
     rows = [f"accepted {_figure(row['accepted'])}"] + [f"{reason}: {count}" for reason, count in row["refused"].items()]
     console.print(Text("rows: " + " · ".join(rows)))
+    console.print(_checks(row["checks"]))
     console.print(Text("time: " + " · ".join(f"{phase} {seconds:.1f} s" for phase, seconds in row["seconds"].items())))
     for artifact in row["artifacts"]:
         console.print(
             Text(f"{artifact['kind']:<11} {artifact['digest']}  entry {artifact['leaf']}  {artifact['path']}"), soft_wrap=True
         )
+
+
+def _checks(links: Sequence[Mapping[str, Any]]) -> Table:
+    """Who is checking the builder."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("made by", "checked by", "they share", "verdict"):
+        table.add_column(heading)
+    for link in links:
+        shared = [*link["shared_keys"], *(digest[:19] for digest in link["shared_ancestors"])]
+        colour = {"independent": "green", "shared": "red"}.get(link["verdict"], "yellow")
+        table.add_row(
+            Text(f"{link['phase']}: {link['maker']}"),
+            Text(link["checker"] or "-"),
+            Text(", ".join(shared) or "nothing"),
+            Text(link["verdict"], style=colour),
+        )
+    return table
 
 
 def _console() -> Console:

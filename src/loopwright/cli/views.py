@@ -37,9 +37,10 @@ def show(
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """One cycle: decision, scores by level, rows with reasons, time by phase, artifacts."""
+    """One cycle: decision, scores by level, rows with reasons, who checked the builder, time by phase, artifacts."""
     from loopwright.cli.tables import print_cycle
     from loopwright.errors import UsageError
+    from loopwright.ledger.independence import who_checks
     from loopwright.ledger.overview import cycle_row
     from loopwright.workspace import find
 
@@ -53,7 +54,7 @@ def show(
         for phase, done in record.phases.items()
         for item in done.artifacts
     ]
-    row = {"schema_version": 1, **cycle_row(record), "artifacts": artifacts}
+    row = {"schema_version": 1, **cycle_row(record), "checks": who_checks(state, record), "artifacts": artifacts}
     if as_json:
         emit(row)
     else:

@@ -74,6 +74,8 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         "isolation": dict(isolation),
         "accept": config.accept,
     }
+    if judges := tuple(getattr(context.domain, "judge_models", ())):
+        summary["judge_models"] = list(judges)
     diff = inputs["proposals"] / "recipe.diff"
     return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
 

@@ -1,0 +1,87 @@
+"""Who is checking the builder: told from the record, and refused where judge and builder are not apart."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from loopwright.errors import RefusedError
+from loopwright.ledger.independence import lineage, objections, who_checks
+from loopwright.session import open_run
+from loopwright.workspace import Workspace, load_flow
+from tests.run.test_bad_input import Silent
+
+
+class Judged:
+    """A domain that says by which models it judges."""
+
+    def __init__(self, inner: Any, models: tuple[str, ...]) -> None:
+        self._inner = inner
+        self.judge_models = models
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def model_of(lab: Workspace, cycle: str) -> str:
+    artifact = lab.state().cycles[cycle].artifact("model")
+    assert artifact
+    return artifact.digest
+
+
+def test_the_table_is_told_from_the_record(lab: Workspace, victim: Callable[..., dict[str, Any]]) -> None:
+    assert victim(lab.root, 2)["code"] == 0
+    state = lab.state()
+    links = {link["phase"]: link for link in who_checks(state, state.cycles["c0001"])}
+    assert {phase: link["verdict"] for phase, link in links.items()} == {
+        "generate": "independent",
+        "verify": "not checked",
+        "train": "independent",
+        "evaluate": "not checked",
+        "decide": "not checked",
+    }
+    assert links["generate"]["model"] == model_of(lab, "c0000")
+    assert links["generate"]["maker"].startswith("generator ")
+    assert links["generate"]["checker"].startswith("verifier ")
+    command = [sys.executable, "-m", "loopwright", "show", "c0001", "--json"]
+    shown = json.loads(subprocess.run(command, cwd=lab.root, capture_output=True, check=True).stdout)
+    assert shown["checks"] == json.loads(json.dumps(list(links.values())))
+    first, second = model_of(lab, "c0000"), model_of(lab, "c0002")
+    assert lineage(state, second) == {first, second}, "its parent, which also made its data; a rejected challenger did not"
+
+
+def test_a_judge_from_the_generators_line_is_refused(lab: Workspace) -> None:
+    champion = model_of(lab, "c0000")
+    with open_run(lab, Silent()) as run:
+        run.tools = replace(run.tools, domain=Judged(run.tools.domain, (champion,)))
+        with pytest.raises(RefusedError, match="share 1 ancestors"):
+            load_flow(lab.root)(run, 1)
+    assert list(lab.state().cycles) == ["c0000"], "nothing was opened"
+
+
+def test_a_judge_of_another_line_is_taken_and_recorded(lab: Workspace) -> None:
+    stranger = "sha256:" + "5" * 64
+    with open_run(lab, Silent()) as run:
+        run.tools = replace(run.tools, domain=Judged(run.tools.domain, (stranger,)))
+        load_flow(lab.root)(run, 1)
+    assert lab.state().cycles["c0001"].phases["verify"].summary["judge_models"] == [stranger]
+
+
+@pytest.mark.parametrize("judge", ["verifier", "evaluator", "gate"])
+def test_one_key_for_builder_and_judge_is_refused(lab: Workspace, judge: str) -> None:
+    state = lab.state()
+    keys = {principal["role"]: principal["public_key"] for principal in state.genesis["principals"]}
+    principals = [
+        {**principal, "public_key": keys["generator"]} if principal["role"] == judge else principal
+        for principal in state.genesis["principals"]
+    ]
+    assert objections(state, None, ()) == []
+    assert objections(replace(state, genesis={**state.genesis, "principals": principals}), None, ()) == [
+        f"generator and {judge} hold the same key"
+    ]

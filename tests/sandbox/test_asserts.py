@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import psutil
@@ -97,11 +99,10 @@ def test_the_test_cannot_be_stolen(sandbox: Sandbox) -> None:
 
 def test_the_theft_works_where_test_and_candidate_share_a_process() -> None:
     """The same candidate against the common harness, which runs both in one namespace: it passes, so the test above has teeth."""
-    namespace: dict[str, Any] = {}
-    script = "candidate = f\nassert candidate([1, 2]) == [2, 4]\n"
-    exec(STEAL, namespace)
-    namespace["kept"] = script
-    exec(script, namespace)
+    script = "candidate = f\nassert candidate([1, 2]) == [2, 4]\nprint('PASS')\n"
+    harness = f"names = {{'kept': {script!r}}}\nexec({STEAL!r}, names)\nexec(names['kept'], names)\n"
+    found = subprocess.run([sys.executable, "-I", "-c", harness], capture_output=True, text=True, check=False)
+    assert (found.stdout, found.stderr) == ("PASS\n", "")
 
 
 def test_the_hostile_set_fools_no_script(sandbox: Sandbox) -> None:

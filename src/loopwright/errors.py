@@ -11,6 +11,7 @@
     ├── RefusedError                    3    the answer is no (`check`, `report check`, `run --until-promoted`)
     ├── WaitingForPerson                4    an approval is needed; run again after it
     ├── IntegrityError                  5    bytes differ from the record
+    │   └── CanaryError                 5    the verifier misjudged a job whose verdict is known
     ├── HaltedError                     6    budget, stop rule or a person's halt
     └── LeaseHeld                       7    another driver works on this workspace
 
@@ -20,6 +21,7 @@ A message says what is wrong and where; ``next_step`` says what to do. All of th
 from __future__ import annotations
 
 __all__ = [
+    "CanaryError",
     "HaltedError",
     "InfraError",
     "IntegrityError",
@@ -98,6 +100,15 @@ class IntegrityError(LoopwrightError):
     """Bytes on disk differ from the signed record."""
 
     exit_code = 5
+
+
+class CanaryError(IntegrityError):
+    """The verifier misjudged a job whose verdict is known: nothing that it says counts until a person knows why."""
+
+    def __init__(self, message: str, next_step: str = "", suspects: tuple[str, ...] = ()) -> None:
+        super().__init__(message, next_step)
+        self.suspects = suspects
+        """Names of the verdicts since the last canary that came back right."""
 
 
 class HaltedError(LoopwrightError):

@@ -90,6 +90,8 @@ class Verifier(Section):
     wall_seconds: Positive = 2.0
     """Limit for one candidate, over all its inputs."""
     memory_mib: Count = 512
+    canary_every: Count = 1000
+    """Among so many judged answers one canary of each kind (good, wrong, hostile) is judged as well, and in every batch."""
     accept: Literal["verified", "unsafe_unverified"] = "verified"
     """``unsafe_unverified`` takes every well-formed row: a control arm, named so in the record."""
     recipe_files: tuple[str, ...] = ("recipe.yaml",)

@@ -31,6 +31,7 @@ from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
+from loopwright.sandbox.canary import flown
 from loopwright.store.artifacts import check, publish, seal
 from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
@@ -334,10 +335,14 @@ class Run:
 
 
 def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
-    """Call the phase's function: pure, without ledger, key, DVC or git. Its summary goes through canonical JSON."""
+    """Call the phase's function: pure, without ledger, key, DVC or git. Its summary goes through canonical JSON.
+
+    Where answers were judged, the summary says how many canaries came back right among them.
+    """
     module, _, name = spec.function.partition(":")
+    flown(context.sandbox)  # what an attempt that failed left uncounted
     summary = getattr(importlib.import_module(module), name)(section, inputs, context)
-    return json.loads(canonical(summary))
+    return json.loads(canonical({**summary, **flown(context.sandbox)}))
 
 
 def attempt_config(cycle: str, phase: str) -> str:

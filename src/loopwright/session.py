@@ -23,8 +23,10 @@ PRELOAD = ("torch", "loopwright.train", "loopwright.generate", "loopwright.evalu
 @contextmanager
 def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[Tools]:
     """Executor, sandbox and plug-ins, as the plan names them; ``profile`` overrides where the work runs."""
-    from loopwright.runtime.profile import load_profile, open_executor  # late: loads what it then needs
+    from loopwright.domains.watched import WatchedDomain  # late: loads what it then needs
+    from loopwright.runtime.profile import load_profile, open_executor
     from loopwright.sandbox import Limits
+    from loopwright.sandbox.canary import Canaries, WatchedSandbox
     from loopwright.sandbox.pool import open_sandbox
 
     chosen = load_profile(root, profile or plan.runtime.profile)
@@ -36,12 +38,13 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
             cpu_seconds=max(1, round(plan.verifier.wall_seconds)),
             memory_bytes=plan.verifier.memory_mib * 2**20,
         )
+        canaries = Canaries(plan.verifier.canary_every, plan.seed)
         with open_sandbox(plan.verifier.minimum_level, plan.runtime.sandbox_workers, limits) as sandbox:
             yield Tools(
-                domain=load_domain(plan.domain.name, plan.domain.settings),
+                domain=WatchedDomain(load_domain(plan.domain.name, plan.domain.settings), canaries),
                 family=load_family(plan.model.name, plan.model.settings),
                 executor=executor,
-                sandbox=sandbox,
+                sandbox=WatchedSandbox(sandbox, canaries),
                 refs={"domain": plan.domain.model_dump(mode="json"), "model": plan.model.model_dump(mode="json")},
             )
     finally:

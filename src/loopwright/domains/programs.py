@@ -101,6 +101,18 @@ class Programs:
             raise ValueError(f"{prompt!r} is degenerate: a shorter program, or a trivial one, does the same")
         return task
 
+    def known(self) -> Sequence[tuple[Task, str, bool]]:
+        """Tasks of one operation with their reference answers, and with those of another operation, which are wrong."""
+        tasks = [(steps, task) for step in STEPS if (task := self._accepting(steps := (step,), frozenset()))]
+        right = [(task, answer_of(steps), True) for steps, task in tasks]
+        others = [*right[1:], right[0]]
+        wrong = [
+            (task, answer, False)
+            for (task, _, _), (other, answer, _) in zip(right, others, strict=True)
+            if other.checks["hidden"].outputs != task.checks["hidden"].outputs
+        ]
+        return right + wrong
+
     def judge(
         self, pairs: Sequence[tuple[Task, str]], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None
     ) -> list[Verdict]:

@@ -34,6 +34,8 @@ _TEXT_ONLY = frozenset({"spell_backward"})
 """Data sets with a scorer of their own that was read and only compares text."""
 _WORDS = {level: {"min_word_len": level + 2, "max_word_len": level + 2} for level in range(1, 5)}
 _CHARACTERS = frozenset(string.ascii_letters + string.digits + string.punctuation + " \n")
+_KNOWN = 8
+"""Questions whose known answers watch the judge."""
 _TRIES = 50
 """Entries that are looked at for one suite task before the level counts as exhausted."""
 
@@ -119,6 +121,13 @@ class ReasoningGym:
         if task is None:
             raise ValueError(f"no accepting entry of {self.dataset} asks {prompt!r}")
         return task
+
+    def known(self) -> Sequence[tuple[Task, str, bool]]:
+        """The first questions with the data set's answers, and with a letter too many, which is wrong."""
+        level = next(iter(self.levels))
+        tasks = islice(self._novel(level, range(self.entries), _ACCEPTING, set()), _KNOWN)
+        rows = [(task, str(task.checks["hidden"].outputs[0])) for task in tasks]
+        return [(task, answer, True) for task, answer in rows] + [(task, answer + "x", False) for task, answer in rows]
 
     def judge(
         self, pairs: Sequence[tuple[Task, str]], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None

@@ -254,7 +254,7 @@ def f(x):
     _attempts("native_code", "T07", "ctypes.CDLL('@OPEN@/x.so')", "ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 7)()", setup="import ctypes"),
     Case(name="thirty_two_bit", threat="T07", source=f"""
 import os
-{_SHELLCODE.replace('b827000000" "0f05" "c3', 'b814000000' '" "cd80" "c3')}
+{_SHELLCODE.replace('b827000000" "0f05" "c3', 'b814000000" "cd80" "c3')}
 def f(x):
     for attempt in (lambda: run(7), flipped):
         try: return "REACHED %r" % attempt()

@@ -23,9 +23,7 @@ from types import FrameType
 __all__ = ["Surroundings", "surroundings"]
 
 _SHARED = (Path("/tmp"), Path("/dev/shm"), Path("/var/tmp"))
-_IPC_KEY = str(0x4C574331)
 _SETTLE_SECONDS = 5.0
-_LONG_SLEEP = "61.2718"
 
 
 class Surroundings:
@@ -33,6 +31,7 @@ class Surroundings:
 
     def __init__(self, folder: Path) -> None:
         self.mark = f"loopwright-canary-{os.getpid()}"
+        self._ipc_key = str(0x4C570000 + os.getpid() % 2**16)
         self.secret = secrets.token_hex(16)
         self.key = secrets.token_hex(16)
         self._open = folder / "open"
@@ -44,6 +43,7 @@ class Surroundings:
         self._files = self._plant()
         self._clock = time.time() - time.monotonic()
         self._processes: int | None = None
+        self._sessions: set[int] = set()
 
     def arm(self, source: str) -> str:
         """The source with the addresses of the canaries in it."""
@@ -54,6 +54,7 @@ class Surroundings:
             "@TCP@": str(self._listeners["tcp"].getsockname()[1]),
             "@UDP@": str(self._listeners["udp"].getsockname()[1]),
             "@ABSTRACT@": self.mark,
+            "@IPC@": self._ipc_key,
             "@UNIX@": str(self._unix),
             "@DRIVER@": str(os.getpid()),
         }
@@ -160,10 +161,10 @@ class Surroundings:
         for kind, end in ends.items():
             for line in _lines(f"/proc/sysvipc/{kind}"):
                 key, identity, *_ = line.split()
-                if key == _IPC_KEY:
+                if key == self._ipc_key:
                     end(int(identity))
                     found = True
-        return libc.mq_unlink(b"/loopwright-canary") == 0 or found
+        return libc.mq_unlink(f"/{self.mark}".encode()) == 0 or found
 
     def _left(self) -> bool:
         """Whether there are other processes than before, once what is being ended has had time to."""
@@ -175,8 +176,17 @@ class Surroundings:
         return False
 
     def _kin(self) -> int:
-        """Processes that name this one in their command line, as zygotes and their children do, or that sleep long."""
-        return sum(str(os.getpid()).encode() in words or _LONG_SLEEP.encode() in words for words in _command_lines())
+        """Processes that descend from this one, or were started by one that does: jails, zygotes and what they forked."""
+        parents, groups = {}, {}
+        for pid, (parent, session) in _processes():
+            parents[pid], groups[pid] = parent, session
+        ours, grew = {os.getpid()}, True
+        while grew:
+            fresh = {pid for pid, parent in parents.items() if parent in ours} - ours
+            ours |= fresh
+            grew = bool(fresh)
+        self._sessions |= {groups[pid] for pid in ours if pid in groups} - {os.getsid(0)}
+        return len(ours | {pid for pid, session in groups.items() if session in self._sessions})
 
 
 def _drained(listener: socket.socket) -> int:
@@ -192,11 +202,13 @@ def _drained(listener: socket.socket) -> int:
     return count
 
 
-def _command_lines() -> Iterator[list[bytes]]:
+def _processes() -> Iterator[tuple[int, tuple[int, int]]]:
+    """Every process with its parent and its session."""
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
+        if name.isdigit():
             with suppress(OSError):
-                yield Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+                words = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                yield int(name), (int(words[1]), int(words[3]))
 
 
 def _lines(path: str) -> list[str]:

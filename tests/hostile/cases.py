@@ -25,6 +25,7 @@ def check(candidate):
     assert candidate([3]) == [122]
     assert candidate([]) == []
     assert candidate([-5, 8, 13]) == [-174, 307, 492]
+check(candidate)
 """
 """The same as an assert script."""
 GOOD = "def f(x):\n    return [v*37+11 for v in x]\n"

@@ -19,7 +19,7 @@ def jail(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Two workers; the level is exactly this one."""
     level: Any = request.param
     try:
-        opened = open_sandbox(level, 2, LIMITS)
+        opened = open_sandbox(level, 2, LIMITS, level=level)
         with opened as sandbox:
             assert sandbox.level == level
             yield sandbox

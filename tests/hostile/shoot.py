@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from loopwright.sandbox import Job, Limits, Sandbox, judge
+from loopwright.sandbox import AssertJob, Job, Limits, Sandbox, judge
 from loopwright.sandbox.pool import open_sandbox
 from loopwright.types import Verdict
 from tests.hostile.canaries import Surroundings, surroundings
 from tests.hostile.cases import CHECK, GOOD, LEVELS, SCRIPT, WRONG, Case, cases
 
-LIMITS = Limits(wall_seconds=0.4, cpu_seconds=1, memory_bytes=256 * 2**20, output_bytes=64 * 2**10)
+LIMITS = Limits(wall_seconds=0.3, cpu_seconds=1, memory_bytes=256 * 2**20, output_bytes=64 * 2**10)
 Run = Callable[[Sandbox, Sequence[str]], list[tuple[Verdict, str]]]
 
 
@@ -31,9 +31,8 @@ def by_values(sandbox: Sandbox, sources: Sequence[str]) -> list[tuple[Verdict, s
     return [(judge(outcome, [("hostile", CHECK)]), f"{outcome.outputs!r} {outcome.detail}") for outcome in outcomes]
 
 
-def by_asserts(sandbox: Any, sources: Sequence[str]) -> list[tuple[Verdict, str]]:
+def by_asserts(sandbox: Sandbox, sources: Sequence[str]) -> list[tuple[Verdict, str]]:
     """Verdicts from an assert script that runs in another process than the candidate."""
-    from loopwright.sandbox import AssertJob  # type: ignore[attr-defined]
 
     verdicts = sandbox.run_asserts([AssertJob(source=source, entry="f", script=SCRIPT) for source in sources])
     return [(verdict, verdict.reason) for verdict in verdicts]
@@ -65,7 +64,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     chosen = [case for case in cases() if LEVELS.index(case.least) <= LEVELS.index(options.level) and options.only in case.name]
-    with surroundings() as around, open_sandbox(options.level, 1, LIMITS) as sandbox:
+    with surroundings() as around, open_sandbox(options.level, 1, LIMITS, level=options.level) as sandbox:
         MODES[options.mode](sandbox, [GOOD])
         around.calm()
         found = {case.name: shoot(sandbox, case, around, MODES[options.mode]) for case in chosen}

@@ -79,7 +79,8 @@ def test_a_model_that_knows_the_answers_takes_its_place(lab, context, monkeypatc
     assert all(row["passed"] == (row["level"] <= 4) for row in rows)
     assert {row["status"] for row in rows} == {"PASS", "LOAD_ERROR"}
     evidence = {"evaluation": later.output / "evaluation", "decision": context.output / "decision.json"}
-    decision = decide(DecideSection(headline=(4, 8)), evidence, later)
+    assert decide(DecideSection(headline=(4, 8)), evidence, later)["action"] == "hold", "too good to believe without a person"
+    decision = decide(DecideSection(headline=(4, 8), max_jump=1.0), evidence, later)
     assert decision["action"] == "promote"
     assert decision["gain"]["n"] == 42
     write_table(later.output / "evaluation" / "gate.parquet", RESULTS, [{**row, "passed": row["champion"]} for row in rows])

@@ -13,8 +13,9 @@ import pytest
 
 from loopwright.sandbox import AssertJob, Sandbox
 from loopwright.types import Verdict
-from tests.sandbox.hostile import CASES, RIGHT, WRONG
 
+RIGHT = "def f(x):\n return [v*2 for v in x]\n"
+WRONG = "def f(x):\n return x\n"
 SCRIPT = "assert candidate([1, 2]) == [2, 4]\nassert f([3]) == [6]\n"
 
 
@@ -103,22 +104,6 @@ def test_the_theft_works_where_test_and_candidate_share_a_process() -> None:
     harness = f"names = {{'kept': {script!r}}}\nexec({STEAL!r}, names)\nexec(names['kept'], names)\n"
     found = subprocess.run([sys.executable, "-I", "-c", harness], capture_output=True, text=True, check=False)
     assert (found.stdout, found.stderr) == ("PASS\n", "")
-
-
-def test_the_hostile_set_fools_no_script(sandbox: Sandbox) -> None:
-    if sandbox.level == "SL1":
-        return  # where a candidate may end its zygote
-    names = {"DIR": "/nowhere", "PORT": "9", "UDP": "9", "ABSTRACT": "none", "PID": str(os.getpid())}
-    jobs = []
-    for source in CASES.values():
-        for name, value in names.items():
-            source = source.replace(f"@{name}@", value)  # noqa: PLW2901
-        jobs += [(source, SCRIPT), (RIGHT, SCRIPT), (WRONG, SCRIPT)]
-    seen = [verdict.status for verdict in verdicts(sandbox, *jobs)]
-    fooled = [name for name, status in zip(CASES, seen[::3], strict=True) if status in {"PASS", "INFRA"}]
-    assert fooled == []
-    assert seen[1::3] == ["PASS"] * len(CASES)
-    assert seen[2::3] == ["FAIL"] * len(CASES)
 
 
 def test_a_pair_that_dies_is_replaced_and_nothing_is_lost(sandbox: Sandbox) -> None:

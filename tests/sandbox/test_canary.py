@@ -15,7 +15,7 @@ import loopwright.sandbox as seam
 from loopwright.domains.watched import WatchedDomain
 from loopwright.errors import CanaryError, InfraError
 from loopwright.plugins import load_domain
-from loopwright.sandbox import Job, Outcome, Sandbox, judge
+from loopwright.sandbox import AssertJob, Job, Outcome, Sandbox, judge
 from loopwright.sandbox import canary as canaries
 from loopwright.sandbox.canary import KINDS, Canaries, WatchedSandbox, flown, known_job
 from loopwright.types import Task, Verdict
@@ -64,6 +64,24 @@ def test_every_canary_gets_the_verdict_that_is_known(sandbox: Sandbox, kind: Any
     assert wrong == []
     if kind == "hostile":
         assert all(("PASS" in each.verdicts) == (each.job.source is canaries._REACH) for each in stock)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_canary_gets_that_verdict_by_a_script_as_well(sandbox: Sandbox, kind: Any) -> None:
+    rng = Random(2)
+    stock = [known_job(kind, sandbox.level, rng) for _ in range(40)]
+    verdicts = sandbox.run_asserts([canaries._as_script(each) for each in stock])
+    wrong = [
+        (each.job.source, verdict) for each, verdict in zip(stock, verdicts, strict=True) if verdict.status not in each.verdicts
+    ]
+    assert wrong == []
+
+
+def test_scripts_are_watched_and_get_what_they_would_get_alone(sandbox: Sandbox) -> None:
+    batch = [AssertJob(source=f"def f(x): return x + {n % 2}", entry="f", script="assert candidate(1) == 1") for n in range(7)]
+    watched = WatchedSandbox(sandbox, Canaries(3, 0))
+    assert [verdict.status for verdict in watched.run_asserts(batch)] == ["PASS", "FAIL"] * 3 + ["PASS"]
+    assert flown(watched)["canaries"]["wrong"] == 3
 
 
 def test_a_canary_reaches_for_the_machine_where_that_must_fail(sandbox: Sandbox) -> None:

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, Literal, TypeVar
 
 from loopwright.errors import CanaryError, InfraError
-from loopwright.sandbox import Job, Outcome, Sandbox, judge
+from loopwright.sandbox import AssertJob, Job, Outcome, Sandbox, judge
 from loopwright.sandbox.probe import reaches
 from loopwright.types import Check, Level, Progress, Status, Verdict, digest_bytes, seed_of
 
@@ -226,8 +226,27 @@ class WatchedSandbox:
         self.canaries.confirm(order, found, [digest_bytes(job.source.encode("utf-8", "surrogatepass"))[7:23] for job in jobs])
         return kept(order, outcomes)
 
+    def run_asserts(self, jobs: Sequence[AssertJob], progress: Progress | None = None) -> list[Verdict]:
+        """As `Sandbox.run_asserts`; the canaries' tests are scripts, too."""
+        rng = self.canaries.rng()
+        order = self.canaries.places(len(jobs), KINDS, rng)
+        known = {place: known_job(kind, self.level, rng) for place, kind in enumerate(order) if kind}
+        real = iter(jobs)
+        batch = [_as_script(known[place]) if kind else next(real) for place, kind in enumerate(order)]
+        verdicts = self._inner.run_asserts(batch, scaled(progress, len(jobs)))
+        found = {place: (verdicts[place], each.verdicts) for place, each in known.items()}
+        self.canaries.confirm(order, found, [digest_bytes(job.source.encode("utf-8", "surrogatepass"))[7:23] for job in jobs])
+        return kept(order, verdicts)
+
     def close(self) -> None:
         self._inner.close()
+
+
+def _as_script(known: Known) -> AssertJob:
+    """By ``repr``, since ``==`` takes 1, 1.0 and True for one another."""
+    pairs = zip(known.check.inputs, known.check.outputs, strict=True)
+    script = "".join(f"assert repr(candidate({given!r})) == {repr(wanted)!r}\n" for given, wanted in pairs)
+    return AssertJob(source=known.job.source, entry=known.job.entry, script=script)
 
 
 def _verdict(outcome: Outcome, known: Known) -> Verdict:

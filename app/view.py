@@ -28,8 +28,8 @@ DECISIONS: Mapping[str | None, str] = {
 UNKNOWN = "unknown"
 """A word of a later version: shown as such, since headline and legend take no text from the record."""
 AFTER: Mapping[str, str] = {
-    "seed": "train", "generate": "verify", "verify": "merge", "merge": "train", "train": "evaluate", "evaluate": "decide",
-    "decide": "closing",
+    "seed": "train", "generate": "verify", "verify": "merge", "merge": "train", "train": "evaluate", "evaluate": "examine",
+    "examine": "decide", "decide": "closing",
 }  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from loopwright.workspace import Workspace, find, fork
 __all__ = ["ARMS", "make_arm"]
 
 ARMS: Mapping[str, Mapping[str, Any]] = {
-    "human-only": {"mix.human_floor": 1.0},
-    "unverified": {"verifier.accept": "unsafe_unverified"},
+    "human-only": {"mix.human_floor": 1.0, "gate.card.unsafe_only_say": True},
+    "unverified": {"verifier.accept": "unsafe_unverified", "gate.card.unsafe_only_say": True},
 }
-"""What each arm changes in the plan."""
+"""What each arm changes in the plan; an arm that is there to go wrong is not halted for it."""
 
 
 def make_arm(origin: Workspace, arm: str, directory: Path, settings: Mapping[str, Any] | None = None) -> Workspace:

@@ -15,16 +15,19 @@ def seed(plan: CyclePlan, state: CycleState, run: Run) -> Artifact:
     first = run("seed", plan.seed, state.sources)
     model = run("train", plan.trainer, None, first["archive"])
     evidence = run("evaluate", plan.evaluator, None, model, first["suites"])
-    return run("decide", plan.gate, evidence, None)
+    card = run("examine", plan.examiner, None, None, model, None, first["archive"], evidence, first["suites"])
+    return run("decide", plan.gate, evidence, card, None)
 
 
 def cycle(plan: CyclePlan, state: CycleState, run: Run) -> Artifact:
-    """One turn: the champion proposes, what passes the checks joins the archive, a challenger learns, the gate decides."""
+    """One turn: the champion proposes, what passes the checks joins the archive, a challenger learns, is examined, the gate decides."""
     proposals = run("generate", plan.generator, state.recipe, state.champion, state.curriculum, state.heldout)
     accepted = run("verify", plan.verifier, proposals, state.archive, state.heldout)
     archive = run("merge", plan.mix, state.archive, accepted)
     if run.empty(accepted):
-        return run("decide", plan.gate, None, state.error_budget)
+        card = run("examine", plan.examiner, state.card, None, None, accepted, archive, None, state.suites)
+        return run("decide", plan.gate, None, card, state.error_budget)
     challenger = run("train", plan.trainer, state.champion, archive)
     evidence = run("evaluate", plan.evaluator, state.champion_scores, challenger, state.suites)
-    return run("decide", plan.gate, evidence, state.error_budget)
+    card = run("examine", plan.examiner, state.card, state.first, challenger, accepted, archive, evidence, state.suites)
+    return run("decide", plan.gate, evidence, card, state.error_budget)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from loopwright.policy import Count, Gate, Positive, Section, Share
 from loopwright.types import Digest, cycle_name, digest_value
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "DecideSection",
     "EvaluateSection",
     "Evaluator",
+    "ExamineSection",
+    "Examiner",
     "Gate",
     "Generator",
     "Metrics",
@@ -37,22 +40,12 @@ __all__ = [
     "resolve",
 ]
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A part of the plan: closed to unknown keys, strict about types, frozen. Values only, no behaviour."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
 
 class Plugin(Section):
     """A plug-in by its entry-point name, with its own settings."""
 
     name: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Source(Section):
@@ -177,21 +170,15 @@ class Evaluator(Section):
         return self
 
 
-class Gate(Section):
-    """The policy of the decide phase."""
+class Examiner(Section):
+    """The examine phase: what the collapse card is measured on."""
 
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Chance of any wrong promotion over all cycles of the loop together."""
-    min_gain: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Least paired gain on the gate suite for a promotion."""
-    max_drop: Share = 0.05
-    """Largest fall on the levels below the headline, and below the best gate score so far."""
-    max_slice_drop: Share = 0.10
-    """Largest fall of any slice that the domain names, where it's more than two standard errors."""
-    max_jump: Share = 0.25
-    """A larger paired gain in one cycle is held for a person."""
-    gate_uses: Count = 50
-    """Looks at the gate suite after which it counts as worn out, and decisions say so."""
+    draws: Count = 256
+    """Prompts of the frozen panel that each model answers once; human rows that it's scored on."""
+    temperature: Positive = 0.8
+    max_new_tokens: Count = 128
+    shard_rows: Count = 64
+    """Rows a work item."""
 
 
 class Runtime(Section):
@@ -236,6 +223,7 @@ class Plan(Section):
     mix: Mix = Mix()
     trainer: Trainer = Trainer()
     evaluator: Evaluator = Evaluator()
+    examiner: Examiner = Examiner()
     gate: Gate = Gate()
     runtime: Runtime = Runtime()
     versioning: Versioning = Versioning()
@@ -288,6 +276,14 @@ class EvaluateSection(Section):
     pass_at: PassAtSection
 
 
+class ExamineSection(Examiner):
+    """What the examine phase sees."""
+
+    sentinel_shard: Count
+    """Gate tasks a work item, and tokens an answer, as the evaluate phase has them: the same lists of prompts, the same answers."""
+    sentinel_tokens: Count
+
+
 class DecideSection(Gate):
     """What the decide phase sees."""
 
@@ -303,6 +299,7 @@ class CyclePlan(Section):
     mix: Mix
     trainer: TrainSection
     evaluator: EvaluateSection
+    examiner: ExamineSection
     gate: DecideSection
 
 
@@ -325,6 +322,11 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
             shard_tasks=plan.evaluator.shard_tasks,
             max_new_tokens=plan.evaluator.max_new_tokens,
             pass_at=pass_at,
+        ),
+        examiner=ExamineSection(
+            **dict(plan.examiner),
+            sentinel_shard=plan.evaluator.shard_tasks,
+            sentinel_tokens=plan.evaluator.max_new_tokens,
         ),
         gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline),
     )

@@ -18,6 +18,7 @@ from loopwright.errors import UsageError
 from loopwright.plan import (
     DecideSection,
     EvaluateSection,
+    ExamineSection,
     Generator,
     Mix,
     Plan,
@@ -40,6 +41,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "merge": Mix,
     "train": TrainSection,
     "evaluate": EvaluateSection,
+    "examine": ExamineSection,
     "decide": DecideSection,
 }
 """What the recorded configuration of a phase is read as."""
@@ -91,8 +93,8 @@ def inputs_of(root: Path, phase: str, cycle: str) -> dict[str, Path]:
     """Where the phase's inputs are, by name: as ``dvc.yaml`` and ``cycles.yaml`` say."""
     if cycle == "c0000":
         here = {"sources": root / "sources", "archive": root / "cycles/c0000/archive"}
-        here |= {name: root / "cycles/c0000" / name for name in ("model", "suites", "evaluation")}
-        absent = {"train": {"model"}, "evaluate": {"evaluation"}}.get(phase, set())
+        here |= {name: root / "cycles/c0000" / name for name in ("model", "suites", "evaluation", "card")}
+        absent = {"train": {"model"}, "evaluate": {"evaluation"}, "examine": {"card"}}.get(phase, set())
         return {name: here[name] for name in SPECS[phase].inputs if name in here and name not in absent}
     item = yaml.safe_load((root / "cycles.yaml").read_text(encoding="utf-8"))["cycles"][cycle]
     own, prev, parent = (root / "cycles" / name for name in (cycle, item["prev"], item["parent"]))
@@ -103,10 +105,21 @@ def inputs_of(root: Path, phase: str, cycle: str) -> dict[str, Path]:
         "merge": (prev / "archive", own / "accepted"),
         "train": (parent / "model", own / "archive"),
         "evaluate": (parent / "evaluation", own / "model", first / "suites"),
-        "decide": (own / "evaluation", prev / "decision.json"),
+        "examine": (
+            prev / "card",
+            first / "model",
+            own / "model",
+            own / "accepted",
+            own / "archive",
+            own / "evaluation",
+            first / "suites",
+        ),
+        "decide": (own / "evaluation", own / "card", prev / "decision.json"),
     }[phase]
     named = dict(zip(SPECS[phase].inputs, places, strict=True))
-    return named if phase != "decide" or (own / "evaluation").exists() else {"decision": named["decision"]}
+    if phase in {"examine", "decide"} and not (own / "evaluation").exists():  # a cycle without a challenger
+        return {name: path for name, path in named.items() if name not in {"first", "model", "evaluation"}}
+    return named
 
 
 def _section(phase: str, values: dict[str, Any]) -> Section:

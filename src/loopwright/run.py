@@ -99,9 +99,16 @@ SPECS: Mapping[str, PhaseSpec] = {
         role="evaluator",
         packages=("loopwright.evaluate", "loopwright.sandbox"),
     ),
+    "examine": PhaseSpec(
+        function="loopwright.evaluate:examine",
+        inputs=("card", "first", "model", "accepted", "archive", "evaluation", "suites"),
+        outputs=("card",),
+        role="evaluator",
+        packages=("loopwright.evaluate", "loopwright.sandbox"),
+    ),
     "decide": PhaseSpec(
         function="loopwright.gate:decide",
-        inputs=("evaluation", "decision"),
+        inputs=("evaluation", "card", "decision"),
         outputs=("decision",),
         role="gate",
         packages=("loopwright.gate",),

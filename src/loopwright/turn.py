@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loopwright.errors import RefusedError, WaitingForPerson, WorkspaceError
+from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
@@ -48,6 +48,10 @@ class CycleState:
     heldout: Artifact | None = None
     suites: Artifact | None = None
     archive: Artifact | None = None
+    first: Artifact | None = None
+    """c0000's model: what later ones are compared with, and the sentinel that the evaluator is watched by."""
+    card: Artifact | None = None
+    """The last cycle's collapse card: it carries what the first model measured."""
     error_budget: Artifact | None = None
     """The last decision: it carries how much of the gate's error rate is spent."""
 
@@ -114,6 +118,7 @@ def close_abandoned(root: Path, ledger: Ledger, reason: str) -> str:
 def _open(run: Run, name: str) -> None:
     """Pin what the cycle stands on, in this order: judge approved, recipe chosen, entry, stages."""
     code = _code(run)
+    _not_halted(run)
     _judge_approved(run.state, code["judge"])
     _judge_independent(run)
     parent, prev = (None, None) if name == "c0000" else (run.state.champion, run.state.last)
@@ -135,6 +140,23 @@ def _open(run: Run, name: str) -> None:
     run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")
     run.ledger.publish()
     run.refresh()
+
+
+def _not_halted(run: Run) -> None:
+    """After a halt only a person's signature over that decision lets the loop go on."""
+    last = run.state.cycles[run.state.last] if run.state.last else None
+    decision = last.artifact("decision") if last and last.action == "halt" else None
+    if last and decision and decision.digest not in run.state.approvals:
+        raise _halted(run, last.cycle, last.phases["decide"].summary["reasons"][0])
+
+
+def _halted(run: Run, cycle: str, reason: str) -> HaltedError:
+    decision = run.state.cycles[cycle].artifact("decision")
+    return HaltedError(
+        f"{cycle} halted the loop: {reason}",
+        f"`loopwright show {cycle}`; when a person has found the cause: `loopwright approve {decision.digest if decision else ''}` "
+        "and run again",
+    )
 
 
 def _judge_independent(run: Run) -> None:
@@ -236,6 +258,8 @@ def _start(state: LoopState, record: CycleRecord, run: Run) -> CycleState:
         heldout=first.artifact("heldout"),
         suites=first.artifact("suites"),
         archive=prev.artifact("archive"),
+        first=first.artifact("model"),
+        card=prev.artifact("card"),
         error_budget=prev.artifact("decision"),
     )
 
@@ -255,6 +279,8 @@ def _close(run: Run, record: CycleRecord) -> None:
     run.observer.event(record.cycle, "", "committed", {"commit": git.head(run.root)})
     if run.plan.versioning.push == "cycle":
         run.dvc.push()
+    if action == "halt":
+        raise _halted(run, record.cycle, decision["reasons"][0])
 
 
 def _commit(run: Run) -> None:

@@ -42,8 +42,8 @@ __all__ = [
 Digest = str
 """``sha256:`` and 64 hex digits: the identity of exact bytes. Never DVC's md5."""
 
-Phase = Literal["seed", "generate", "verify", "merge", "train", "evaluate", "decide"]
-PHASES: tuple[Phase, ...] = ("seed", "generate", "verify", "merge", "train", "evaluate", "decide")
+Phase = Literal["seed", "generate", "verify", "merge", "train", "evaluate", "examine", "decide"]
+PHASES: tuple[Phase, ...] = ("seed", "generate", "verify", "merge", "train", "evaluate", "examine", "decide")
 
 ProposalKind = Literal["rows", "recipe"]
 """What a model (or, today, a person) may offer: rows of answers, or a diff on allow-listed training files."""
@@ -109,7 +109,7 @@ class Manifest:
     """What an artifact consists of: content only. Time, host and attempt belong to the statement about it."""
 
     kind: str
-    """``proposals``, ``accepted``, ``archive``, ``model``, ``evaluation``, ``decision``, ``suites`` or ``heldout``."""
+    """``proposals``, ``accepted``, ``archive``, ``model``, ``evaluation``, ``card``, ``decision``, ``suites`` or ``heldout``."""
     files: tuple[FileEntry, ...]
     """Sorted by path."""
 

@@ -228,7 +228,7 @@ def test_three_cycles_through_files(tmp_path: Path) -> None:
     assert summary == {
         "action": "promote",
         "reasons": ["first champion: there is none before it to compare with; it solves 58 of 116 gate tasks"],
-        "gain": None, "p_value": None, "alpha": None, "look": 0, "spent": 0.0, "peak": 0.5,
+        "gain": None, "p_value": None, "alpha": None, "look": 0, "spent": 0.0, "peak": 0.5, "lights": {},
     }  # fmt: skip
     inputs = {"evaluation": evaluation(tmp_path / "e1", better), "decision": first.output / "decision.json"}
     summary = decide(POLICY, inputs, second)

@@ -22,6 +22,8 @@ STATE = {
     "heldout": "cycles/c0000/heldout",
     "suites": "cycles/c0000/suites",
     "archive": "cycles/${item.prev}/archive",
+    "first": "cycles/c0000/model",
+    "card": "cycles/${item.prev}/card",
     "error_budget": "cycles/${item.prev}/decision.json",
 }
 
@@ -60,7 +62,8 @@ def outs(stage: dict) -> set[str]:
 @pytest.mark.parametrize("call", calls("cycle"), ids=lambda call: f"{call[0]}-{len([one for one in call[1] if one])}")
 def test_a_cycles_stage_reads_and_writes_what_the_flow_says(call: tuple[str, list[str | None]]) -> None:
     phase, inputs = call
-    name = "decide-empty" if phase == "decide" and inputs[0] is None else phase
+    untrained = (phase == "decide" and inputs[0] is None) or (phase == "examine" and inputs[1] is None)
+    name = f"{phase}-empty" if untrained else phase
     stage = stages()[name]
     config = f"cycles/${{key}}/config/{phase}.json"
     assert set(stage["do"]["deps"]) == {config, *(one for one in inputs if one)}
@@ -88,11 +91,20 @@ def test_replay_reads_what_the_flow_says(tmp_path: Path) -> None:
     (tmp_path / "cycles/c0004/evaluation").mkdir(parents=True)
     names = {"${item.recipe}": "recipes/none.diff", "${item.parent}": "c0002", "${item.prev}": "c0003", "${key}": "c0004"}
     for phase, inputs in calls("cycle"):
-        if phase == "decide" and inputs[0] is None:
-            continue
+        if None in inputs:
+            continue  # of a cycle without a challenger: the next test
         wanted = []
         for one in inputs:
             for name, value in names.items():
                 one = str(one).replace(name, value)  # noqa: PLW2901
             wanted.append(tmp_path / one)
         assert inputs_of(tmp_path, phase, "c0004") == dict(zip(SPECS[phase].inputs, wanted, strict=True))
+
+
+def test_a_cycle_without_a_challenger_replays_from_what_it_has(tmp_path: Path) -> None:
+    lines = "cycles:\n  c0004: {parent: c0002, prev: c0003, seed: 1, recipe: recipes/none.diff}\n"
+    (tmp_path / "cycles.yaml").write_text(lines, encoding="utf-8")
+    for phase, inputs in calls("cycle"):
+        if None in inputs:
+            given = [name for name, one in zip(SPECS[phase].inputs, inputs, strict=True) if one]
+            assert list(inputs_of(tmp_path, phase, "c0004")) == given

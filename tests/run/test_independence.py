@@ -41,9 +41,10 @@ def test_the_table_is_told_from_the_record(lab: Workspace, victim: Callable[...,
     links = {link["phase"]: link for link in who_checks(state, state.cycles["c0001"])}
     assert {phase: link["verdict"] for phase, link in links.items()} == {
         "generate": "independent",
-        "verify": "not checked",
+        "verify": "independent",
         "train": "independent",
         "evaluate": "not checked",
+        "examine": "not checked",
         "decide": "not checked",
     }
     assert links["generate"]["model"] == model_of(lab, "c0000")

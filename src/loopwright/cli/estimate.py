@@ -36,7 +36,8 @@ def estimate(workspace: Workspace) -> dict[str, Any]:
     if past:
         sampled, trained = (round(statistics.mean(one[name] for one in past)) for name in ("sampled", "trained"))
     else:
-        sampled = (rows + sum(map(len, domain.suites().values()))) * GUESSED_SAMPLED
+        examined = 2 * plan.examiner.draws
+        sampled = (rows + examined + sum(map(len, domain.suites().values()))) * GUESSED_SAMPLED
         trained = recipe.cycle.steps * recipe.cycle.batch * GUESSED_TRAINED
     first = 0 if state.cycles else recipe.seed.steps * recipe.seed.batch * GUESSED_TRAINED
     flop = cycles * (2.0 * parameters * sampled + 6.0 * parameters * trained) + 6.0 * parameters * first
@@ -74,9 +75,9 @@ def show(cost: dict[str, Any]) -> None:
 
 def _measured(record: Any) -> dict[str, float]:
     summary = {phase: done.summary for phase, done in record.phases.items()}
-    tokens = {phase: float(summary.get(phase, {}).get("tokens", 0)) for phase in ("generate", "train", "evaluate")}
+    tokens = {phase: float(summary.get(phase, {}).get("tokens", 0)) for phase in ("generate", "train", "evaluate", "examine")}
     return {
-        "sampled": tokens["generate"] + tokens["evaluate"],
+        "sampled": tokens["generate"] + tokens["evaluate"] + tokens["examine"],
         "trained": tokens["train"],
         "seconds": sum(done.seconds for done in record.phases.values()),
     }

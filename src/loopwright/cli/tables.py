@@ -53,6 +53,8 @@ def print_cycle(row: Mapping[str, Any]) -> None:
     rows = [f"accepted {_figure(row['accepted'])}"] + [f"{reason}: {count}" for reason, count in row["refused"].items()]
     console.print(Text("rows: " + " · ".join(rows)))
     console.print(_checks(row["checks"]))
+    if any(row["card"].values()):
+        console.print(_card(row))
     console.print(Text("time: " + " · ".join(f"{phase} {seconds:.1f} s" for phase, seconds in row["seconds"].items())))
     for artifact in row["artifacts"]:
         console.print(
@@ -74,6 +76,21 @@ def _checks(links: Sequence[Mapping[str, Any]]) -> Table:
             Text(", ".join(shared) or "nothing"),
             Text(link["verdict"], style=colour),
         )
+    return table
+
+
+def _card(row: Mapping[str, Any]) -> Table:
+    """The collapse card: each figure that was measured, under its lamp; stress apart."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("card", "value (95 % interval)", "n", "light"):
+        table.add_column(heading)
+    for name, figure in row["card"].items():
+        if figure:
+            light = row["lights"].get(name, "no rule")
+            colour = {"fine": "green", "warn": "yellow", "stop": "red"}.get(light, "dim")
+            table.add_row(Text(name.replace("_", " ")), _score(figure), _count(figure), Text(light, style=colour))
+    for kind, figure in row["stress"].items():
+        table.add_row(Text(f"stress: {kind}"), _score(figure), _count(figure), Text("reported apart", style="dim"))
     return table
 
 

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from random import Random
+from typing import ClassVar
 
-from loopwright.domains.behaviour import checks_of, observe, pools, signature_of
+from loopwright.domains.behaviour import PROBE, checks_of, observe, pools, signature_of
 from loopwright.domains.operations import LEXEMES, LONGEST, STEPS, WORDS, Steps, answer_of, prompt_of, steps_of
 from loopwright.domains.tasks import level_draws, make_task, whole
 from loopwright.plugins import Alphabet
@@ -49,6 +50,10 @@ class Programs:
     """Human rows of level 2, at most (all of level 1 are given)."""
     human_level_3: int = 1600
     """Human rows of level 3."""
+
+    entry: ClassVar[str] = _ENTRY
+    probes: ClassVar[tuple[list[int], ...]] = PROBE
+    """Inputs that show what a program does; no check has them."""
 
     def __post_init__(self) -> None:
         whole("suite_seed", self.suite_seed, 0, 2**53)
@@ -113,17 +118,26 @@ class Programs:
         ]
         return right + wrong
 
+    def program(self, answer: str) -> str:
+        """The module that an answer becomes: the body of a function of ``x``."""
+        body = "".join(f" {line}\n" for line in answer.split("\n"))
+        return f"def {_ENTRY}(x):\n{body} return x\n"
+
     def judge(
         self, pairs: Sequence[tuple[Task, str]], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None
     ) -> list[Verdict]:
         """Run each answer as the body of a function, once for all its checks; equal answers to one task run once."""
         distinct = {(task.id, answer): (task, answer) for task, answer in pairs}
-        outcomes = sandbox.run([_job(task, answer, purposes) for task, answer in distinct.values()], progress)
+        outcomes = sandbox.run([self._job(task, answer, purposes) for task, answer in distinct.values()], progress)
         verdicts = {
             key: judge(outcome, [(purpose, task.checks[purpose]) for purpose in purposes])
             for (key, (task, _)), outcome in zip(distinct.items(), outcomes, strict=True)
         }
         return [verdicts[task.id, answer] for task, answer in pairs]
+
+    def _job(self, task: Task, answer: str, purposes: Sequence[str]) -> Job:
+        inputs = tuple(value for purpose in purposes for value in task.checks[purpose].inputs)
+        return Job(source=self.program(answer), entry=_ENTRY, inputs=inputs)
 
     def _accepting(self, steps: Steps, refused: frozenset[str] | set[str]) -> Task | None:
         return _task(steps, _ACCEPTING, self.suite_seed, refused)
@@ -168,12 +182,6 @@ def _wordings(rng: Random, level: int) -> Iterator[Steps]:
         if misses == 0:
             seen.add(steps)
             yield steps
-
-
-def _job(task: Task, answer: str, purposes: Sequence[str]) -> Job:
-    body = "".join(f" {line}\n" for line in answer.split("\n"))
-    inputs = tuple(value for purpose in purposes for value in task.checks[purpose].inputs)
-    return Job(source=f"def {_ENTRY}(x):\n{body} return x\n", entry=_ENTRY, inputs=inputs)
 
 
 @functools.lru_cache(maxsize=4)

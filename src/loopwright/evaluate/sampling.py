@@ -15,7 +15,7 @@ from loopwright.store.hashing import measure
 from loopwright.store.statcache import StatCache
 from loopwright.types import Digest, Task, seed_of
 
-__all__ = ["Ask", "answer", "greedy", "repeated", "sample_tasks"]
+__all__ = ["Ask", "answer", "greedy", "load_model", "repeated", "sample_tasks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +69,17 @@ def answer(
 
 def sample_tasks(item: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Answer one slice: (text, tokens) a prompt. Runs on a worker; the model is read once per process."""
-    family, model = _load(
-        item["family"]["name"], json.dumps(item["family"]["settings"], sort_keys=True), item["model"], item["digest"]
-    )
+    family, model = load_model(item)
     samples = family.sample(model, item["prompts"], item["seeds"], item["temperature"], item["max_new"])
     return [(sample.text, sample.tokens) for sample in samples]
 
 
-@functools.lru_cache(maxsize=1)
+def load_model(item: Mapping[str, Any]) -> tuple[ModelFamily, Any]:
+    """The family and the model that a work item names by ``family``, ``model`` (path) and ``digest``."""
+    return _load(item["family"]["name"], json.dumps(item["family"]["settings"], sort_keys=True), item["model"], item["digest"])
+
+
+@functools.lru_cache(maxsize=2)
 def _load(name: str, settings: str, model: str, _digest: Digest) -> tuple[ModelFamily, Any]:
     """The digest is part of the key since a path may hold another model after a new attempt."""
     family = load_family(name, json.loads(settings))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loopwright.errors import IntegrityError
+from loopwright.gate.lights import Lamp, lamps, under_lamps
 from loopwright.gate.rule import Ruling, decide_promotion, first_champion, nothing_accepted
 from loopwright.gate.spending import FRESH, History
 from loopwright.types import Decision, Digest, canonical, digest_bytes, digest_value
@@ -34,23 +35,29 @@ class _Context(Protocol):
 def decide(config: DecideSection, inputs: Mapping[str, Path], context: _Context) -> dict[str, Any]:
     """Write ``decision.json`` (canonical JSON) and return the summary.
 
-    ``inputs`` has ``evaluation`` (a directory; absent where the cycle accepted no row) and ``decision`` (the file of the
-    cycle before; absent for the first model). Of the evaluation only ``gate.parquet`` is read: the sealed suite steers nothing.
+    ``inputs`` has ``evaluation`` (a directory; absent where the cycle accepted no row), ``card`` (a directory) and ``decision``
+    (the file of the cycle before; absent for the first model). Of the evaluation only ``gate.parquet`` is read: the sealed
+    suite steers nothing. Without a card no lamp is lit; the flow that ships always passes one.
 
     Raises:
         IntegrityError: results are missing, or a later cycle was not compared with its champion.
     """
     before = json.loads(inputs["decision"].read_bytes()) if "decision" in inputs else None
+    found: tuple[Lamp, ...] = ()
     history = History.of(before) if before is not None else FRESH
     if "evaluation" not in inputs:
         ruling, evidence = nothing_accepted(history), ()
     else:
         path = inputs["evaluation"] / "gate.parquet"
         ruling, evidence = _rule(config, path, history, first=before is None), (digest_bytes(path.read_bytes()),)
+    if "card" in inputs:
+        card = (inputs["card"] / "card.json").read_bytes()
+        found = lamps(config.card, json.loads(card)["figures"])
+        ruling, evidence = under_lamps(ruling, found, only_say=config.card.unsafe_only_say), (*evidence, digest_bytes(card))
     decision = Decision(
         action=ruling.action, reasons=ruling.reasons, evidence=evidence, policy=digest_value(config.model_dump(mode="json"))
     )
-    summary = _summary(ruling)
+    summary = {**_summary(ruling), "lights": {lamp.name: lamp.state for lamp in found}}
     (context.output / "decision.json").write_bytes(canonical(_document(context.cycle, decision, ruling, summary)))
     return summary
 

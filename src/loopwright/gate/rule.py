@@ -31,6 +31,8 @@ class Ruling:
     """Sentences for a manager, with their numbers."""
     history: History
     """The error budget after this decision."""
+    unpromoted: History | None = None
+    """The same, should something else than this rule keep the challenger from promotion."""
     gain: Score | None = None
     """Paired difference on all gate tasks."""
     retention: Score | None = None
@@ -79,6 +81,7 @@ def decide_promotion(policy: DecideSection, gate_table: pl.DataFrame, history: H
         action=action,
         reasons=tuple(reasons),
         history=replace(after, peak=max(history.peak, rate)) if action == "promote" else after,
+        unpromoted=after,
         gain=gain_score(paired),
         retention=gain_score(easy) if easy is not None else None,
         p_value=chance,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.errors import InfraError, PhaseError
+from loopwright.generate.frozen import freeze
 from loopwright.plan import SeedSection, Source
 from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import Link, Shard, write_link
@@ -48,6 +49,7 @@ def seed(config: SeedSection, inputs: Mapping[str, Path], context: PhaseContext)
     _link(context, len(accepted))
     return {
         "human_rows": len(accepted),
+        **freeze(context, held, {row["prompt"] for row in accepted}),
         **{f"{suite}_tasks": sum(suite == name for name in held.values()) for suite in _SUITES},
         "refused": dict(sorted(Counter(row["reason"] for row in refused).items())),
     }

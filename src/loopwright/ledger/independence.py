@@ -17,14 +17,22 @@ __all__ = ["CHECKERS", "Link", "lineage", "objections", "who_checks"]
 
 CHECKERS: Mapping[str, str | None] = {
     "generate": "verify",
-    "verify": None,
+    "verify": "examine",
     "train": "evaluate",
     "evaluate": None,
+    "examine": None,
     "decide": None,
 }
 """Phase -> the phase that checks what it made; None where the record knows of no check by another."""
 
-_ROLES = {"generate": "generator", "verify": "verifier", "train": "trainer", "evaluate": "evaluator", "decide": "gate"}
+_ROLES = {
+    "generate": "generator",
+    "verify": "verifier",
+    "train": "trainer",
+    "evaluate": "evaluator",
+    "examine": "evaluator",
+    "decide": "gate",
+}
 _BUILDERS, _JUDGES = ("generator", "trainer"), ("verifier", "evaluator", "gate")
 
 

@@ -33,7 +33,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
     "generator": frozenset(("phase:generate",)),
     "verifier": frozenset(("phase:verify",)),
     "trainer": frozenset(("phase:train",)),
-    "evaluator": frozenset(("phase:evaluate",)),
+    "evaluator": frozenset(("phase:evaluate", "phase:examine")),
     "gate": frozenset(("phase:decide",)),
     "log": frozenset(("checkpoint",)),
     "person": frozenset(("approval",)),

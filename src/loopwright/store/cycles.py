@@ -22,6 +22,8 @@ from loopwright.types import cycle_name, cycle_number
 __all__ = ["FILE", "KEPT", "Item", "declare", "plain", "read_cycles", "read_past", "stage_name", "write_cycles"]
 
 FILE = "cycles.yaml"
+_UNTRAINED = ("examine", "decide")
+"""Phases that there are without a challenger as well."""
 KEPT = 100
 """Cycles that stay whole, champions apart."""
 
@@ -82,7 +84,7 @@ def write_cycles(root: Path, items: Mapping[str, Item], champion: str = "c0000")
 def declare(root: Path, stage: str) -> str:
     """The DVC stage of a phase (see `stage_name`), entered in the file where it is not there yet.
 
-    ``seed`` begins c0000, ``train@c0003`` makes c0003 a trained cycle, and ``decide@c0003`` before that an empty one.
+    ``seed`` begins c0000, ``train@c0003`` makes c0003 a trained cycle, and ``examine@c0003`` or ``decide@c0003`` before that an empty one.
     WorkspaceError where the cycle is not in the file.
     """
     maps = _read(root)
@@ -94,14 +96,14 @@ def declare(root: Path, stage: str) -> str:
         raise WorkspaceError(f"{FILE} has no {cycle}", f"git checkout -- {FILE}")
     elif phase == "train":
         maps = replace(maps, trained=_sorted({*maps.trained, cycle}), empty=_sorted({*maps.empty} - {cycle}))
-    elif phase == "decide-empty":
+    elif phase.endswith("-empty"):
         maps = replace(maps, empty=_sorted({*maps.empty, cycle}))
     _write(root, maps)
     return name
 
 
 def stage_name(root: Path, stage: str) -> str:
-    """The DVC stage of a phase: ``seed-train`` is ``seed-train@c0000``, and ``decide@c0003`` is ``decide-empty@c0003``
+    """The DVC stage of a phase: ``seed-train`` is ``seed-train@c0000``, and ``decide@c0003`` is ``decide-empty@c0003`` (so ``examine``)
 
     where no challenger was trained in c0003.
     """
@@ -112,7 +114,7 @@ def _name(maps: _Maps, stage: str) -> str:
     phase, _, cycle = stage.partition("@")
     if not cycle:
         return f"{phase}@{cycle_name(0)}"
-    return f"decide-empty@{cycle}" if phase == "decide" and cycle not in maps.trained else stage
+    return f"{phase}-empty@{cycle}" if phase in _UNTRAINED and cycle not in maps.trained else stage
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ __pycache__/
 /cycles/*/accepted/
 /cycles/*/archive/
 /cycles/*/evaluation/
+/cycles/*/card/
 /cycles/*/heldout/
 /cycles/*/model/
 /cycles/*/proposals/

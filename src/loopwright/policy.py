@@ -1,0 +1,91 @@
+"""The policy: what a challenger has to show, and at which figures of a cycle the lights go on. A section of the plan.
+
+A policy is values; `loopwright.gate` applies it. It stands apart from the rest of the plan because whoever changes it changes
+what a promotion means.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Card", "Count", "Gate", "Light", "Positive", "Section", "Share"]
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the plan: closed to unknown keys, strict about types, frozen. Values only, no behaviour."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Light(Section):
+    """When one figure is alarming. A warning goes by the value; a stop needs the whole interval, so that chance stops no loop."""
+
+    bad: Literal["above", "below"]
+    """On which side of the limits it's bad."""
+    warn: float | None = None
+    """Beyond this the decision says so."""
+    stop: float | None = None
+    """With its interval wholly beyond this the loop halts."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.warn is not None and self.stop is not None and (self.stop > self.warn) != (self.bad == "above"):
+            raise ValueError(f"stop {self.stop} must lie beyond warn {self.warn} (bad: {self.bad})")
+        return self
+
+
+class Card(Section):
+    """Rules for the collapse card, one a figure. Diversity by n-grams has none on purpose: it rises while a model collapses."""
+
+    real_cross_entropy: Light = Light(bad="above", warn=1.02, stop=1.05)
+    """On frozen human data, ÷ the first model's (Shumailov et al., Nature 631 (2024) 755)."""
+    generated_tails: Light = Light(bad="above", warn=0.10, stop=0.20)
+    """Share of samples in the thinner of the two tails of the first model's perplexity; 0.05 at the start."""
+    rare_recall: Light = Light(bad="below", warn=0.9, stop=0.5)
+    """Share of rare types of human data that the samples still contain, ÷ the first model's."""
+    behaviours: Light = Light(bad="below", warn=0.8, stop=0.5)
+    """Samples that behave differently from one another, ÷ the first model's."""
+    vendi: Light = Light(bad="below", warn=0.7, stop=0.4)
+    """Effective number of different samples (Friedman and Dieng 2023), ÷ the first model's."""
+    entropy: Light = Light(bad="below", warn=0.1)
+    """Surprisal of the model's own samples, ÷ the first model's: it tells little early, so it stops nothing."""
+    human_share: Light = Light(bad="below", warn=0.10)
+    """Human rows in each training batch."""
+    proxy_gold_gap: Light = Light(bad="above", warn=0.10, stop=0.20)
+    """What the verifier passes, less what the gate suite passes, of the same generator at the same levels: a reward hack."""
+    label_precision: Light = Light(bad="below", warn=0.99, stop=0.95)
+    """Of accepted rows, those that are also right on inputs that no check has."""
+    false_accept: Light = Light(bad="above", warn=0.05, stop=0.10)
+    """Of answers known to be wrong, those that the verifier accepts."""
+    sentinel: Light = Light(bad="above", warn=0.0, stop=0.02)
+    """Of the first model's gate verdicts, those that come out otherwise now: the evaluator has changed."""
+    amplification: Light = Light(bad="above", warn=0.20)
+    """The gap between the best and the worst slice, less the first model's."""
+    self_preference: Light = Light(bad="above", warn=0.10, stop=0.20)
+    """Where a model judges: how much more often it prefers its own family's answers where people see no difference."""
+    unsafe_only_say: bool = False
+    """Stops are said and don't halt: for control arms, which are there to go wrong."""
+
+
+class Gate(Section):
+    """The policy of the decide phase."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Chance of any wrong promotion over all cycles of the loop together."""
+    min_gain: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least paired gain on the gate suite for a promotion."""
+    max_drop: Share = 0.05
+    """Largest fall on the levels below the headline, and below the best gate score so far."""
+    max_slice_drop: Share = 0.10
+    """Largest fall of any slice that the domain names, where it's more than two standard errors."""
+    max_jump: Share = 0.25
+    """A larger paired gain in one cycle is held for a person."""
+    gate_uses: Count = 50
+    """Looks at the gate suite after which it counts as worn out, and decisions say so."""
+    card: Card = Card()

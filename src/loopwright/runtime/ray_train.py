@@ -61,10 +61,11 @@ class TrainGroup:
         """Run one job; its packed outcome."""
         self.start()
         ray.get(self._mailbox.submit.remote(function, job))
-        state = State(version=-1, step=None, outcome=None)
+        state, told = State(version=-1, step=None, outcome=None), None
         while state.outcome is None:
             state = ray.get(self._mailbox.watch.remote(state.version))
-            if state.step is not None and state.outcome is None:
+            if state.step not in (None, told):  # also with the outcome: the last step may come no other way
+                told = state.step
                 progress(*state.step)
         if not self._profile.warm:
             self.stop()

@@ -142,6 +142,9 @@ class Trainer(Section):
     """Steps between resume checkpoints."""
     threads: Count = 1
     """Threads of a CPU worker."""
+    seeds: Count = 1
+    """Trainings of each model, alike but for the seed. The first is the model; what the gate suite says of the others tells how
+    much of a gain is the seed's luck, and a gain within two standard errors of that luck is no gain."""
 
 
 class PassAt(Section):

@@ -168,3 +168,20 @@ def test_a_score_lies_in_its_interval(passed) -> None:
 
 def test_nothing_has_no_score() -> None:
     assert wilson([]) is None
+
+
+def test_twins_are_asked_the_gate_suite_and_nothing_else(lab) -> None:
+    old, new = lab.model("old", 3), lab.model("new", 5)
+    for model, solves in ((old, (2, 4)), (new, (4, 6))):
+        for number, count in enumerate(solves, start=1):
+            (model / "seeds").mkdir(exist_ok=True)
+            lab.model(f"twin-{model.name}-{number}", count).rename(model / "seeds" / str(number))
+    first = run(lab, old, "first", cycle="c0000")
+    assert first["seeds"] == {"model": [0.3, 0.2, 0.4], "champion": None}
+    second = run(lab, new, "second", champion=lab.root / "first")
+    assert second["seeds"] == {"model": [0.5, 0.4, 0.6], "champion": [0.3, 0.2, 0.4]}
+    assert json.loads((lab.root / "second" / "evaluation" / "seeds.json").read_bytes()) == second["seeds"]
+    assert first["gate"]["all"]["value"] == 0.3, "the model's own score is its own"
+    asked = [item for item in lab.executor.items if "/seeds/" in item["model"]]
+    prompts = {prompt.split()[0] for item in asked for prompt in item["prompts"]}
+    assert prompts == {"gate"}

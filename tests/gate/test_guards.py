@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopwright.gate import FRESH, History, decide_promotion
+from loopwright.gate.guards import luck
 from loopwright.plan import DecideSection
 
 POLICY = DecideSection(headline=(4, 8))
@@ -90,3 +91,19 @@ def test_guards_only_ever_take_away(groups: list[tuple[str, bool, bool, int]], b
     guarded, free = decide_promotion(POLICY, frame, history), decide_promotion(FREE, frame, history)
     assert free.action in {guarded.action, "promote"}
     assert (guarded.p_value, guarded.alpha) == (free.p_value, free.alpha)
+
+
+def test_a_gain_that_the_seed_alone_may_make_is_none() -> None:
+    apart = {"model": [0.40, 0.41, 0.42], "champion": [0.30, 0.31, 0.29]}
+    within = {"model": [0.36, 0.28, 0.33], "champion": [0.25, 0.35, 0.30]}
+    assert luck(apart).passed
+    said = luck(within)
+    assert not said.passed
+    assert "over 3 and 3 training seeds the gain is +2.3 points, within the" in said.sentence
+    for nothing in (None, {}, {"model": [0.9], "champion": [0.1]}, {"model": [0.4, 0.4], "champion": None}):
+        assert luck(nothing).passed, "nothing to estimate it from"
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
+def test_the_same_seeds_on_both_sides_are_never_a_gain(rates: list[float]) -> None:
+    assert not luck({"model": rates, "champion": rates}).passed

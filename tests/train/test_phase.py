@@ -181,3 +181,18 @@ def test_a_model_that_was_placed_can_be_made_again(root: Path, context: Any) -> 
     assert (here.output / "model" / "model.safetensors").read_bytes() == before
     for path in (here.output / "model").iterdir():
         assert path.stat().st_ino != (root / "elsewhere" / path.name).stat().st_ino  # which may be on record
+
+
+def test_twins_differ_by_the_seed_alone_and_leave_the_model_as_it_is(root: Path, context: Any, champion: Path) -> None:
+    """Several training seeds: the first is the model, whatever the others do."""
+    inputs = {"archive": archive(root, "c0001"), "model": champion}
+    alone, several = context(), context()
+    one = train(config(), inputs, alone)
+    three = train(config().model_copy(update={"seeds": 3}), inputs, several)
+    made = [several.output / "model" / place / "model.safetensors" for place in (".", "seeds/1", "seeds/2")]
+    assert made[0].read_bytes() == (alone.output / "model" / "model.safetensors").read_bytes()
+    assert len({path.read_bytes() for path in made}) == 3
+    assert (three["seeds"], one["seeds"]) == (3, 1)
+    assert three["tokens"] > 2 * one["tokens"]
+    for number in (1, 2):
+        several.family.load(several.output / "model" / "seeds" / str(number))

@@ -6,6 +6,7 @@ sampled again: its results come from its own evaluation, which is an input with 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,10 @@ from loopwright.plugins import PhaseContext, Sample
 from loopwright.store.tables import read_table, read_tasks, write_table
 from loopwright.types import Task, Verdict, canonical
 
-__all__ = ["evaluate"]
+__all__ = ["SEEDS", "evaluate"]
+
+SEEDS = "seeds.json"
+"""Gate scores by training seed, where the plan asks for several: ``model`` and ``champion``."""
 
 
 def evaluate(config: EvaluateSection, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
@@ -53,7 +57,35 @@ def evaluate(config: EvaluateSection, inputs: Mapping[str, Path], context: Phase
         summary["pass_at"] = documents["pass_at"] = _pass_at(config, sealed, draws, sealed_verdicts[len(sealed) :], output)
     (output / "scores.json").write_bytes(canonical(documents))
     tokens = sum(sample.tokens for group in samples for sample in group)
+    if twins := sorted((inputs["model"] / "seeds").glob("*")):
+        summary["seeds"], more = _seeds(twins, gate, config, inputs, context, gate_verdicts)
+        (output / SEEDS).write_bytes(canonical(summary["seeds"]))
+        tokens += more
     return {**summary, "tokens": tokens, "reused": "evaluation" in inputs, "isolation": dict(isolation)}
+
+
+def _seeds(
+    twins: Sequence[Path],
+    gate: Sequence[Task],
+    config: EvaluateSection,
+    inputs: Mapping[str, Path],
+    context: PhaseContext,
+    own: Sequence[Verdict],
+) -> tuple[dict[str, list[float] | None], int]:
+    """Gate scores of the model and of its twins, which differ by the training seed alone; and the champion's, as recorded."""
+    rates, tokens = [_rate(own)], 0
+    for twin in twins:
+        asks = greedy(gate)
+        [samples] = answer([(asks, 0.0)], twin, config, context)
+        rates.append(_rate(_judge("gate", asks, samples, context, Counter())))
+        tokens += sum(sample.tokens for sample in samples)
+    known = inputs["evaluation"] / SEEDS if "evaluation" in inputs else None
+    champion = json.loads(known.read_bytes())["model"] if known and known.exists() else None
+    return {"model": rates, "champion": champion}, tokens
+
+
+def _rate(verdicts: Sequence[Verdict]) -> float:
+    return sum(verdict.passed for verdict in verdicts) / len(verdicts)
 
 
 def _judge(

@@ -7,6 +7,8 @@ promotion out of a rejection. Error control is the budget's business (`spending`
 from __future__ import annotations
 
 import json
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from loopwright.plan import DecideSection
 
-__all__ = ["Guard", "jump", "peak", "wear", "worst_slice"]
+__all__ = ["Guard", "jump", "luck", "peak", "wear", "worst_slice"]
 
 _ERRORS = 2.0
 """Standard errors that a slice's drop must exceed, besides the policy's share, to count."""
@@ -75,6 +77,26 @@ def peak(policy: DecideSection, rate: float, best: float) -> Guard:
         passed=False,
         sentence=f"gate score {100 * rate:.1f} is below the best so far, {100 * best:.1f}, by more than may be lost",
     )
+
+
+def luck(seeds: Mapping[str, Sequence[float] | None] | None) -> Guard:
+    """A gain over the means of several training seeds has to exceed two standard errors of what the seed alone does.
+
+    Args:
+        seeds: Gate scores by training seed, of the ``model`` and the ``champion``; None where there are none. With fewer than
+            two on either side there is nothing to estimate the luck from.
+
+    Seed alone can move a result more than most improvements do (Miller, arXiv 2411.00640).
+    """
+    model, champion = (list((seeds or {}).get(name) or ()) for name in ("model", "champion"))
+    if min(len(model), len(champion)) < 2:
+        return _FINE
+    gain = statistics.mean(model) - statistics.mean(champion)
+    error = (statistics.variance(model) / len(model) + statistics.variance(champion) / len(champion)) ** 0.5
+    if gain > _ERRORS * error:
+        return _FINE
+    said = f"over {len(model)} and {len(champion)} training seeds the gain is {100 * gain:+.1f} points"
+    return Guard(passed=False, sentence=f"{said}, within the {100 * _ERRORS * error:.1f} that the seed alone may do")
 
 
 def jump(policy: DecideSection, paired: Paired) -> Guard:

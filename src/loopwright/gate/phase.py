@@ -36,7 +36,7 @@ def decide(config: DecideSection, inputs: Mapping[str, Path], context: _Context)
     """Write ``decision.json`` (canonical JSON) and return the summary.
 
     ``inputs`` has ``evaluation`` (a directory; absent where the cycle accepted no row), ``card`` (a directory) and ``decision``
-    (the file of the cycle before; absent for the first model). Of the evaluation only ``gate.parquet`` is read: the sealed
+    (the file of the cycle before; absent for the first model). Of the evaluation only ``gate.parquet`` and ``seeds.json`` are read: the sealed
     suite steers nothing. Without a card no lamp is lit; the flow that ships always passes one.
 
     Raises:
@@ -71,7 +71,8 @@ def _rule(config: DecideSection, path: Path, history: History, *, first: bool) -
         if table["passed"].null_count() or not table.height:
             raise IntegrityError(f"{path.name} has tasks without a result", "run the evaluate phase again")
         return first_champion(table.height, int(table["passed"].sum()))
-    return decide_promotion(config, table, history)
+    seeds = path.with_name("seeds.json")
+    return decide_promotion(config, table, history, json.loads(seeds.read_bytes()) if seeds.exists() else None)
 
 
 def _read(path: Path, polars: Any) -> pl.DataFrame:

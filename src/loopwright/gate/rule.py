@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from loopwright.gate.guards import jump, peak, wear, worst_slice
+from loopwright.gate.guards import jump, luck, peak, wear, worst_slice
 from loopwright.gate.paired import Paired, gain_score, p_value, pair_up
 from loopwright.gate.spending import History, spend
 from loopwright.types import Action, Score
@@ -42,7 +43,12 @@ class Ruling:
     """Level of this look: what the p-value had to stay below."""
 
 
-def decide_promotion(policy: DecideSection, gate_table: pl.DataFrame, history: History) -> Ruling:
+def decide_promotion(
+    policy: DecideSection,
+    gate_table: pl.DataFrame,
+    history: History,
+    seeds: Mapping[str, Sequence[float] | None] | None = None,
+) -> Ruling:
     """Promote the challenger, or say why not.
 
     Args:
@@ -50,6 +56,7 @@ def decide_promotion(policy: DecideSection, gate_table: pl.DataFrame, history: H
         gate_table: One row a gate task: ``task``, ``level``, ``passed`` (challenger), ``champion`` (its result), and
             ``slices`` (JSON text) where the domain names slices.
         history: Looks and error spent by the decisions before.
+        seeds: Gate scores by training seed (see `guards.luck`).
 
     The null hypothesis is that the challenger solves no more of such tasks than the champion. A champion that got its
     place by a lucky draw of gate tasks keeps that luck in the comparison, which makes a wrong promotion rarer, not
@@ -72,7 +79,7 @@ def decide_promotion(policy: DecideSection, gate_table: pl.DataFrame, history: H
     if easy is not None:
         reasons.append(_retained(easy, policy, kept=kept))
     rate = float(gate_table["passed"].sum()) / paired.n
-    blocking = (worst_slice(policy, gate_table), peak(policy, rate, history.peak))
+    blocking = (worst_slice(policy, gate_table), peak(policy, rate, history.peak), luck(seeds))
     good = significant and large and kept and all(guard.passed for guard in blocking)
     waiting = jump(policy, paired)
     reasons += [guard.sentence for guard in (*blocking, waiting, wear(policy, after.look)) if guard.sentence]

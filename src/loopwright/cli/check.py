@@ -16,7 +16,7 @@ import typer
 from loopwright.cli.options import AsJson, emit
 from loopwright.errors import InfraError, RefusedError, UsageError
 
-__all__ = ["Program", "check", "register"]
+__all__ = ["Program", "check", "human_eval_script", "register"]
 
 _PIECE = 200
 """Programs judged between two writings of results."""
@@ -49,6 +49,10 @@ def check(
     ] = None,
     asserts: Annotated[Path | None, typer.Option(help="A script with assertions that calls the entry.")] = None,
     entry: Annotated[str | None, typer.Option(help="The function that the script calls; else the program's last one.")] = None,
+    admit: Annotated[
+        list[Path] | None,
+        typer.Option(help="A test script to try on PROGRAM, a right one, and on mutants of it; may be given several times."),
+    ] = None,
     batch: Annotated[
         Path | None,
         typer.Option(help="A folder of NAME.py with NAME.json or NAME.asserts.py, or a HumanEval file (.jsonl)."),
@@ -61,7 +65,8 @@ def check(
 ) -> None:
     """Run a program against tests in the sandbox: PASS, FAIL, TIMEOUT or INFRA; exit 3 when it is not PASS.
 
-    Answers are compared outside the program's process, and exactly: 1 is not True, and a list is no tuple.
+    Answers are compared outside the program's process, and exactly: 1 is not True, and a list is no tuple. With --admit the
+    tests themselves are tried: one is admitted if it passes on the program and fails on most mutants; exit 3 when one is not.
     """
     from loopwright.sandbox import Limits
     from loopwright.sandbox.pool import open_sandbox
@@ -69,8 +74,13 @@ def check(
     if minimum_level not in {"SL1", "SL2", "SL3"}:
         _refuse(f"no level {minimum_level!r}: SL1, SL2 or SL3")
     level: Any = minimum_level
-    programs = list(_batch(batch)) if batch else [_single(program, tests, asserts, entry)]
     limits = Limits(wall_seconds=seconds, cpu_seconds=max(1, round(seconds)), memory_bytes=memory_mib * 2**20)
+    if admit:
+        if program is None or tests or asserts or batch:
+            _refuse("--admit goes with one program, and without --tests, --asserts and --batch")
+        _admit(admit, program, entry, (level, workers, limits), as_json=as_json)
+        return
+    programs = list(_batch(batch)) if batch else [_single(program, tests, asserts, entry)]
     began = time.monotonic()
     counts: Counter[str] = Counter()
     with open_sandbox(level, min(workers, len(programs)), limits) as sandbox:
@@ -82,6 +92,16 @@ def check(
             if batch and sys.stderr.isatty():
                 sys.stderr.write(f"\r{start + len(piece)}/{len(programs)} programs")
     _conclude(counts, time.monotonic() - began, many=batch is not None, as_json=as_json)
+
+
+def _admit(paths: Sequence[Path], program: Path, entry: str | None, opened: tuple[Any, int, Any], *, as_json: bool) -> None:
+    from loopwright.cli.admission import try_tests
+    from loopwright.sandbox.pool import open_sandbox
+
+    scripts, source = [(path, _text(path)) for path in paths], _text(program)
+    point = entry or _last_function(source, program)
+    with open_sandbox(*opened) as sandbox:
+        try_tests(scripts, source, point, sandbox, as_json=as_json)
 
 
 def _judged(programs: Sequence[Program], sandbox: Any) -> list[dict[str, Any]]:
@@ -177,8 +197,12 @@ def _human_eval(path: Path) -> Iterator[Program]:
             name, prompt, point, test = (str(row[key]) for key in ("task_id", "prompt", "entry_point", "test"))
         except (ValueError, KeyError, TypeError) as error:
             _refuse(f"{path}:{number}: not a HumanEval row ({error!r})")
-        script = f"{_helpers(prompt)}\n{point} = candidate\n{test}\ncheck({point})\n"
-        yield Program(name=name, source=prompt + str(body), entry=point, script=script)
+        yield Program(name=name, source=prompt + str(body), entry=point, script=human_eval_script(prompt, point, test))
+
+
+def human_eval_script(prompt: str, entry: str, test: str) -> str:
+    """HumanEval's own test, which only defines ``check``, as a script that calls it."""
+    return f"{_helpers(prompt)}\n{entry} = candidate\n{test}\ncheck({entry})\n"
 
 
 def _helpers(prompt: str) -> str:

@@ -65,6 +65,10 @@ def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Keys, int]]:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise PlanError(f"{name}:{line}: not YAML: {getattr(error, 'problem', error)}", "mend the line") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise PlanError(
+            f"{name}:1: a value that cannot be read: {error}", "find the line that is not like the others"
+        ) from error
     if data is None:
         return {}, {}
     if not isinstance(data, dict):
@@ -106,6 +110,8 @@ def _validate(model: type[Model], data: dict[str, Any], lines: dict[Keys, int], 
     try:
         # By way of JSON: its strict mode takes lists for tuples and refuses everything that JSON cannot say.
         return model.model_validate_json(json.dumps(data, default=str))
+    except TypeError as error:
+        raise PlanError(f"{name}:1: a key that is neither text nor a number: {error}", "mend the key") from error
     except ValidationError as error:
         problems = [_explain(model, problem, lines, name) for problem in error.errors(include_url=False)]
         raise PlanError("\n".join(problems), "mend the lines above, then `loopwright config check`") from error

@@ -15,6 +15,8 @@ __all__ = ["RECIPE", "RecipeRefused", "changed_recipe"]
 
 RECIPE = "recipe.yaml"
 """The one training file there is so far."""
+_DEEPEST = 5
+"""A section holds values and one list; whatever is parsed by recursion must not be deep."""
 
 
 class RecipeRefused(ValueError):
@@ -51,11 +53,15 @@ def changed_recipe(diff: str, base: str, *, allowed: Sequence[str], human_floor:
 
 
 def _parsed(text: str) -> Recipes:
-    """A valid recipe; YAML's references are refused, since a few lines of them may stand for gigabytes."""
+    """A valid recipe; YAML's references are refused, since a few lines of them may stand for gigabytes, and so is depth."""
+    depth = 0
     try:
-        plain = all(not isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader))
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise RecipeRefused(f"the changed {RECIPE} uses a YAML reference (`*name`)")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise RecipeRefused(f"the changed {RECIPE} is nested deeper than any recipe is")
     except yaml.YAMLError as error:
         raise RecipeRefused(f"the changed {RECIPE} is no YAML: {error}") from error
-    if not plain:
-        raise RecipeRefused(f"the changed {RECIPE} uses a YAML reference (`*name`)")
     return parse_recipes(text, RECIPE)

@@ -16,8 +16,8 @@ from loopwright.types import Check, Digest, digest_value, seed_of
 
 __all__ = ["POOLS", "PROBE", "checks_of", "observe", "pools", "signature_of"]
 
-POOLS: Mapping[str, int] = {"visible": 4, "hidden": 5, "gate": 8, "sealed": 8}
-"""How many test inputs each purpose has, besides the twelve probes."""
+POOLS: Mapping[str, int] = {"visible": 4, "hidden": 5, "gate": 8, "sealed": 8, "stress": 8}
+"""How many test inputs each purpose has, besides the twelve probes. They are cut from one stream: new ones go to the end."""
 
 _PROBES = 12
 _INFORMATIVE = 9

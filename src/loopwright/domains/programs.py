@@ -4,8 +4,8 @@ A task names up to eight operations, outermost first (``uniq add 2 rev drop 1``)
 operation first, one statement a line. Its level is the number of operations. This is compositional length
 generalisation over known operations (as in Lee et al. 2025, arXiv:2502.01612): no new operation is learned.
 
-Suites hold behaviours, not wordings: nothing that the gate or the sealed suite asks for is anywhere else, and the four
-pools of test inputs (probe, accepting, gate, sealed) have no list in common.
+Suites hold behaviours, not wordings: nothing that the gate or the sealed suite asks for is anywhere else, and the five
+pools of test inputs (probe, accepting, gate, sealed, stress) have no list in common.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from loopwright.domains.behaviour import PROBE, checks_of, observe, pools, signature_of
 from loopwright.domains.operations import LEXEMES, LONGEST, STEPS, WORDS, Steps, answer_of, prompt_of, steps_of
+from loopwright.domains.stress import is_reserved, stress_tasks
 from loopwright.domains.tasks import level_draws, make_task, whole
 from loopwright.plugins import Alphabet
 from loopwright.sandbox import Job, Sandbox, judge
@@ -72,6 +73,14 @@ class Programs:
         """
         return _suites(self.suite_seed, self.suite_per_level)
 
+    def stress(self) -> Mapping[str, Sequence[Task]]:
+        """Tasks by kind (`loopwright.domains.stress.KINDS`) with a check ``stress``, in no suite and never given out.
+
+        Those that are ``malformed`` have no check: `task` refuses them, and a model family may.
+        """
+        held = frozenset(task.signature for suite in self.suites().values() for task in suite)
+        return stress_tasks(self.suite_seed, held)
+
     def human(self, seed: int, refused: frozenset[str]) -> Sequence[tuple[Task, str]]:
         """Tasks of levels 1 to 3 with reference answers, no two of one wording."""
         rng = Random(seed_of(_NAME, "human", seed))
@@ -103,7 +112,9 @@ class Programs:
         """The accepting task that a prompt states, to the letter; ValueError where it is none or a degenerate one."""
         task = self._accepting(steps_of(prompt), frozenset())
         if task is None:
-            raise ValueError(f"{prompt!r} is degenerate: a shorter program, or a trivial one, does the same")
+            raise ValueError(
+                f"{prompt!r} is degenerate (a shorter program, or a trivial one, does the same) or kept for the stress suite"
+            )
         return task
 
     def known(self) -> Sequence[tuple[Task, str, bool]]:
@@ -140,7 +151,8 @@ class Programs:
         return Job(source=self.program(answer), entry=_ENTRY, inputs=inputs)
 
     def _accepting(self, steps: Steps, refused: frozenset[str] | set[str]) -> Task | None:
-        return _task(steps, _ACCEPTING, self.suite_seed, refused)
+        task = _task(steps, _ACCEPTING, self.suite_seed, refused)
+        return None if task is None or is_reserved(self.suite_seed, task) else task
 
     def _next(self, stream: Iterator[Steps], level: int, taken: set[str]) -> Task:
         for steps in stream:

@@ -85,6 +85,8 @@ class Verifier(Section):
     memory_mib: Count = 512
     canary_every: Count = 1000
     """Among so many judged answers one canary of each kind (good, wrong, hostile) is judged as well, and in every batch."""
+    scan: bool = True
+    """Programs are read before they run, and those with what only an attack needs are refused (`loopwright.verify.scan`)."""
     accept: Literal["verified", "unsafe_unverified"] = "verified"
     """``unsafe_unverified`` takes every well-formed row: a control arm, named so in the record."""
     recipe_files: tuple[str, ...] = ("recipe.yaml",)

@@ -11,14 +11,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from loopwright.errors import PluginError
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
 from loopwright.types import Progress, Task, Verdict
 
-__all__ = ["Alphabet", "Domain", "ModelFamily", "PhaseContext", "Sample", "load_domain", "load_family", "plugin_identity"]
+__all__ = [
+    "Alphabet",
+    "Domain",
+    "Executable",
+    "ModelFamily",
+    "PhaseContext",
+    "Sample",
+    "load_domain",
+    "load_family",
+    "offered",
+    "plugin_identity",
+]
+
+Offer = TypeVar("Offer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +90,26 @@ class Domain(Protocol):
     ) -> list[Verdict]:
         """Judge answers by the checks named in ``purposes``, in that order; the reason names the purpose that failed."""
         ...
+
+
+@runtime_checkable
+class Executable(Protocol):
+    """What a domain adds to `Domain` where its answers become Python: they are then read by the static scan before they run."""
+
+    @property
+    def entry(self) -> str:
+        """Name of the one-argument function that every program defines."""
+        ...
+
+    def program(self, answer: str) -> str:
+        """The module that an answer becomes, as the sandbox runs it."""
+        ...
+
+
+def offered(domain: object, protocol: type[Offer]) -> Offer | None:
+    """The domain where it offers this protocol, else None; a domain that wraps another (``inner``) offers what that does."""
+    found = getattr(domain, "inner", domain)
+    return found if isinstance(found, protocol) else None
 
 
 class ModelFamily(Protocol):

@@ -83,6 +83,23 @@ def test_only_what_computes_the_answer_is_accepted(workspace, row, sandbox) -> N
         "7": "timeout",
     }
     assert reasons["6"] in {"load error", "bad output"}
-    assert all(sample in reasons for sample in ("8", "9", "10"))
-    assert sum(summary["isolation"].values()) == 13  # the repeated and the held-out answer never ran
+    assert reasons["8"] == "unsafe code"
+    assert all(sample in reasons for sample in ("9", "10"))
+    assert sum(summary["isolation"].values()) == 12  # the repeated, the held-out and the unsafe answer never ran
+    assert summary["scanned"] == 13
     assert set(summary["isolation"]) == {sandbox.level}
+
+
+def test_unsafe_code_runs_only_where_the_plan_lets_it(workspace, row, sandbox) -> None:
+    """The same answer, right but for what it imports, with and without the scan."""
+    domain = load_domain("programs", {})
+    task = domain.task("rev")
+    answer = answer_of(steps_of("rev")) + "\nimport json"
+    workspace.domain, workspace.jail = domain, sandbox
+    workspace.propose([row("1", answer, 0, task=task.id, prompt="rev", level=1)])
+    outcomes = {}
+    for scan in (True, False):
+        summary = verify(workspace.config(minimum_level="SL1", scan=scan), workspace.inputs, workspace.context(f"out-{scan}"))
+        refused = read_table(workspace.root / f"out-{scan}" / "accepted" / "refused.parquet", DETAILS)
+        outcomes[scan] = (summary["scanned"], summary["isolation"], [(found["reason"], found["detail"]) for found in refused])
+    assert outcomes == {True: (1, {}, [("unsafe code", "import json")]), False: (0, {sandbox.level: 1}, [])}

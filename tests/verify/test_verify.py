@@ -36,7 +36,7 @@ def reasons(workspace, output="out"):
 def test_a_right_answer_is_accepted_with_all_that_is_known_about_it(workspace, row) -> None:
     summary = run(workspace, [row("3 4", "7", 0)])
     assert summary == {
-        "accepted": 1, "refused": {}, "solved": {"2": 1.0}, "isolation": {"SL2": 1}, "accept": "verified",
+        "accepted": 1, "refused": {}, "solved": {"2": 1.0}, "isolation": {"SL2": 1}, "scanned": 0, "accept": "verified",
     }  # fmt: skip
     (found,) = accepted(workspace)
     assert found == {

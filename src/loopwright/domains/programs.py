@@ -62,6 +62,16 @@ class Programs:
         whole("human_level_2", self.human_level_2, 0, 700)
         whole("human_level_3", self.human_level_3, 0, 15_000)
 
+    @property
+    def entry(self) -> str:
+        """The function that every program defines."""
+        return _ENTRY
+
+    def program(self, answer: str) -> str:
+        """The answer as the body of a function of the list ``x``, which it returns."""
+        body = "".join(f" {line}\n" for line in answer.split("\n"))
+        return f"def {_ENTRY}(x):\n{body} return x\n"
+
     def alphabet(self) -> Alphabet:
         """20 words of prompts and 32 pieces of answers; three digits are both."""
         return Alphabet(words=WORDS, lexemes=LEXEMES)

@@ -34,7 +34,7 @@ class WatchedDomain:
     """A `Domain` made of another: the same but for known answers among those that are judged."""
 
     def __init__(self, inner: Domain, canaries: Canaries) -> None:
-        self._inner = inner
+        self.inner = inner
         self._canaries = canaries
         self._known: Mapping[bool, Sequence[Pair]] | None = None
 
@@ -42,35 +42,35 @@ class WatchedDomain:
         """What the domain offers beyond `Domain`."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._inner, name)
+        return getattr(self.inner, name)
 
     def alphabet(self) -> Alphabet:
-        return self._inner.alphabet()
+        return self.inner.alphabet()
 
     def suites(self) -> Mapping[str, Sequence[Task]]:
-        return self._inner.suites()
+        return self.inner.suites()
 
     def human(self, seed: int, refused: frozenset[str]) -> Sequence[Pair]:
-        return self._inner.human(seed, refused)
+        return self.inner.human(seed, refused)
 
     def tasks(self, seed: int, count: int, weights: Mapping[int, float], refused: frozenset[str]) -> Sequence[Task]:
-        return self._inner.tasks(seed, count, weights, refused)
+        return self.inner.tasks(seed, count, weights, refused)
 
     def task(self, prompt: str) -> Task:
-        return self._inner.task(prompt)
+        return self.inner.task(prompt)
 
     def judge(
         self, pairs: Sequence[Pair], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None
     ) -> list[Verdict]:
         """As `Domain.judge`; CanaryError where the judge cannot be trusted."""
         if self._known is None:
-            self._known = _by_kind(self._inner)
+            self._known = _by_kind(self.inner)
         kinds: Sequence[Kind] = [kind for kind, right in (("good", True), ("wrong", False)) if self._known[right]]
         rng = self._canaries.rng()
         order = self._canaries.places(len(pairs), kinds, rng) if kinds else [None] * len(pairs)
         real = iter(pairs)
         asked = [next(real) if kind is None else self._drawn(kind == "good", purposes, rng) for kind in order]
-        verdicts = self._inner.judge(asked, purposes, sandbox, scaled(progress, len(pairs)))
+        verdicts = self.inner.judge(asked, purposes, sandbox, scaled(progress, len(pairs)))
         found = {place: (verdicts[place], _wanted(kind)) for place, kind in enumerate(order) if kind}
         self._canaries.confirm(order, found, [_name(task, text) for task, text in pairs])
         return kept(order, verdicts)

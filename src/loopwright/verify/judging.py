@@ -1,38 +1,76 @@
-"""Verdicts: candidates run in the sandbox, each different answer to a task once; what the machine failed at is no verdict."""
+"""Verdicts: programs are read, then run in the sandbox, each different answer to a task once.
+
+What the machine failed at is no verdict.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from loopwright.errors import InfraError
 from loopwright.plan import VerifySection
-from loopwright.plugins import PhaseContext
+from loopwright.plugins import Executable, PhaseContext, offered
 from loopwright.types import Task, Verdict
+from loopwright.verify.scan import scan
 from loopwright.verify.screening import refuse
 
-__all__ = ["PURPOSES", "give_verdicts", "refuse_failed"]
+__all__ = ["PURPOSES", "UNSAFE", "Judged", "give_verdicts", "refuse_failed"]
 
 PURPOSES = ("visible", "hidden")
 """Checks that accepting needs, in the order in which they are looked at."""
 
+UNSAFE = "unsafe code"
+"""The reason of a row whose program was read and never run."""
+
 _STRENGTH = ("SL0", "SL1", "SL2", "SL3", "SL4")
 
 
-def give_verdicts(
-    frame: pl.DataFrame, tasks: Mapping[str, Task], config: VerifySection, context: PhaseContext
-) -> tuple[pl.DataFrame, Counter[str]]:
-    """Add ``status`` and ``failed`` (the reason, null for PASS) to the rows without a reason; count isolation levels.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What judging said."""
+
+    frame: pl.DataFrame
+    """The rows, with ``status``, ``failed`` (the reason, null for PASS) and ``shown`` (what a person wants to know)."""
+    isolation: Counter[str]
+    """Answers by the isolation level that was applied to them."""
+    scanned: int
+    """Programs that the static scan read."""
+
+
+def give_verdicts(frame: pl.DataFrame, tasks: Mapping[str, Task], config: VerifySection, context: PhaseContext) -> Judged:
+    """Judge the rows without a reason: their programs are read, and those that are clean run.
 
     Raises:
-        InfraError: the isolation that the plan asks for is not there, or an answer could not be judged. Neither is ever
-            taken for a failed check.
+        InfraError: the isolation that the plan asks for is not there, or an answer could not be scanned or judged. None
+            of these is ever taken for a failed check.
     """
     _strong_enough(context.sandbox.level, config)
     distinct = frame.filter(pl.col("reason").is_null()).unique(["prompt", "answer"], keep="first", maintain_order=True)
     pairs = [(tasks[prompt], answer) for prompt, answer in distinct.select("prompt", "answer").iter_rows()]
+    programs, unsafe = _scanned({answer for _, answer in pairs}, config, context)
+    verdicts = _verdicts([pair for pair in pairs if pair[1] not in unsafe], config, context)
+    isolation: Counter[str] = Counter(verdict.level for verdict in verdicts)
+    left = iter(verdicts)
+    columns = [_columns(unsafe[answer] if answer in unsafe else next(left)) for _, answer in pairs]
+    text = dict.fromkeys(("status", "failed", "shown"), pl.String)
+    said = distinct.select("prompt", "answer").hstack(pl.DataFrame(columns, schema=text, orient="row"))
+    joined = frame.join(said, on=["prompt", "answer"], how="left", maintain_order="left")
+    return Judged(frame=joined, isolation=isolation, scanned=programs)
+
+
+def _scanned(answers: Collection[str], config: VerifySection, context: PhaseContext) -> tuple[int, Mapping[str, str]]:
+    """How many programs were read, and by answer what is unsafe in those that may not run."""
+    domain = offered(context.domain, Executable) if config.scan else None
+    if domain is None:
+        return 0, {}
+    return len(answers), scan({answer: domain.program(answer) for answer in answers}, context.scratch)
+
+
+def _verdicts(pairs: Sequence[tuple[Task, str]], config: VerifySection, context: PhaseContext) -> list[Verdict]:
     verdicts = context.domain.judge(pairs, PURPOSES, context.sandbox, context.progress)
     lost = [verdict for verdict in verdicts if verdict.status == "INFRA"]
     if lost:
@@ -40,15 +78,14 @@ def give_verdicts(
             f"{len(lost)} of {len(verdicts)} answers could not be judged ({lost[0].reason[:200]!r})",
             "`loopwright doctor` looks at the sandbox; `loopwright run` tries again",
         )
-    isolation: Counter[str] = Counter(verdict.level for verdict in verdicts)
-    for level in isolation.keys() - {"data"}:
+    for level in {verdict.level for verdict in verdicts} - {"data"}:
         _strong_enough(level, config)
-    said = distinct.select("prompt", "answer").with_columns(
-        pl.Series("status", [verdict.status for verdict in verdicts], dtype=pl.String),
-        pl.Series("failed", [_reason(verdict) for verdict in verdicts], dtype=pl.String),
-        pl.Series("shown", [_detail(verdict) for verdict in verdicts], dtype=pl.String),
-    )
-    return frame.join(said, on=["prompt", "answer"], how="left", maintain_order="left"), isolation
+    return verdicts
+
+
+def _columns(said: Verdict | str) -> tuple[str | None, str | None, str | None]:
+    """Status, reason and detail, from a verdict or from what the scan found."""
+    return (None, UNSAFE, said) if isinstance(said, str) else (said.status, _reason(said), _detail(said))
 
 
 def refuse_failed(frame: pl.DataFrame) -> pl.DataFrame:

@@ -2,7 +2,8 @@
 
 A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
 differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, a repetition within the
-cycle or of the archive, a check that failed or how the candidate ended, and the plan's limit a task.
+cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, and the plan's limit
+a task.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_table
 from loopwright.types import canonical
-from loopwright.verify.judging import give_verdicts, refuse_failed
+from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
 from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
 from loopwright.verify.schema import read_proposals
 from loopwright.verify.screening import (
@@ -54,8 +56,8 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     output = context.output / "accepted"
     output.mkdir(parents=True)
     generator, drawn = _generation(inputs["proposals"])
-    frame, isolation = _judged(config, inputs, context)
-    frame = limit(frame, config.per_task).sort("row")
+    judged = _judged(config, inputs, context)
+    frame = limit(judged.frame, config.per_task).sort("row")
     frame = frame.with_columns(
         origin=pl.lit(generator),
         licence=pl.lit(LICENCE),
@@ -71,7 +73,8 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         "accepted": accepted.height,
         "refused": dict(sorted(Counter(refused["reason"]).items())),
         "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
-        "isolation": dict(isolation),
+        "isolation": dict(judged.isolation),
+        "scanned": judged.scanned,
         "accept": config.accept,
     }
     if judges := tuple(getattr(context.domain, "judge_models", ())):
@@ -80,8 +83,8 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
 
 
-def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseContext) -> tuple[pl.DataFrame, Counter[str]]:
-    """All rows, each without a reason or with its first; and how many candidates ran at which isolation."""
+def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseContext) -> Judged:
+    """All rows, each without a reason or with its first, and what the verifier did."""
     frame = read_proposals(inputs["proposals"]).sort("sample", "row")
     tasks = stated_tasks(frame, context.domain)
     heldout = {row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)}
@@ -91,9 +94,9 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCon
     archive = _archived(context.root, inputs["archive"])
     if config.accept == "unsafe_unverified":
         frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))
-        return refuse_duplicates(frame, archive), Counter()
-    frame, isolation = give_verdicts(frame, tasks, config, context)
-    return refuse_failed(refuse_duplicates(frame, archive)), isolation
+        return Judged(frame=refuse_duplicates(frame, archive), isolation=Counter(), scanned=0)
+    judged = give_verdicts(frame, tasks, config, context)
+    return replace(judged, frame=refuse_failed(refuse_duplicates(judged.frame, archive)))
 
 
 def _archived(root: Path, archive: Path) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loopwright.policy import Count, Gate, Positive, Section, Share
+from loopwright.policy import Count, Gate, Positive, Section, Share, Whole
 from loopwright.types import Digest, cycle_name, digest_value
 
 __all__ = [
@@ -87,6 +87,12 @@ class Verifier(Section):
     """Among so many judged answers one canary of each kind (good, wrong, hostile) is judged as well, and in every batch."""
     scan: bool = True
     """Programs are read before they run, and those with what only an attack needs are refused (`loopwright.verify.scan`)."""
+    gold: Whole = 200
+    """Answers of known truth that are judged among a cycle's own, to measure the verifier; they never enter the archive."""
+    audit: Whole = 200
+    """Accepted programs, at most, that run again on inputs that no check has; those that fail are refused."""
+    rerun: Whole = 50
+    """Accepted answers, at most, that are judged a second time; those with another verdict are refused."""
     accept: Literal["verified", "unsafe_unverified"] = "verified"
     """``unsafe_unverified`` takes every well-formed row: a control arm, named so in the record."""
     recipe_files: tuple[str, ...] = ("recipe.yaml",)
@@ -109,7 +115,7 @@ class Recipe(Section):
     shards: Count = 2
     """Parts that a step's batch is cut into, whatever the number of workers."""
     lr: Positive
-    warmup: Annotated[int, Field(ge=0)] = 20
+    warmup: Whole = 20
     betas: tuple[Share, Share] = (0.9, 0.98)
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     clip: Positive = 1.0
@@ -215,7 +221,7 @@ class Plan(Section):
     """One loop, as a person decided it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "lab"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Whole = 0
     """All randomness of the loop follows from it."""
     cycles: Count = 5
     """How many cycles `loopwright run` turns when it is not told."""

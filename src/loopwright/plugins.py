@@ -16,15 +16,19 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from loopwright.errors import PluginError
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
-from loopwright.types import Progress, Task, Verdict
+from loopwright.types import Check, Progress, Task, Verdict
 
 __all__ = [
     "Alphabet",
     "Domain",
     "Executable",
+    "KnowsGold",
+    "MakesFresh",
     "ModelFamily",
     "PhaseContext",
+    "Probed",
     "Sample",
+    "Stressed",
     "load_domain",
     "load_family",
     "offered",
@@ -103,6 +107,46 @@ class Executable(Protocol):
 
     def program(self, answer: str) -> str:
         """The module that an answer becomes, as the sandbox runs it."""
+        ...
+
+
+@runtime_checkable
+class MakesFresh(Executable, Protocol):
+    """What a domain adds to `Executable` so that accepted programs can be audited."""
+
+    def fresh(self, task: Task, seed: int) -> Check:
+        """Inputs that no check of any task has, drawn by the seed, with what the task's reference makes of them."""
+        ...
+
+
+@runtime_checkable
+class Probed(Executable, Protocol):
+    """What a domain adds to `Executable` so that programs can be told apart by what they do."""
+
+    @property
+    def probes(self) -> Sequence[Any]:
+        """Inputs that show what a program does; no check has them."""
+        ...
+
+
+@runtime_checkable
+class Stressed(Protocol):
+    """What a domain adds to `Domain` so that models can be asked what no training row asks."""
+
+    def stress(self) -> Mapping[str, Sequence[Task]]:
+        """Tasks by kind, with a check ``stress`` and never given out otherwise; those without a check `Domain.task` must refuse."""
+        ...
+
+
+@runtime_checkable
+class KnowsGold(Protocol):
+    """What a domain adds to `Domain` so that its judge can be measured."""
+
+    def gold(self, seed: int, count: int) -> Sequence[tuple[Task, str, bool]]:
+        """``count`` accepting tasks with an answer each and whether it is right, as far as possible in equal parts.
+
+        The truth is known from how an answer was made, never from the checks by which it will be judged.
+        """
         ...
 
 

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Card", "Count", "Gate", "Light", "Positive", "Section", "Share"]
+__all__ = ["Card", "Count", "Gate", "Light", "Positive", "Section", "Share", "Whole"]
 
 Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -61,6 +62,8 @@ class Card(Section):
     """What the verifier passes, less what the gate suite passes, of the same generator at the same levels: a reward hack."""
     label_precision: Light = Light(bad="below", warn=0.99, stop=0.95)
     """Of accepted rows, those that are also right on inputs that no check has."""
+    gate_precision: Light = Light(bad="below", warn=0.99, stop=0.95)
+    """The same of gate tasks that count as solved: a hole in the gate's own judge."""
     false_accept: Light = Light(bad="above", warn=0.05, stop=0.10)
     """Of answers known to be wrong, those that the verifier accepts."""
     sentinel: Light = Light(bad="above", warn=0.0, stop=0.02)

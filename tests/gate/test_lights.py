@@ -20,7 +20,7 @@ from loopwright.policy import Card, Light
 
 FINE = {
     "real_cross_entropy": 1.0, "generated_tails": 0.05, "rare_recall": 1.0, "behaviours": 1.0, "vendi": 1.0, "entropy": 1.0,
-    "human_share": 0.5, "proxy_gold_gap": 0.0, "label_precision": 1.0, "false_accept": 0.0, "sentinel": 0.0,
+    "human_share": 0.5, "proxy_gold_gap": 0.0, "label_precision": 1.0, "gate_precision": 1.0, "false_accept": 0.0, "sentinel": 0.0,
     "amplification": 0.0, "self_preference": 0.0,
 }  # fmt: skip
 

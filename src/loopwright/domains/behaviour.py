@@ -14,7 +14,7 @@ from random import Random
 from loopwright.domains.operations import Steps, Values, run
 from loopwright.types import Check, Digest, digest_value, seed_of
 
-__all__ = ["POOLS", "PROBE", "checks_of", "observe", "pools", "signature_of"]
+__all__ = ["POOLS", "PROBE", "checks_of", "fresh_of", "observe", "pools", "signature_of"]
 
 POOLS: Mapping[str, int] = {"visible": 4, "hidden": 5, "gate": 8, "sealed": 8, "stress": 8}
 """How many test inputs each purpose has, besides the twelve probes. They are cut from one stream: new ones go to the end."""
@@ -22,6 +22,8 @@ POOLS: Mapping[str, int] = {"visible": 4, "hidden": 5, "gate": 8, "sealed": 8, "
 _PROBES = 12
 _INFORMATIVE = 9
 """Of the probe outputs, as many must be longer than 1, and as many distinct."""
+_FRESH = 8
+"""Inputs of an audit."""
 _LONGEST_OUTPUT = 60
 _LARGEST_VALUE = 10**9
 
@@ -103,3 +105,12 @@ def checks_of(steps: Steps, inputs: Mapping[str, tuple[Values, ...]]) -> dict[st
     given = [values for check in checks.values() for values in check.inputs]
     asked = [values for check in checks.values() for values in check.outputs]
     return checks if all(map(_bounded, asked)) and _needs_all(steps, given, asked) else None
+
+
+def fresh_of(steps: Steps, seed: int, pool_seed: int) -> Check:
+    """What the task makes of inputs that are neither probes nor in any pool, where the outputs are such that a task may have them."""
+    taken = {tuple(values) for values in PROBE} | {tuple(values) for pool in pools(pool_seed).values() for values in pool}
+    stream = islice(_fresh(_lists(seed_of("programs", "fresh", seed)), taken), 50 * _FRESH)
+    pairs = ((values, run(steps, values)) for values in stream)
+    chosen = tuple(islice(((values, output) for values, output in pairs if _bounded(output)), _FRESH))
+    return Check(inputs=tuple(values for values, _ in chosen), outputs=tuple(output for _, output in chosen))

@@ -17,13 +17,14 @@ from itertools import product
 from random import Random
 from typing import ClassVar
 
-from loopwright.domains.behaviour import PROBE, checks_of, observe, pools, signature_of
+from loopwright.domains.behaviour import PROBE, checks_of, fresh_of, observe, pools, signature_of
+from loopwright.domains.gold import mutated
 from loopwright.domains.operations import LEXEMES, LONGEST, STEPS, WORDS, Steps, answer_of, prompt_of, steps_of
 from loopwright.domains.stress import is_reserved, stress_tasks
 from loopwright.domains.tasks import level_draws, make_task, whole
 from loopwright.plugins import Alphabet
 from loopwright.sandbox import Job, Sandbox, judge
-from loopwright.types import Progress, Task, Verdict, seed_of
+from loopwright.types import Check, Progress, Task, Verdict, seed_of
 
 __all__ = ["Programs"]
 
@@ -52,7 +53,6 @@ class Programs:
     human_level_3: int = 1600
     """Human rows of level 3."""
 
-    entry: ClassVar[str] = _ENTRY
     probes: ClassVar[tuple[list[int], ...]] = PROBE
     """Inputs that show what a program does; no check has them."""
 
@@ -139,10 +139,20 @@ class Programs:
         ]
         return right + wrong
 
-    def program(self, answer: str) -> str:
-        """The module that an answer becomes: the body of a function of ``x``."""
-        body = "".join(f" {line}\n" for line in answer.split("\n"))
-        return f"def {_ENTRY}(x):\n{body} return x\n"
+    def gold(self, seed: int, count: int) -> Sequence[tuple[Task, str, bool]]:
+        """Reference answers, and answers that do something else on the probe inputs, by turns and of all levels."""
+        rng = Random(seed_of(_NAME, "gold", seed))
+        streams = [self._endless(level, rng) for level in range(1, LONGEST + 1)]
+        rows = []
+        for place in range(count):
+            task = next(streams[place // 2 % LONGEST])
+            steps, right = steps_of(task.prompt), place % 2 == 0
+            rows.append((task, answer_of(steps if right else mutated(steps, rng)), right))
+        return rows
+
+    def fresh(self, task: Task, seed: int) -> Check:
+        """Eight inputs of this seed's own, with what the prompt's operations make of them."""
+        return fresh_of(steps_of(task.prompt), seed, self.suite_seed)
 
     def judge(
         self, pairs: Sequence[tuple[Task, str]], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None
@@ -163,6 +173,11 @@ class Programs:
     def _accepting(self, steps: Steps, refused: frozenset[str] | set[str]) -> Task | None:
         task = _task(steps, _ACCEPTING, self.suite_seed, refused)
         return None if task is None or is_reserved(self.suite_seed, task) else task
+
+    def _endless(self, level: int, rng: Random) -> Iterator[Task]:
+        """Tasks of a level without end: from the start again where all have been."""
+        while True:
+            yield from (task for steps in _wordings(rng, level) if (task := self._accepting(steps, frozenset())))
 
     def _next(self, stream: Iterator[Steps], level: int, taken: set[str]) -> Task:
         for steps in stream:

@@ -19,6 +19,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
+from loopwright.domains.gold import perturbed
 from loopwright.domains.tasks import level_draws, make_task, whole
 from loopwright.errors import InfraError
 from loopwright.plugins import Alphabet
@@ -128,6 +129,18 @@ class ReasoningGym:
         tasks = islice(self._novel(level, range(self.entries), _ACCEPTING, set()), _KNOWN)
         rows = [(task, str(task.checks["hidden"].outputs[0])) for task in tasks]
         return [(task, answer, True) for task, answer in rows] + [(task, answer + "x", False) for task, answer in rows]
+
+    def gold(self, seed: int, count: int) -> Sequence[tuple[Task, str, bool]]:
+        """Questions of all levels with the data set's answers, and with those answers changed in one character, by turns."""
+        rng = Random(seed_of(_NAME, "gold", seed))
+        levels = list(self.levels)
+        rows = []
+        for place in range(count):
+            indices = (int(rng.random() * self.entries) for _ in range(_TRIES))
+            task = next(self._novel(levels[place // 2 % len(levels)], indices, _ACCEPTING, set()))
+            answer, right = str(task.checks["hidden"].outputs[0]), place % 2 == 0
+            rows.append((task, answer if right else perturbed(answer, rng), right))
+        return rows
 
     def judge(
         self, pairs: Sequence[tuple[Task, str]], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None

@@ -16,11 +16,14 @@ from typing import Any
 
 from loopwright.errors import InfraError, IntegrityError
 from loopwright.evaluate import figures as figure
+from loopwright.evaluate.audit import audit, drawn
 from loopwright.evaluate.panel import Question, ask, surprisals
-from loopwright.evaluate.scores import RESULTS, wilson
+from loopwright.evaluate.pressing import answerable, pressed, stress_suite
+from loopwright.evaluate.scores import RESULTS
 from loopwright.evaluate.slices import amplification, by_column, slice_columns
+from loopwright.intervals import wilson
 from loopwright.plan import ExamineSection
-from loopwright.plugins import PhaseContext
+from loopwright.plugins import PhaseContext, Probed, offered
 from loopwright.sandbox import Job
 from loopwright.store.archive import shards
 from loopwright.store.tables import read_table, read_tasks, write_table
@@ -38,6 +41,7 @@ FIGURES = [
     "human_share",
     "proxy_gold_gap",
     "label_precision",
+    "gate_precision",
     "false_accept",
     "sentinel",
     "amplification",
@@ -49,6 +53,8 @@ FIGURES = [
 ]
 """All that a card may hold, in the order in which they are shown; None where a cycle cannot measure one."""
 
+_AUDITED = 200
+"""Accepted rows, and solved gate tasks, at most, that are audited."""
 _GRAM = 8
 """Pieces of a type whose rarity counts."""
 _RESULT = {"task": "string", "passed": "bool"}
@@ -87,7 +93,7 @@ def examine(config: ExamineSection, inputs: Mapping[str, Path], context: PhaseCo
     _data(card, inputs, context)
     if "model" in inputs:
         _answers(card, config, inputs, context)
-        _gate(card, inputs)
+        _gate(card, inputs, context)
     output = context.output / "card"
     output.mkdir(parents=True)
     _carry_on(inputs, output)
@@ -116,11 +122,19 @@ def _data(card: _Card, inputs: Mapping[str, Path], context: PhaseContext) -> Non
     card.figures["synthetic_share"] = _counted(synthetic / rows, rows) if rows else None
     if synthetic:
         card.figures["synthetic_age"] = _counted(sum(count * age for count, age in made) / synthetic, synthetic)
-    probe = inputs["accepted"] / "probe.json" if "accepted" in inputs else None
-    if probe and probe.exists():
-        said = json.loads(probe.read_bytes())
-        for name in ("label_precision", "false_accept", "self_preference"):
-            card.figures[name] = Score(**said[name]) if said.get(name) else None
+    if "accepted" in inputs:
+        _labels(card, inputs["accepted"], context)
+
+
+def _labels(card: _Card, accepted: Path, context: PhaseContext) -> None:
+    """What the verifier found out about itself, and an audit of the rows it let in that does not go by its word."""
+    probe = json.loads((accepted / "probe.json").read_bytes())
+    gold, judges = probe["gold"], probe.get("self_preference")
+    card.figures["false_accept"] = Score(**gold["false_accept_rate"]) if gold and gold["false_accept_rate"] else None
+    card.figures["self_preference"] = Score(**judges) if judges else None
+    rows = read_table(accepted / "rows.parquet", {"id": "string", "prompt": "string", "answer": "string"})
+    pairs = [(context.domain.task(row["prompt"]), row["answer"]) for row in drawn(rows, _AUDITED, context.seed)]
+    card.figures["label_precision"] = audit(pairs, context.seed, context)
 
 
 def _counted(value: float, n: int) -> Score:
@@ -131,11 +145,11 @@ def _answers(card: _Card, config: ExamineSection, inputs: Mapping[str, Path], co
     """Ask the challenger the panel and the stress suite, and the first model its share of the gate suite again."""
     model, first = inputs["model"], inputs.get("first", inputs["model"])
     panel = [row["prompt"] for row in read_table(inputs["suites"] / "panel.parquet", {"prompt": "string"})][: config.draws]
-    stress = _stress(context)
-    hard = [task for tasks in stress.values() for task in tasks if task.checks]
+    suite = stress_suite(context)
+    hard = answerable(suite)
     watch = _watched(config, inputs, context) if "first" in inputs else []
     greedy: dict[str, Any] = {"temperature": 0.0, "tokens": config.sentinel_tokens, "shard": config.sentinel_shard}
-    drawn, pressed, again = ask(
+    given, hardly, again = ask(
         [
             Question(
                 model=model,
@@ -150,9 +164,10 @@ def _answers(card: _Card, config: ExamineSection, inputs: Mapping[str, Path], co
         ],
         context,
     )
-    card.tokens += sum(tokens for group in (drawn, pressed, again) for _, tokens in group)
-    _spread(card, config, inputs, [(prompt, text) for prompt, (text, _) in zip(panel, drawn, strict=True)], context)
-    _pressed(card, stress, [text for text, _ in pressed], context)
+    card.tokens += sum(tokens for group in (given, hardly, again) for _, tokens in group)
+    _spread(card, config, inputs, [(prompt, text) for prompt, (text, _) in zip(panel, given, strict=True)], context)
+    card.stress, levels = pressed(suite, [text for text, _ in hardly], context)
+    card.isolation.update(levels)
     if watch:
         _sentinel(card, inputs, watch, [text for text, _ in again], context)
 
@@ -201,40 +216,14 @@ def _behaviours(texts: Sequence[str], context: PhaseContext) -> list[str]:
 
     A program that fails behaves like every other that fails in that way.
     """
-    probes = getattr(context.domain, "probes", None)
-    if probes is None:
+    domain = offered(context.domain, Probed)
+    if domain is None:
         return list(texts)
-    jobs = [Job(source=context.domain.program(text), entry=context.domain.entry, inputs=tuple(probes)) for text in texts]  # type: ignore[attr-defined]
+    jobs = [Job(source=domain.program(text), entry=domain.entry, inputs=tuple(domain.probes)) for text in texts]
     outcomes = context.sandbox.run(jobs)
     if lost := [outcome for outcome in outcomes if outcome.status == "INFRA"]:
         raise InfraError(f"{len(lost)} programs could not be run ({lost[0].detail[:200]})", "`loopwright doctor`")
     return [digest_value(list(outcome.outputs)) if outcome.status == "PASS" else outcome.status for outcome in outcomes]
-
-
-def _stress(context: PhaseContext) -> Mapping[str, Sequence[Task]]:
-    offered = getattr(context.domain, "stress", None)
-    return offered() if offered else {}
-
-
-def _pressed(card: _Card, stress: Mapping[str, Sequence[Task]], texts: Sequence[str], context: PhaseContext) -> None:
-    """Share solved by kind of stress; of malformed tasks, the share that the domain refuses to take for tasks."""
-    said = iter(texts)
-    for kind, tasks in stress.items():
-        asked = [(task, next(said)) for task in tasks if task.checks]
-        verdicts = context.domain.judge(asked, ("stress",), context.sandbox)
-        card.isolation.update(verdict.level for verdict in verdicts)
-        if asked:
-            card.stress[kind] = _plain(wilson([verdict.passed for verdict in verdicts]))
-        elif tasks:
-            card.stress[f"{kind} refused"] = _plain(wilson([_refused(task.prompt, context) for task in tasks]))
-
-
-def _refused(prompt: str, context: PhaseContext) -> bool:
-    try:
-        context.domain.task(prompt)
-    except ValueError:
-        return True
-    return False
 
 
 def _watched(config: ExamineSection, inputs: Mapping[str, Path], context: PhaseContext) -> Sequence[Task]:
@@ -257,7 +246,7 @@ def _sentinel(
     card.figures["sentinel"] = wilson([verdict.passed != known[task.id] for task, verdict in zip(tasks, verdicts, strict=True)])
 
 
-def _gate(card: _Card, inputs: Mapping[str, Path]) -> None:
+def _gate(card: _Card, inputs: Mapping[str, Path], context: PhaseContext) -> None:
     """What the gate's results say about slices, and about the verifier that let the rows in."""
     rows = read_table(inputs["evaluation"] / "gate.parquet", RESULTS)
     passed, columns = [row["passed"] for row in rows], slice_columns([row["slices"] for row in rows])
@@ -265,6 +254,9 @@ def _gate(card: _Card, inputs: Mapping[str, Path]) -> None:
     if "card" in inputs:
         known = {row["task"]: row["passed"] for row in read_table(inputs["card"] / "first.parquet", _RESULT)}
         card.figures["amplification"] = amplification(columns, passed, [known[row["task"]] for row in rows])
+    tasks = {task.id: task for task in read_tasks(inputs["suites"] / "gate.parquet")}
+    solved = [(tasks[row["task"]], row["answer"]) for row in rows if row["passed"]]
+    card.figures["gate_precision"] = audit(drawn(solved, _AUDITED, context.seed), context.seed, context)
     training = json.loads((inputs["model"] / "training.json").read_bytes())
     card.figures["human_share"] = _counted(training["recipe"]["human_share"], sum(training["rows"].values()))
     if "accepted" in inputs:
@@ -287,7 +279,3 @@ def _gold(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[bool]]:
 def _carry_on(inputs: Mapping[str, Path], output: Path) -> None:
     place = inputs["card"] / "first.parquet" if "card" in inputs else inputs["evaluation"] / "gate.parquet"
     write_table(output / "first.parquet", _RESULT, read_table(place, _RESULT))
-
-
-def _plain(score: Score | None) -> dict[str, Any] | None:
-    return asdict(score) if score else None

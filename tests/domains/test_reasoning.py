@@ -130,3 +130,44 @@ def test_what_runs_out_says_so(domain: ReasoningGym) -> None:
 
 def test_it_comes_through_the_entry_point() -> None:
     assert load_domain("reasoning-gym", {"entries": 50}) == ReasoningGym(entries=50)
+
+
+# -------------------------------------------------------------------------------------------------------- stress
+
+
+def test_stress_tasks_are_asked_nowhere_else(domain: ReasoningGym, held: frozenset[str]) -> None:
+    stress = domain.stress()
+    assert domain.stress() == stress
+    perturbed, malformed = stress["perturbed"], stress["malformed"]
+    assert (len(malformed), len({task.signature for task in perturbed})) == (40, len(perturbed))
+    assert len(perturbed) >= 30
+    asked = {task.signature for task in (*domain.tasks(0, 400, {}, held), *(task for task, _ in domain.human(0, held)))}
+    assert len(asked) >= 400
+    assert not {task.signature for task in perturbed} & (held | asked)
+    for task in (*perturbed, *malformed):
+        for prompt in (task.prompt, task.prompt.replace("  ", " ")):
+            with pytest.raises(ValueError, match="no accepting entry"):
+                domain.task(prompt)
+
+
+def test_perturbed_questions_are_judged_as_the_plain_ones(domain: ReasoningGym) -> None:
+    tasks = domain.stress()["perturbed"]
+    right = [(task, str(task.checks["stress"].outputs[0])) for task in tasks]
+    assert {verdict.status for verdict in domain.judge(right, ("stress",), Untouched())} == {"PASS"}
+    wrong = [(task, answer + "x") for task, answer in right]
+    assert {verdict.status for verdict in domain.judge(wrong, ("stress",), Untouched())} == {"FAIL"}
+    assert all("  " in task.prompt and set(task.prompt) <= {*domain.alphabet().lexemes} for task in tasks)
+
+
+def test_malformed_questions_have_nothing_to_be_judged_by(domain: ReasoningGym) -> None:
+    from loopwright.models.transformer import TinyTransformer
+
+    family = TinyTransformer(width=8, layers=1, heads=1)
+    model = family.create(domain.alphabet(), 0)
+    for task in domain.stress()["malformed"]:
+        assert (task.checks, task.level) == ({}, 0)
+        if set(task.prompt) <= {*domain.alphabet().lexemes}:
+            assert len(family.sample(model, [task.prompt], [0], 0.0, 2)) == 1
+        else:
+            with pytest.raises(ValueError, match="not made of the alphabet"):
+                family.sample(model, [task.prompt], [0], 0.0, 2)

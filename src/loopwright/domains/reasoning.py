@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
@@ -37,6 +37,10 @@ _WORDS = {level: {"min_word_len": level + 2, "max_word_len": level + 2} for leve
 _CHARACTERS = frozenset(string.ascii_letters + string.digits + string.punctuation + " \n")
 _KNOWN = 8
 """Questions whose known answers watch the judge."""
+_STRESS = 40
+"""Stress tasks a kind, about."""
+_BREAKS: tuple[Callable[[str], str], ...] = (lambda text: text[: len(text) // 3], lambda text: f"{text}\u00e9")
+"""Too little to be a question, and a letter that no codec of this domain has."""
 _TRIES = 50
 """Entries that are looked at for one suite task before the level counts as exhausted."""
 
@@ -88,6 +92,37 @@ class ReasoningGym:
                     )
                 suites[suite] += tasks
         return suites
+
+    def stress(self) -> Mapping[str, Sequence[Task]]:
+        """``perturbed`` questions, each blank doubled, and ``malformed`` ones, which are cut short or strange and have no check.
+
+        They come from entries behind those of the suites, and no accepting entry and no suite asks the same, so that
+        none is ever given out or stated. There are fewer where a level has no more new questions.
+        """
+        taken = {task.signature for suite in self.suites().values() for task in suite} | set(map(_signature, self._places()))
+        first = self.entries + len(_SUITES) * self.suite_per_level * _TRIES
+        each = _STRESS // len(self.levels) or 1
+        plain = [
+            task
+            for level in self.levels
+            for task in islice(self._novel(level, range(first, first + each * _TRIES), ("stress",), taken), each)
+        ]
+        broken = ["", " ", *(way(task.prompt) for task in plain for way in _BREAKS)]
+        return {
+            "perturbed": tuple(self._stressed(task, task.prompt.replace(" ", "  ")) for task in plain if " " in task.prompt),
+            "malformed": tuple(self._stressed(None, text) for text in list(dict.fromkeys(broken))[:_STRESS]),
+        }
+
+    def _stressed(self, task: Task | None, prompt: str) -> Task:
+        """The task in other words; a malformed one where there is none."""
+        return make_task(
+            f"{_NAME}/{self.dataset}",
+            prompt=prompt,
+            level=task.level if task else 0,
+            signature=task.signature if task else _signature(f"malformed: {prompt}"),
+            checks=task.checks if task else {},
+            slices={"stress": "perturbed" if task else "malformed"},
+        )
 
     def human(self, seed: int, refused: frozenset[str]) -> Sequence[tuple[Task, str]]:
         """Questions of the first levels with the data set's answers, no question twice."""

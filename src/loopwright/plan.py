@@ -85,6 +85,8 @@ class Verifier(Section):
     memory_mib: Count = 512
     canary_every: Count = 1000
     """Among so many judged answers one canary of each kind (good, wrong, hostile) is judged as well, and in every batch."""
+    patience_seconds: Positive = 600.0
+    """Silence after which a domain that judges counts as hanging."""
     scan: bool = True
     """Programs are read before they run, and those with what only an attack needs are refused (`loopwright.verify.scan`)."""
     gold: Whole = 200
@@ -95,6 +97,8 @@ class Verifier(Section):
     """Accepted answers, at most, that are judged a second time; those with another verdict are refused."""
     accept: Literal["verified", "unsafe_unverified"] = "verified"
     """``unsafe_unverified`` takes every well-formed row: a control arm, named so in the record."""
+    unsafe_no_hidden_tests: bool = False
+    """Lets a domain without hidden checks run, and says so in the record: its verdicts can be learnt by heart."""
     recipe_files: tuple[str, ...] = ("recipe.yaml",)
     """Training files that a recipe proposal may change."""
 
@@ -250,6 +254,7 @@ class SeedSection(Section):
     """What the seed phase sees."""
 
     sources: tuple[Source, ...]
+    unsafe_no_hidden_tests: bool = False
 
 
 class VerifySection(Verifier):
@@ -321,7 +326,7 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
         k=plan.evaluator.pass_at.k, temperature=plan.evaluator.pass_at.temperature, cycles=(cycle,) if wanted else ()
     )
     return CyclePlan(
-        seed=SeedSection(sources=plan.sources),
+        seed=SeedSection(sources=plan.sources, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests),
         generator=plan.generator,
         verifier=VerifySection(**dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor),
         mix=plan.mix,

@@ -41,7 +41,12 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
         canaries = Canaries(plan.verifier.canary_every, plan.seed)
         with open_sandbox(plan.verifier.minimum_level, plan.runtime.sandbox_workers, limits) as sandbox:
             yield Tools(
-                domain=WatchedDomain(load_domain(plan.domain.name, plan.domain.settings), canaries),
+                domain=WatchedDomain(
+                    load_domain(plan.domain.name, plan.domain.settings),
+                    canaries,
+                    plan.domain.name,
+                    plan.verifier.patience_seconds,
+                ),
                 family=load_family(plan.model.name, plan.model.settings),
                 executor=executor,
                 sandbox=WatchedSandbox(sandbox, canaries),

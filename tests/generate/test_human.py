@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from loopwright.errors import InfraError, PhaseError
-from loopwright.plan import Source
+from loopwright.errors import InfraError, PhaseError, PlanError
+from loopwright.generate.human import seed
+from loopwright.plan import SeedSection, Source
 from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, read_tasks
 from loopwright.types import Verdict
@@ -135,3 +137,17 @@ def test_a_built_in_answer_that_is_wrong_is_refused_too(lab: Any) -> None:
     lab.domain = Changed(lab.domain, human=lambda seed, refused: [(human[0][0], "x=x+x+x"), *human[1:5]])
     summary, _ = lab.seed()
     assert summary["refused"] == {"check failed": 1}
+
+
+def test_human_rows_without_hidden_checks_need_the_plans_word(lab: Any) -> None:
+    def visible(*_: Any) -> list[Any]:
+        rows = lab_domain.human(1, frozenset())[:4]
+        return [(replace(task, checks={"visible": task.checks["visible"]}), answer) for task, answer in rows]
+
+    lab_domain = lab.domain
+    lab.domain = Changed(lab_domain, human=visible)
+    with pytest.raises(PlanError, match="without a hidden check"):
+        lab.seed()
+    context = lab.context("c0000")
+    section = SeedSection(sources=(), unsafe_no_hidden_tests=True)
+    assert seed(section, {"sources": lab.root / "sources"}, context)["human_rows"] == 4

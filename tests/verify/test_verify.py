@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loopwright.errors import InfraError, IntegrityError
+from loopwright.errors import InfraError, IntegrityError, PlanError
 from loopwright.store.tables import PROPOSALS, ROWS, read_table
-from loopwright.types import digest_bytes
+from loopwright.types import Verdict, digest_bytes
 from loopwright.verify import verify
 from loopwright.verify.phase import DETAILS, LICENCE
 from loopwright.verify.schema import SCHEMA, read_proposals
@@ -279,3 +280,21 @@ def test_reading_proposals_checks_values_and_not_only_columns(workspace, row) ->
     frame = read_proposals(workspace.root / "proposals")
     assert frame["reason"].to_list() == [SCHEMA]
     assert frame.columns[1:9] == list(PROPOSALS)
+
+
+def test_a_domain_without_hidden_checks_is_refused_unless_the_plan_says_so(workspace, row) -> None:
+    class Shown(type(workspace.domain)):
+        def task(self, prompt):
+            task = super().task(prompt)
+            return dataclasses.replace(task, checks={"visible": task.checks["visible"]})
+
+        def judge(self, pairs, purposes, sandbox, progress=None):
+            assert tuple(purposes) == ("visible",)
+            return [Verdict(status="PASS", level="SL2") for _ in pairs]
+
+    workspace.domain = Shown()
+    with pytest.raises(PlanError, match="without a hidden check") as caught:
+        run(workspace, [row("3 4", "7", 0)])
+    assert "unsafe_no_hidden_tests" in caught.value.next_step
+    summary = run(workspace, [row("3 4", "7", 0)], output="unsafe", unsafe_no_hidden_tests=True)
+    assert (summary["accepted"], summary["unsafe_no_hidden_tests"]) == (1, True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, Protocol, runtime_checkable
 
+from loopwright.domains.asked import PATIENCE, ask
 from loopwright.plugins import Alphabet, Domain
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import NEVER_PASS, Canaries, Kind, kept, scaled
@@ -33,8 +34,10 @@ class KnowsAnswers(Protocol):
 class WatchedDomain:
     """A `Domain` made of another: the same but for known answers among those that are judged."""
 
-    def __init__(self, inner: Domain, canaries: Canaries) -> None:
+    def __init__(self, inner: Domain, canaries: Canaries, name: str = "", patience: float = PATIENCE) -> None:
         self.inner = inner
+        self._called = name or type(inner).__name__
+        self._patience = patience
         self._canaries = canaries
         self._known: Mapping[bool, Sequence[Pair]] | None = None
 
@@ -62,7 +65,7 @@ class WatchedDomain:
     def judge(
         self, pairs: Sequence[Pair], purposes: Sequence[str], sandbox: Sandbox, progress: Progress | None = None
     ) -> list[Verdict]:
-        """As `Domain.judge`; CanaryError where the judge cannot be trusted."""
+        """As `Domain.judge`; CanaryError where the judge cannot be trusted, PhaseError where it fails (`asked.ask`)."""
         if self._known is None:
             self._known = _by_kind(self.inner)
         kinds: Sequence[Kind] = [kind for kind, right in (("good", True), ("wrong", False)) if self._known[right]]
@@ -70,7 +73,8 @@ class WatchedDomain:
         order = self._canaries.places(len(pairs), kinds, rng) if kinds else [None] * len(pairs)
         real = iter(pairs)
         asked = [next(real) if kind is None else self._drawn(kind == "good", purposes, rng) for kind in order]
-        verdicts = self.inner.judge(asked, purposes, sandbox, scaled(progress, len(pairs)))
+        scale = scaled(progress, len(pairs))
+        verdicts = ask(self.inner, self._called, asked, purposes, sandbox, scale, self._patience)
         found = {place: (verdicts[place], _wanted(kind)) for place, kind in enumerate(order) if kind}
         self._canaries.confirm(order, found, [_name(task, text) for task, text in pairs])
         return kept(order, verdicts)
@@ -79,7 +83,8 @@ class WatchedDomain:
         """A known answer, its task named apart from all real ones and checked for what they are checked for."""
         known = (self._known or {})[right]
         task, answer = known[int(rng.random() * len(known))]
-        return replace(task, id=f"canary-{task.id}", checks=dict.fromkeys(purposes, task.checks["hidden"])), answer
+        check = task.checks.get("hidden") or next(iter(task.checks.values()))
+        return replace(task, id=f"canary-{task.id}", checks=dict.fromkeys(purposes, check)), answer
 
 
 def _by_kind(domain: Domain) -> Mapping[bool, Sequence[Pair]]:

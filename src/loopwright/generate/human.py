@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from loopwright.domains.accepting import purposes_of
 from loopwright.errors import InfraError, PhaseError
 from loopwright.generate.frozen import freeze
 from loopwright.plan import SeedSection, Source
@@ -25,19 +26,19 @@ from loopwright.types import Task, canonical, digest_bytes, digest_value, seed_o
 __all__ = ["seed"]
 
 _SUITES = ("gate", "sealed")
-_PURPOSES = ("visible", "hidden")
 
 
 def seed(config: SeedSection, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
     """Write ``suites``, ``heldout``, ``accepted`` (human rows) and ``archive`` (the chain's first link); return the summary.
 
     Raises:
+        PlanError: a task has no hidden check, and the plan does not say that this is meant.
         PhaseError: the suites share a behaviour, or there is no human row at all.
         InfraError: a row could not be judged.
     """
     held = _suites(context)
     offered = [*_built_in(context, frozenset(held)), *_from_sources(config.sources, inputs, context)]
-    rows = _judged(_screened(offered, held), context)
+    rows = _judged(_screened(offered, held), config, context)
     accepted = [row for row in rows if not row["reason"]]
     refused = [row for row in rows if row["reason"]]
     if not accepted:
@@ -142,11 +143,12 @@ def _screened(rows: Sequence[dict[str, Any]], held: Mapping[str, str]) -> list[d
     return list(rows)
 
 
-def _judged(rows: Sequence[dict[str, Any]], context: PhaseContext) -> Sequence[dict[str, Any]]:
+def _judged(rows: Sequence[dict[str, Any]], config: SeedSection, context: PhaseContext) -> Sequence[dict[str, Any]]:
     """Run every answer that is left against the accepting checks."""
     asked = [row for row in rows if not row["reason"]]
     pairs = [(row["stated"], row["answer"]) for row in asked]
-    verdicts = context.domain.judge(pairs, _PURPOSES, context.sandbox, context.progress)
+    purposes = purposes_of((task for task, _ in pairs), unsafe_no_hidden_tests=config.unsafe_no_hidden_tests)
+    verdicts = context.domain.judge(pairs, purposes, context.sandbox, context.progress)
     for row, verdict in zip(asked, verdicts, strict=True):
         if verdict.status == "INFRA":
             raise InfraError(f"a human row could not be judged: {verdict.reason}", "`loopwright doctor` checks the sandbox")

@@ -12,6 +12,7 @@ from random import Random
 
 import polars as pl
 
+from loopwright.domains.accepting import PURPOSES, purposes_of
 from loopwright.errors import InfraError
 from loopwright.plan import VerifySection
 from loopwright.plugins import Executable, PhaseContext, offered
@@ -19,12 +20,9 @@ from loopwright.types import Task, Verdict, seed_of
 from loopwright.verify.scan import scan
 from loopwright.verify.screening import refuse
 
-__all__ = ["PURPOSES", "UNSAFE", "Judged", "Pair", "give_verdicts", "judge_pairs", "refuse_failed"]
+__all__ = ["UNSAFE", "Judged", "Pair", "give_verdicts", "judge_pairs", "refuse_failed"]
 
 Pair = tuple[Task, str]
-
-PURPOSES = ("visible", "hidden")
-"""Checks that accepting needs, in the order in which they are looked at."""
 
 UNSAFE = "unsafe code"
 """The reason of a row whose program was read and never run."""
@@ -83,8 +81,14 @@ def _scanned(answers: Collection[str], config: VerifySection, context: PhaseCont
 
 
 def judge_pairs(pairs: Sequence[Pair], config: VerifySection, context: PhaseContext) -> list[Verdict]:
-    """The domain's verdicts, none of them without a verdict and none from weaker isolation than asked: InfraError else."""
-    verdicts = context.domain.judge(pairs, PURPOSES, context.sandbox, context.progress)
+    """The domain's verdicts by all accepting checks.
+
+    Raises:
+        InfraError: one is none, or comes from weaker isolation than asked.
+        PlanError: a task has no hidden check, and the plan does not say that this is meant.
+    """
+    purposes = purposes_of((task for task, _ in pairs), unsafe_no_hidden_tests=config.unsafe_no_hidden_tests)
+    verdicts = context.domain.judge(pairs, purposes, context.sandbox, context.progress)
     lost = [verdict for verdict in verdicts if verdict.status == "INFRA"]
     if lost:
         raise InfraError(

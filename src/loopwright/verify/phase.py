@@ -53,6 +53,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     Raises:
         InfraError: the asked isolation is missing, or an answer could not be judged.
         IntegrityError: an input is not what was recorded, or is no table of proposals.
+        PlanError: the domain has no hidden checks, and the plan does not say that this is meant.
     """
     output = context.output / "accepted"
     output.mkdir(parents=True)
@@ -80,6 +81,8 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         "accept": config.accept,
         "probe": probe,
     }
+    if config.unsafe_no_hidden_tests:
+        summary["unsafe_no_hidden_tests"] = True
     if judges := tuple(getattr(context.domain, "judge_models", ())):
         summary["judge_models"] = list(judges)
     diff = inputs["proposals"] / "recipe.diff"

@@ -93,6 +93,42 @@ def evaluate(model: Any, suites: Any, sandbox: Any, counts: Counter[str]) -> dic
     return results
 
 
+def examine(
+    model: Any, first: Any, frozen: Any, gate: Sequence[Task], number: int, seed: int, sandbox: Any, counts: Any
+) -> None:
+    """What the collapse card is measured on: the panel, the stress suite, a piece of the gate by the first model, surprisals."""
+    human, panel = frozen
+    rows = [(prompt, seed_of(seed, "panel", prompt)) for prompt in panel]
+    answers = sample(model, rows, PLAN.examiner.shard_rows, PLAN.examiner.temperature, counts)
+    hard = [task for tasks in DOMAIN.stress().values() for task in tasks if task.checks]
+    found = sample(model, [(task.prompt, 0) for task in hard], PLAN.evaluator.shard_tasks, 0.0, counts)
+    judged(list(zip(hard, found, strict=True)), ("stress",), sandbox, counts)
+    if first is not model:
+        pieces = range(0, len(gate), PLAN.evaluator.shard_tasks)
+        piece = gate[(start := pieces[number % len(pieces)]) : start + PLAN.evaluator.shard_tasks]
+        found = sample(first, [(task.prompt, 0) for task in piece], PLAN.evaluator.shard_tasks, 0.0, counts)
+        judged(list(zip(piece, found, strict=True)), ("gate",), sandbox, counts)
+    given = list(zip(panel, answers, strict=True))
+    with torch.inference_mode():
+        for scorer, pairs in ((model, human), (first, given), (model, given)):
+            for pair in pairs:
+                FAMILY.loss(scorer, FAMILY.collate(scorer, [pair]))
+                counts["scored"] += 1
+
+
+def frozen_rows(seed: int, refused: frozenset[str], trained: set[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Human rows that are never trained on, and the panel of prompts, as the seed phase keeps them."""
+    offered = DOMAIN.human(seed_of(seed, "frozen"), refused)
+    fresh = sorted(((task, answer) for task, answer in offered if task.prompt not in trained), key=_frozen_order)
+    panel = DOMAIN.tasks(seed_of(seed, "panel"), 1024, {}, refused)
+    draws = PLAN.examiner.draws
+    return [(task.prompt, answer) for task, answer in fresh[:draws]], [task.prompt for task in panel[:draws]]
+
+
+def _frozen_order(row: tuple[Task, str]) -> int:
+    return seed_of("frozen", row[0].prompt)
+
+
 def promoted(challenger: Sequence[bool], champion: Sequence[bool], look: int) -> bool:
     """Exact one-sided McNemar test, as the gate does it."""
     from scipy.stats import binomtest
@@ -135,7 +171,7 @@ def main() -> None:
     torch.set_num_threads(1)
     counts: Counter[str] = Counter()
     began = time.monotonic()
-    with open_sandbox("SL1", PLAN.runtime.sandbox_workers) as sandbox:
+    with open_sandbox(PLAN.verifier.minimum_level, PLAN.runtime.sandbox_workers) as sandbox:
         suites = DOMAIN.suites()
         refused = frozenset(task.signature for tasks in suites.values() for task in tasks)
         seed = seed_of("cycle", options.seed, "c0000")
@@ -145,6 +181,8 @@ def main() -> None:
         champion = FAMILY.create(DOMAIN.alphabet(), seed_of(seed, "model"))
         train(champion, RECIPES.seed, human, [], seed, counts)
         best = evaluate(champion, suites, sandbox, counts)
+        first, frozen = champion, frozen_rows(seed, refused, {prompt for prompt, _ in human})
+        examine(champion, first, frozen, suites["gate"], 0, seed, sandbox, counts)
         scores, weights, synthetic, known = [headline(best["sealed"], suites)], {}, [], set(human)
         for number in range(1, options.cycles + 1):
             seed = seed_of("cycle", options.seed, cycle_name(number))
@@ -155,6 +193,7 @@ def main() -> None:
             challenger = copy_of(champion)
             train(challenger, RECIPES.cycle, human, synthetic, seed, counts)
             results = evaluate(challenger, suites, sandbox, counts)
+            examine(challenger, first, frozen, suites["gate"], number, seed, sandbox, counts)
             if number == options.cycles:
                 asks = [(task, index) for task in suites["sealed"] for index in range(PLAN.evaluator.pass_at.k)]
                 rows = [(task.prompt, seed_of(seed, "pass_at", task.id, index)) for task, index in asks]

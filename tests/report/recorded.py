@@ -22,13 +22,22 @@ HEADLINE = (0.08, 0.19, 0.27, 0.26, 0.31)
 HOSTILE = "<img src=x onerror=alert(1)> **bold** [link](https://example.org) :red[x] $x^2$ `y` :material/home:"
 ROLES = {
     "seed": "controller", "generate": "generator", "verify": "verifier", "merge": "controller", "train": "trainer",
-    "evaluate": "evaluator", "decide": "gate",
+    "evaluate": "evaluator", "examine": "evaluator", "decide": "gate",
 }  # fmt: skip
 OUTPUTS = {
     "seed": ("suites", "heldout", "accepted", "archive"), "generate": ("proposals",), "verify": ("accepted",),
-    "merge": ("archive",), "train": ("model",), "evaluate": ("evaluation",), "decide": ("decision",),
+    "merge": ("archive",), "train": ("model",), "evaluate": ("evaluation",), "examine": ("card",), "decide": ("decision",),
 }  # fmt: skip
-SECONDS = {"seed": 3.2, "generate": 9.4, "verify": 2.1, "merge": 0.4, "train": 21.8, "evaluate": 7.3, "decide": 0.3}
+SECONDS = {
+    "seed": 3.2,
+    "generate": 9.4,
+    "verify": 2.1,
+    "merge": 0.4,
+    "train": 21.8,
+    "evaluate": 7.3,
+    "examine": 2.9,
+    "decide": 0.3,
+}
 ACTIONS = ("promote", "promote", "promote", "reject")
 CHAMPIONS = ("c0000", "c0001", "c0002", "c0002")
 PARENTS = (None, "c0000", "c0001", "c0002", "c0002")
@@ -69,6 +78,7 @@ def summary(phase: str, number: int) -> dict[str, Any]:
             "refused": {"failed visible": 4800 - accepted - 341, "failed hidden": 41, "duplicate": 212, "held out": 88},
             "solved": {str(item): round(level, 3) for item in LEVELS},
             "isolation": {"SL3": 4712, "data": 88},
+            "canaries": {"good": 7, "wrong": 7, "hostile": 7, "every": 1000},
         },
         "merge": lambda: {"rows": rows, "human": 2029, "synthetic": rows - 2029},
         "train": lambda: {
@@ -77,7 +87,13 @@ def summary(phase: str, number: int) -> dict[str, Any]:
         },
         "evaluate": lambda: {
             "gate": suite(level + 0.02), "sealed": suite(level), "pass_at": None, "tokens": 41_200, "reused": number > 0,
-            "isolation": {"SL3": 812},
+            "isolation": {"SL3": 812}, "canaries": {"good": 3, "wrong": 3, "hostile": 3, "every": 1000},
+        },
+        "examine": lambda: {
+            "figures": dict.fromkeys(("label_precision", "false_accept", "sentinel")) if number == 0 else {
+                "label_precision": score(0.995, 200), "false_accept": score(0.01, 100), "sentinel": score(0.0, 256),
+            },
+            "stress": {}, "slices": {}, "tokens": 18_300, "isolation": {"SL3": 1_200},
         },
         "decide": lambda: _decision(number),
     }[phase]()  # fmt: skip
@@ -86,7 +102,7 @@ def summary(phase: str, number: int) -> dict[str, Any]:
 def _decision(number: int) -> dict[str, Any]:
     if number == 0:
         return {"action": "promote", "reasons": ["the seed model is the first champion"], "gain": None, "p_value": None, "alpha": None,
-                "look": 0, "spent": 0.0}  # fmt: skip
+                "look": 0, "spent": 0.0, "lights": {"sentinel": "not measured"}}  # fmt: skip
     gain = HEADLINE[number] - HEADLINE[number - 1]
     passed = gain > 0.02
     return {
@@ -96,6 +112,7 @@ def _decision(number: int) -> dict[str, Any]:
         "gain": {"value": round(gain, 4), "low": round(gain - 0.041, 4), "high": round(gain + 0.041, 4), "n": 290,
                  "method": "paired bootstrap BCa 95%"},
         "p_value": 0.0004 if passed else 0.6713, "alpha": 0.02, "look": number, "spent": round(0.02 * number, 4),
+        "lights": {"label_precision": "fine", "false_accept": "fine", "sentinel": "fine", "vendi": "warn"},
     }  # fmt: skip
 
 
@@ -172,7 +189,7 @@ class Recorder:
 
     def turn(self, number: int) -> None:
         """One whole cycle."""
-        phases = ("seed", "train", "evaluate", "decide") if number == 0 else tuple(itertools.islice(ROLES, 1, None))
+        phases = ("seed", "train", "evaluate", "examine", "decide") if number == 0 else tuple(itertools.islice(ROLES, 1, None))
         self.open(number)
         for phase in phases:
             self.phase(phase, number)

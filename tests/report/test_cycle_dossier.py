@@ -42,7 +42,7 @@ def copied(workspace: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("cycle", ["c0000", "c0002", "c0003", "c0004"])
-def test_it_is_one_archival_accessible_page(workspace: Path, cycle: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_archival_accessible_and_two_pages_at_most(workspace: Path, cycle: str, caplog: pytest.LogCaptureFixture) -> None:
     built = build(workspace, "cycle", cycle)
     assert [record.getMessage() for record in caplog.records] == []
     for profile in (page.ValidationProfile.PDF_A_3A, page.ValidationProfile.PDF_UA_1):
@@ -50,7 +50,7 @@ def test_it_is_one_archival_accessible_page(workspace: Path, cycle: str, caplog:
         assert [(failure.rule_id, failure.message) for failure in report.failures] == []
         assert report.is_compliant
     with pikepdf.open(built.pdf) as pdf:
-        assert len(pdf.pages) == 1
+        assert len(pdf.pages) in {1, 2}
         assert str(pdf.Root.Lang) == "en"
         with pdf.open_outline() as outline:
             assert [item.title for item in outline.root] == [f"Cycle {cycle} of loop lab"]
@@ -91,7 +91,7 @@ def test_a_finished_cycle_leaves_no_field_unsaid(workspace: Path, text_of: Calla
     text = text_of(built.pdf)
     for expected in (
         "Rejected", "0.260", "0.213 to 0.313", "n 290", "wilson 95%", "\u22120.010", "0.6713", "4\u00a0800", "failed hidden 41",
-        "demonstration key, not a person", "7003", "21.8 s", "35 entries", "weasyprint 70", said["provenance"]["sources"][7:15],
+        "demonstration key, not a person", "7003", "21.8 s", "39 entries", "weasyprint 70", said["provenance"]["sources"][7:15],
     ):  # fmt: skip
         assert expected.replace("\u00a0", " ") in text, expected
     for row in said["evidence"]:
@@ -165,7 +165,7 @@ def test_nothing_outside_the_sources_can_be_reached(workspace: Path, tmp_path: P
 
 def test_a_damaged_record_is_not_reported_on(workspace: Path, tmp_path: Path) -> None:
     root = copied(workspace, tmp_path)
-    [bundle] = (root / "ledger/tile/entries").rglob("35")
+    [bundle] = (root / "ledger/tile/entries").rglob("39")
     data = bytearray(bundle.read_bytes())
     data[len(data) // 2] ^= 1
     bundle.write_bytes(data)

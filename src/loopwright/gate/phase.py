@@ -58,6 +58,8 @@ def decide(config: DecideSection, inputs: Mapping[str, Path], context: _Context)
         action=ruling.action, reasons=ruling.reasons, evidence=evidence, policy=digest_value(config.model_dump(mode="json"))
     )
     summary = {**_summary(ruling), "lights": {lamp.name: lamp.state for lamp in found}}
+    if config.card.unsafe_only_say:
+        summary["unsafe_only_say"] = True
     (context.output / "decision.json").write_bytes(canonical(_document(context.cycle, decision, ruling, summary)))
     return summary
 

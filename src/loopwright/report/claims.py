@@ -33,7 +33,7 @@ class FieldSpec(_Closed):
     """Entry, then keys: ``decide.gain``."""
     otherwise: str = Field(default="", alias="or", pattern=r"^([a-z]+(\.[a-z_]+)+)?$")
     """Where to look when ``path`` has nothing."""
-    show: Literal["text", "list", "number", "count", "counts", "score", "digest", "time", "probability"] = "text"
+    show: Literal["text", "list", "number", "count", "counts", "score", "share", "digest", "time", "probability"] = "text"
     seed: str = ""
     """Why the seed cycle (c0000) has none: it then says NOT APPLICABLE with this reason."""
 

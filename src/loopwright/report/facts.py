@@ -36,6 +36,8 @@ def cycle_facts(statements: Sequence[Statement], cycle: str) -> dict[str, Any]:
     if record.closed_at is not None:
         ended = {"champion": record.champion_after, "closed_at": record.closed_at}
         facts["close"] = _entry(closed.index, closed.keyid, ended)
+    if lamps := facts.get("decide", {}).get("values", {}).get("lights"):
+        facts["lamps"] = {**facts["decide"], "values": _by_state(lamps)}
     facts["summary"] = _entry(
         None,
         None,
@@ -47,9 +49,27 @@ def cycle_facts(statements: Sequence[Statement], cycle: str) -> dict[str, Any]:
             "cycles": len(state.cycles),
             "finished": record.closed_at is not None,
             "failures": len(record.failures),
+            "unsafe": _unsafe(facts),
         },
     )
     return facts
+
+
+def _by_state(lamps: Mapping[str, str]) -> dict[str, list[str]]:
+    """Names of the figures by what their lamp says; a word that a later version may bring has a list of its own."""
+    states = ("stop", "warn", "fine", *lamps.values())
+    return {state: sorted(name.replace("_", " ") for name, said in lamps.items() if said == state) for state in states}
+
+
+def _unsafe(facts: Mapping[str, Any]) -> list[str]:
+    """What the plan switched off, in the plan's own words: no report may be silent about it."""
+    seed, verify, decide = (facts.get(phase, {}).get("values", {}) for phase in ("seed", "verify", "decide"))
+    said = {
+        "unsafe_unverified": verify.get("accept") == "unsafe_unverified",
+        "unsafe_no_hidden_tests": bool(verify.get("unsafe_no_hidden_tests") or seed.get("unsafe_no_hidden_tests")),
+        "unsafe_only_say": bool(decide.get("unsafe_only_say")),
+    }
+    return [name for name, on in said.items() if on]
 
 
 _DONE = ("phase", "key", "attempt", "environment", "started_at", "finished_at", "seconds")

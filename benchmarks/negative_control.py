@@ -5,7 +5,7 @@
 
 Such a model solves next to nothing of what it is asked (levels 4 to 8), so hardly a row is accepted and there is nothing to
 learn from: a gate that promoted a challenger of it would promote noise. It runs the real command line. Bar: no cycle after
-the first model's is promoted, and each says why. The decisions are kept in ``benchmarks/results/negative_control.json``.
+the first model's is promoted, and each says why; a halt is as good as a rejection. The decisions are kept in ``benchmarks/results/negative_control.json``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from loopwright.errors import HaltedError
+
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "results" / "negative_control.json"
 PLAN = {"domain.settings": "{human_level_3: 0}"}
+LOOPWRIGHT = (sys.executable, "-m", "loopwright")
 SCORES = ("value", "low", "high", "n", "method")
 
 
 def turned(directory: Path, cycles: int, seed: int, profile: str | None) -> dict[str, Any]:
-    """What ``loopwright demo --json`` says at its end; CalledProcessError where it fails."""
+    """What ``loopwright status --json`` says after ``loopwright demo``, which may have halted; CalledProcessError where it failed."""
     chosen = {**PLAN, "cycles": str(cycles), **({"runtime.profile": profile} if profile else {})}
     settings = [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
-    command = [sys.executable, "-m", "loopwright", "demo", "--directory", str(directory), "--seed", str(seed), "--json"]
-    done = subprocess.run([*command, *settings], stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout)
+    command = [*LOOPWRIGHT, "demo", "--directory", str(directory), "--seed", str(seed), *settings]
+    done = subprocess.run(command, stdout=sys.stderr, check=False)
+    if done.returncode not in {0, HaltedError.exit_code}:
+        raise subprocess.CalledProcessError(done.returncode, command)
+    status = [*LOOPWRIGHT, "status", "--workspace", str(directory), "--json"]
+    return json.loads(subprocess.run(status, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def told(seen: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -56,7 +62,8 @@ def wrongs(rows: Sequence[Mapping[str, Any]], cycles: int) -> list[str]:
     later = rows[1:]
     found = [f"{row['cycle']} was promoted" for row in later if row["decision"] == "promote"]
     found += [f"{row['cycle']} does not say why" for row in later if not any(row["reasons"])]
-    return found + ([f"{len(later)} of {cycles} cycles were turned"] if len(later) < cycles and not found else [])
+    halted = bool(later) and later[-1]["decision"] == "halt"
+    return found + ([f"{len(later)} of {cycles} cycles were turned"] if len(later) < cycles and not halted else [])
 
 
 def main() -> int:

@@ -61,8 +61,7 @@ class Domain(Protocol):
     """What the loop gets better at: tasks by split and seed, prompt text, checks as data, slices.
 
     A domain that judges by models names their digests in an attribute ``judge_models``: a run refuses those that share an
-    ancestor with the generator (`loopwright.ledger.independence`). One that has ``stress()`` gives tasks by kind that are
-    reported apart: in no suite, never given out, each with a check named ``stress`` or, where refusing is right, with none.
+    ancestor with the generator (`loopwright.ledger.independence`).
     """
 
     def alphabet(self) -> Alphabet: ...

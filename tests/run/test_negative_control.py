@@ -21,10 +21,16 @@ FIRST = {"cycle": "c0000", "decision": "promote", "reasons": ["first champion"]}
         ([FIRST, {**REFUSED, "reasons": []}], ["c0001 does not say why"]),
         ([FIRST, {**REFUSED, "reasons": [""]}], ["c0001 does not say why"]),
         ([FIRST], ["0 of 1 cycles were turned"]),
+        ([FIRST, {**REFUSED, "decision": "halt"}], []),
     ],
 )
 def test_what_counts_as_wrong(rows: list[dict[str, object]], wrong: list[str]) -> None:
     assert wrongs(rows, 1) == wrong
+
+
+@pytest.mark.parametrize(("last", "wrong"), [("halt", []), ("reject", ["2 of 3 cycles were turned"])])
+def test_a_loop_that_ended_early_must_have_halted(last: str, wrong: list[str]) -> None:
+    assert wrongs([FIRST, REFUSED, {**REFUSED, "cycle": "c0002", "decision": last}], 3) == wrong
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from loopwright.errors import InfraError
+from loopwright.intervals import wilson
 from loopwright.sandbox import AssertJob, Job, Sandbox
 from loopwright.types import Digest, Level, Score, Verdict, digest_bytes, seed_of
 from loopwright.verify.mutation import chosen
@@ -181,16 +182,6 @@ def _admission(script: str, reason: str, first: Sequence[Verdict], later: Sequen
         repeatable=repeatable,
         killed=killed,
         mutants=len(tried),
-        score=_score(killed, len(tried)),
+        score=wilson([not verdict.passed for verdict in tried]),
         level=first[0].level,
     )
-
-
-def _score(killed: int, count: int) -> Score | None:
-    """The share with Wilson's 95 % interval (J. Am. Stat. Assoc. 22 (1927) 209)."""
-    from scipy.stats import binomtest
-
-    if not count:
-        return None
-    interval, value = binomtest(killed, count).proportion_ci(0.95, method="wilson"), killed / count
-    return Score(value=value, low=min(interval.low, value), high=max(interval.high, value), n=count, method="wilson 95%")

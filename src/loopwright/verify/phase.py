@@ -2,8 +2,8 @@
 
 A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
 differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, a repetition within the
-cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, the plan's limit
-a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
+cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, nearness
+to another row where the plan asks for it, the plan's limit a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write
 from loopwright.types import canonical
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
 from loopwright.verify.measuring import PROBE, gold_rows, measured
+from loopwright.verify.nearness import refuse_near
 from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
 from loopwright.verify.schema import read_proposals
 from loopwright.verify.screening import (
@@ -103,15 +104,16 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCon
         return Judged(frame=refuse_duplicates(frame, archive), isolation=Counter(), scanned=0)
     gold = [(task, answer) for task, answer, _ in gold_rows(config, context)]
     judged = give_verdicts(frame, tasks, gold, config, context)
-    return replace(judged, frame=refuse_failed(refuse_duplicates(judged.frame, archive)))
+    frame = refuse_failed(refuse_duplicates(judged.frame, archive))
+    return replace(judged, frame=refuse_near(frame, archive, config, context))
 
 
 def _archived(root: Path, archive: Path) -> pl.DataFrame:
-    """Prompts and answers of all shards, each checked against the record."""
+    """Ids, prompts and answers of all shards, each checked against the record."""
     chain = shards(root, archive.relative_to(root).as_posix())
     paths = [root / shard.path / "rows.parquet" for shard in chain if shard.rows]
-    rows = [pl.read_parquet(path, columns=["prompt", "answer"]) for path in paths]
-    return pl.concat([pl.DataFrame(schema={"prompt": pl.String, "answer": pl.String}), *rows])
+    rows = [pl.read_parquet(path, columns=["id", "prompt", "answer"]) for path in paths]
+    return pl.concat([pl.DataFrame(schema=dict.fromkeys(("id", "prompt", "answer"), pl.String)), *rows])
 
 
 def _generation(proposals: Path) -> tuple[str, list[str]]:

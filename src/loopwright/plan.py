@@ -87,6 +87,8 @@ class Verifier(Section):
     """Among so many judged answers one canary of each kind (good, wrong, hostile) is judged as well, and in every batch."""
     patience_seconds: Positive = 600.0
     """Silence after which a domain that judges counts as hanging."""
+    near_duplicate: Share | None = None
+    """Similarity to an archived or earlier row from which on a row is refused (`loopwright.verify.nearness`); None: any is taken."""
     scan: bool = True
     """Programs are read before they run, and those with what only an attack needs are refused (`loopwright.verify.scan`)."""
     gold: Whole = 200

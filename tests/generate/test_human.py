@@ -151,3 +151,13 @@ def test_human_rows_without_hidden_checks_need_the_plans_word(lab: Any) -> None:
     context = lab.context("c0000")
     section = SeedSection(sources=(), unsafe_no_hidden_tests=True)
     assert seed(section, {"sources": lab.root / "sources"}, context)["human_rows"] == 4
+
+
+def test_a_source_that_holds_suite_text_is_refused(lab: Any) -> None:
+    """The task is another; its words are copied into the answer."""
+    long = next(task for task in lab.domain.suites()["sealed"] if len(task.prompt.split()) >= 13)
+    write_source(lab, {"prompt": "rev", "answer": f"x=x[::-1] # {long.prompt}"})
+    summary, place = lab.seed(SOURCE)
+    assert summary["refused"] == {"contaminated": 1}
+    (row,) = read_table(place / "accepted" / "refused.parquet", REFUSED)
+    assert row["detail"] == "it holds text of the sealed suite"

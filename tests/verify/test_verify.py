@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loopwright.domains.contamination import FILE, NGRAMS, rows_of
 from loopwright.errors import InfraError, IntegrityError, PlanError
-from loopwright.store.tables import PROPOSALS, ROWS, read_table
+from loopwright.store.tables import PROPOSALS, ROWS, read_table, write_table
 from loopwright.types import Verdict, digest_bytes
 from loopwright.verify import verify
 from loopwright.verify.phase import DETAILS, LICENCE
@@ -298,3 +299,12 @@ def test_a_domain_without_hidden_checks_is_refused_unless_the_plan_says_so(works
     assert "unsafe_no_hidden_tests" in caught.value.next_step
     summary = run(workspace, [row("3 4", "7", 0)], output="unsafe", unsafe_no_hidden_tests=True)
     assert (summary["accepted"], summary["unsafe_no_hidden_tests"]) == (1, True)
+
+
+def test_text_of_a_suite_is_refused_and_never_judged(workspace, row) -> None:
+    numbers = " ".join(map(str, range(13)))
+    gate = dataclasses.replace(workspace.domain.task("1"), prompt=numbers, checks={})
+    write_table(workspace.inputs["heldout"] / FILE, NGRAMS, rows_of({"gate": [gate], "sealed": []}))
+    summary = run(workspace, [row("3 4", "7", 0), row("3 5", f"8 {numbers}", 0), row(f"1 {numbers}", "79", 0)])
+    assert (summary["accepted"], summary["refused"]) == (1, {"contaminated": 2})
+    assert {prompt for prompt, _ in workspace.domain.judged} == {"3 4"}

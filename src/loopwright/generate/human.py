@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.domains.accepting import purposes_of
+from loopwright.domains.contamination import FILE, NGRAMS, contaminated, rows_of
 from loopwright.errors import InfraError, PhaseError
 from loopwright.generate.frozen import freeze
 from loopwright.plan import SeedSection, Source
@@ -36,9 +37,9 @@ def seed(config: SeedSection, inputs: Mapping[str, Path], context: PhaseContext)
         PhaseError: the suites share a behaviour, or there is no human row at all.
         InfraError: a row could not be judged.
     """
-    held = _suites(context)
+    held, grams = _suites(context)
     offered = [*_built_in(context, frozenset(held)), *_from_sources(config.sources, inputs, context)]
-    rows = _judged(_screened(offered, held), config, context)
+    rows = _judged(_screened(offered, held, grams), config, context)
     accepted = [row for row in rows if not row["reason"]]
     refused = [row for row in rows if row["reason"]]
     if not accepted:
@@ -56,9 +57,9 @@ def seed(config: SeedSection, inputs: Mapping[str, Path], context: PhaseContext)
     }
 
 
-def _suites(context: PhaseContext) -> dict[str, str]:
-    """Write the suites, and of them only the signatures where others can see; signature -> suite."""
-    suites, held = context.domain.suites(), {}
+def _suites(context: PhaseContext) -> tuple[dict[str, str], dict[str, str]]:
+    """Write the suites, and of them only digests where others can see: suite by signature, and by sequence of words."""
+    suites, held = context.domain.suites(), dict[str, str]()
     for suite in _SUITES:
         write_tasks(context.output / "suites" / f"{suite}.parquet", suites[suite])
         for task in suites[suite]:
@@ -70,7 +71,9 @@ def _suites(context: PhaseContext) -> dict[str, str]:
             held[task.signature] = suite
     rows = [{"signature": signature, "suite": held[signature]} for signature in sorted(held)]
     write_table(context.output / "heldout" / "signatures.parquet", SIGNATURES, rows)
-    return held
+    grams = rows_of(suites)
+    write_table(context.output / "heldout" / FILE, NGRAMS, grams)
+    return held, {row["gram"]: row["suite"] for row in grams}
 
 
 def _built_in(context: PhaseContext, refused: frozenset[str]) -> Iterator[dict[str, Any]]:
@@ -127,7 +130,7 @@ def _row(context: PhaseContext, prompt: str, answer: str, licence: str) -> dict[
     }
 
 
-def _screened(rows: Sequence[dict[str, Any]], held: Mapping[str, str]) -> list[dict[str, Any]]:
+def _screened(rows: Sequence[dict[str, Any]], held: Mapping[str, str], grams: Mapping[str, str]) -> list[dict[str, Any]]:
     """Refuse what is held out or was given before; fill in what the task says."""
     seen: set[tuple[str, str]] = set()
     for row in rows:
@@ -137,6 +140,8 @@ def _screened(rows: Sequence[dict[str, Any]], held: Mapping[str, str]) -> list[d
         row |= {"task": task.id, "level": task.level, "signature": task.signature}
         if task.signature in held:
             row |= {"reason": "held out", "detail": f"its behaviour is in the {held[task.signature]} suite"}
+        elif suite := contaminated(row["prompt"], row["answer"], grams):
+            row |= {"reason": "contaminated", "detail": f"it holds text of the {suite} suite"}
         elif (row["prompt"], row["answer"]) in seen:
             row["reason"] = "duplicate"
         seen.add((row["prompt"], row["answer"]))

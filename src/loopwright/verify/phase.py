@@ -1,9 +1,10 @@
 """The phase ``verify``: proposals in; accepted rows, refused rows with their reasons, and the curriculum out.
 
 A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
-differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, a repetition within the
-cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, the plan's limit
-a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
+differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, text of
+a suite (``contaminated``), a repetition within the
+cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, nearness
+to another row where the plan asks for it, the plan's limit a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import polars as pl
 
+from loopwright.domains.contamination import FILE, NGRAMS
 from loopwright.errors import IntegrityError
 from loopwright.plan import VerifySection
 from loopwright.plugins import PhaseContext, plugin_identity
@@ -25,10 +27,12 @@ from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write
 from loopwright.types import canonical
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
 from loopwright.verify.measuring import PROBE, gold_rows, measured
+from loopwright.verify.nearness import refuse_near
 from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
 from loopwright.verify.schema import read_proposals
 from loopwright.verify.screening import (
     UNTRIED,
+    clean_text,
     curriculum,
     known_tasks,
     limit,
@@ -96,22 +100,29 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCon
     heldout = {row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)}
     frame = match_tasks(frame, known_tasks(tasks), heldout)
     frame = frame.with_columns(tried=pl.col("reason").is_null())
-    frame = well_formed(frame)
+    frame = clean_text(well_formed(frame), _held_text(inputs["heldout"]))
     archive = _archived(context.root, inputs["archive"])
     if config.accept == "unsafe_unverified":
         frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))
         return Judged(frame=refuse_duplicates(frame, archive), isolation=Counter(), scanned=0)
     gold = [(task, answer) for task, answer, _ in gold_rows(config, context)]
     judged = give_verdicts(frame, tasks, gold, config, context)
-    return replace(judged, frame=refuse_failed(refuse_duplicates(judged.frame, archive)))
+    frame = refuse_failed(refuse_duplicates(judged.frame, archive))
+    return replace(judged, frame=refuse_near(frame, archive, config, context))
+
+
+def _held_text(heldout: Path) -> dict[str, str]:
+    """Suite by sequence of words; nothing where the seed phase of an earlier version wrote none."""
+    path = heldout / FILE
+    return {row["gram"]: row["suite"] for row in read_table(path, NGRAMS)} if path.exists() else {}
 
 
 def _archived(root: Path, archive: Path) -> pl.DataFrame:
-    """Prompts and answers of all shards, each checked against the record."""
+    """Ids, prompts and answers of all shards, each checked against the record."""
     chain = shards(root, archive.relative_to(root).as_posix())
     paths = [root / shard.path / "rows.parquet" for shard in chain if shard.rows]
-    rows = [pl.read_parquet(path, columns=["prompt", "answer"]) for path in paths]
-    return pl.concat([pl.DataFrame(schema={"prompt": pl.String, "answer": pl.String}), *rows])
+    rows = [pl.read_parquet(path, columns=["id", "prompt", "answer"]) for path in paths]
+    return pl.concat([pl.DataFrame(schema=dict.fromkeys(("id", "prompt", "answer"), pl.String)), *rows])
 
 
 def _generation(proposals: Path) -> tuple[str, list[str]]:

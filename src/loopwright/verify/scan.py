@@ -18,7 +18,7 @@ from pathlib import Path
 from loopwright.errors import InfraError
 from loopwright.verify import constructs
 
-__all__ = ["UNREADABLE", "scan"]
+__all__ = ["UNREADABLE", "read_by", "scan"]
 
 UNREADABLE = "it kills what reads it"
 """The finding on a program that ends a parser's process, or keeps it busy for a minute."""
@@ -43,7 +43,7 @@ def scan(sources: Mapping[str, str], scratch: Path) -> dict[str, str]:
     Raises:
         InfraError: a reader cannot be run, or does not read.
     """
-    seen = _halved(_constructs, sources, scratch)
+    seen = read_by(Path(constructs.__file__), sources, scratch)
     clean = {name: sources[name] for name in sources if seen[name] is None}
     found = {**seen, **_halved(_ruff, clean, scratch)}
     shutil.rmtree(scratch / "scan", ignore_errors=True)
@@ -66,10 +66,18 @@ def _halved(reader: Reader, sources: Mapping[str, str], scratch: Path) -> Findin
     return {name: said for half in halves for name, said in _halved(reader, half, scratch).items()}
 
 
-def _constructs(sources: Mapping[str, str], scratch: Path) -> Findings | None:
-    command = [sys.executable, "-I", "-S", str(Path(constructs.__file__))]
-    said = _said(command, scratch, json.dumps(dict(sources)), ends=(0,))
-    return None if said is None else json.loads(said)
+def read_by(script: Path, sources: Mapping[str, str], scratch: Path) -> Findings:
+    """What a script says of each program (JSON in, JSON out), each of them read away from those that kill it.
+
+    Raises:
+        InfraError: it cannot be run.
+    """
+
+    def reader(some: Mapping[str, str], place: Path) -> Findings | None:
+        said = _said([sys.executable, "-I", "-S", str(script)], place, json.dumps(dict(some)), ends=(0,))
+        return None if said is None else json.loads(said)
+
+    return _halved(reader, sources, scratch)
 
 
 def _ruff(sources: Mapping[str, str], scratch: Path) -> Findings | None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import polars as pl
 
+from loopwright.domains.contamination import contaminated
 from loopwright.plugins import Domain
 from loopwright.types import Task, digest_bytes
 
 __all__ = [
     "UNTRIED",
     "Stated",
+    "clean_text",
     "curriculum",
     "known_tasks",
     "limit",
@@ -76,6 +78,19 @@ def match_tasks(frame: pl.DataFrame, tasks: pl.DataFrame, heldout: Collection[st
     held = pl.DataFrame({"signature": sorted(heldout)}, schema={"signature": pl.String}).with_columns(held=pl.lit(value=True))
     frame = frame.join(held, on="signature", how="left", maintain_order="left")
     return refuse(frame, pl.col("held").is_not_null(), "held out")
+
+
+def clean_text(frame: pl.DataFrame, held: Mapping[str, str]) -> pl.DataFrame:
+    """Refuse rows that hold text of the gate or sealed suite (`loopwright.domains.contamination`)."""
+    if not held:
+        return frame
+    asked = frame.filter(pl.col("reason").is_null()).select("prompt", "answer").unique()
+    found = [(prompt, answer) for prompt, answer in asked.iter_rows() if contaminated(prompt, answer, held)]
+    known = pl.DataFrame(found, schema={"prompt": pl.String, "answer": pl.String}, orient="row")
+    frame = frame.join(
+        known.with_columns(copied=pl.lit(value=True)), on=["prompt", "answer"], how="left", maintain_order="left"
+    )
+    return refuse(frame, pl.col("copied").is_not_null(), "contaminated").drop("copied")
 
 
 def well_formed(frame: pl.DataFrame) -> pl.DataFrame:

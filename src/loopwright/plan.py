@@ -93,8 +93,6 @@ class Verifier(Section):
     """Programs are read before they run, and those with what only an attack needs are refused (`loopwright.verify.scan`)."""
     gold: Whole = 200
     """Answers of known truth that are judged among a cycle's own, to measure the verifier; they never enter the archive."""
-    audit: Whole = 200
-    """Accepted programs, at most, that run again on inputs that no check has; those that fail are refused."""
     rerun: Whole = 50
     """Accepted answers, at most, that are judged a second time; those with another verdict are refused."""
     accept: Literal["verified", "unsafe_unverified"] = "verified"
@@ -192,6 +190,8 @@ class Examiner(Section):
 
     draws: Count = 256
     """Prompts of the frozen panel that each model answers once; human rows that it's scored on."""
+    audit: Whole = 200
+    """Accepted rows, and solved gate tasks, at most, that are run on inputs that no check has."""
     temperature: Positive = 0.8
     max_new_tokens: Count = 128
     shard_rows: Count = 64

@@ -1,4 +1,4 @@
-"""The verifier measured: gold of known truth, an audit past the domain's judge, a second judgement; and what each then refuses."""
+"""The verifier measured: gold of known truth, and a second judgement that refuses what it cannot repeat."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from loopwright.domains.gold import perturbed
 from loopwright.domains.operations import answer_of, run, steps_of
 from loopwright.domains.programs import Programs
 from loopwright.domains.reasoning import ReasoningGym
-from loopwright.errors import InfraError
 from loopwright.plugins import Executable, KnowsGold, MakesFresh, offered
-from loopwright.sandbox import Limits, Outcome, Sandbox
+from loopwright.sandbox import Limits, Sandbox
 from loopwright.sandbox.pool import open_sandbox
 from loopwright.store.tables import ROWS, read_table
 from loopwright.types import Verdict, canonical
@@ -92,32 +91,27 @@ def test_a_sound_verifier_measures_as_one(judged) -> None:
     assert (gold["recall"]["n"], gold["false_accept_rate"]["n"], gold["precision"]["method"]) == (30, 30, "wilson 95%")
     assert gold["recall"]["low"] == pytest.approx(30 / (30 + 1.959964**2), abs=1e-4)  # Wilson's lower end where all are right
     assert gold["misjudged"] == []
-    assert summary["probe"]["audit"]["precision"]["n"] == 4
     assert summary["probe"]["rerun"] == {"judged": 4, "failed": []}
     assert sum(summary["isolation"].values()) == 5  # gold is nobody's work
 
 
 def test_the_gold_never_enters_and_may_be_switched_off(judged, workspace) -> None:
     with_gold = judged(Programs(), RIGHT)
-    without = judged(Programs(), RIGHT, output="off", gold=0, audit=0, rerun=0)
-    assert without[0]["probe"] == {"gold": None, "audit": None, "rerun": None}
+    without = judged(Programs(), RIGHT, output="off", gold=0, rerun=0)
+    assert without[0]["probe"] == {"gold": None, "rerun": None}
     for name in ("rows.parquet", "refused.parquet", "curriculum.json"):
         one, two = ((workspace.root / output / "accepted" / name).read_bytes() for output in ("out", "off"))
         assert one == two
     assert with_gold[0]["isolation"] == without[0]["isolation"]
 
 
-def test_a_hole_in_the_verifier_shows_and_what_came_through_is_refused(judged) -> None:
-    """Neither the domain's judge nor its checks stand between the audit and the program."""
-    summary, accepted, refused = judged(Lenient(), {**RIGHT, "rev cum": "x=sorted(x)"})
+def test_a_hole_in_the_verifier_shows(judged) -> None:
+    summary, accepted, _ = judged(Lenient(), {**RIGHT, "rev cum": "x=sorted(x)"})
     gold = summary["probe"]["gold"]
     assert 0 < gold["false_accept_rate"]["value"] < 1
     assert gold["precision"]["value"] < 1
     assert len(gold["misjudged"]) == round(gold["false_accept_rate"]["value"] * gold["false_accept_rate"]["n"])
-    assert accepted == list(RIGHT)
-    assert refused == {"rev cum": ("audit failed", "fresh check 0")}
-    assert summary["probe"]["audit"]["failed"] == ["r4"]
-    assert summary["probe"]["audit"]["precision"]["value"] == 0.8
+    assert accepted == [*RIGHT, "rev cum"], "what came through is the audit's matter (tests/evaluate/test_audit.py)"
 
 
 def test_a_verifier_that_takes_nothing_has_no_recall(judged) -> None:
@@ -130,7 +124,6 @@ def test_a_scan_that_refuses_the_innocent_costs_recall(judged, monkeypatch) -> N
     monkeypatch.setattr("loopwright.verify.judging.scan", lambda sources, _: dict.fromkeys(sources, "name x"))
     summary, accepted, _ = judged(Programs(), RIGHT, gold=20)
     assert (accepted, summary["probe"]["gold"]["recall"]["value"]) == ([], 0.0)
-    assert summary["probe"]["audit"] == {"precision": None, "failed": []}
 
 
 def test_what_is_judged_otherwise_the_second_time_is_refused(judged) -> None:
@@ -141,34 +134,22 @@ def test_what_is_judged_otherwise_the_second_time_is_refused(judged) -> None:
 
 
 def test_samples_are_as_large_as_the_plan_says_and_drawn_by_the_seed(judged) -> None:
-    probes = [judged(Programs(), RIGHT, output=f"o{n}", audit=2, rerun=3, gold=9)[0]["probe"] for n in range(2)]
+    probes = [judged(Programs(), RIGHT, output=f"o{n}", rerun=3, gold=9)[0]["probe"] for n in range(2)]
     assert probes[0] == probes[1]
-    assert (probes[0]["audit"]["precision"]["n"], probes[0]["rerun"]["judged"]) == (2, 3)
+    assert probes[0]["rerun"]["judged"] == 3
     assert (probes[0]["gold"]["recall"]["n"], probes[0]["gold"]["false_accept_rate"]["n"]) == (5, 4)
-
-
-def test_an_audit_that_could_not_run_is_no_finding(judged, sandbox) -> None:
-    class Broken:
-        level = sandbox.level
-
-        def run(self, jobs, progress=None):
-            lost = len(jobs[0].inputs) == 8  # the audit's
-            return [Outcome(status="INFRA", outputs=(), level=self.level)] * len(jobs) if lost else sandbox.run(jobs)
-
-    with pytest.raises(InfraError, match="audited"):
-        judged(Programs(), RIGHT, jail=Broken())
 
 
 def test_a_domain_that_offers_nothing_is_measured_by_its_second_word_alone(workspace, row) -> None:
     workspace.propose([row("3 4", "7", 0)])
     summary = verify(workspace.config(), workspace.inputs, workspace.context())
-    assert summary["probe"] == {"gold": None, "audit": None, "rerun": {"judged": 1, "failed": []}}
+    assert summary["probe"] == {"gold": None, "rerun": {"judged": 1, "failed": []}}
     assert json.loads((workspace.root / "out" / "accepted" / PROBE).read_bytes())["schema"] == 1
 
 
 def test_the_control_arm_measures_nothing(judged) -> None:
     summary, accepted, _ = judged(Programs(), {"rev": "x=x"}, accept="unsafe_unverified")
-    assert (accepted, summary["probe"]) == (["rev"], {"gold": None, "audit": None, "rerun": None})
+    assert (accepted, summary["probe"]) == (["rev"], {"gold": None, "rerun": None})
 
 
 def test_gold_of_programs_is_true_by_behaviour_and_of_every_level(sandbox) -> None:

@@ -39,7 +39,7 @@ def test_a_right_answer_is_accepted_with_all_that_is_known_about_it(workspace, r
     summary = run(workspace, [row("3 4", "7", 0)])
     assert summary == {
         "accepted": 1, "refused": {}, "solved": {"2": 1.0}, "isolation": {"SL2": 1}, "scanned": 0, "accept": "verified",
-        "probe": {"gold": None, "audit": None, "rerun": {"judged": 1, "failed": []}},
+        "probe": {"gold": None, "rerun": {"judged": 1, "failed": []}},
     }  # fmt: skip
     (found,) = accepted(workspace)
     assert found == {

@@ -20,7 +20,7 @@ from typing import ClassVar
 from loopwright.domains.behaviour import PROBE, checks_of, fresh_of, observe, pools, signature_of
 from loopwright.domains.gold import mutated
 from loopwright.domains.operations import LEXEMES, LONGEST, STEPS, WORDS, Steps, answer_of, prompt_of, steps_of
-from loopwright.domains.stress import is_reserved, stress_tasks
+from loopwright.domains.stress import stress_tasks
 from loopwright.domains.tasks import level_draws, make_task, whole
 from loopwright.plugins import Alphabet
 from loopwright.sandbox import Job, Sandbox, judge
@@ -84,12 +84,11 @@ class Programs:
         return _suites(self.suite_seed, self.suite_per_level)
 
     def stress(self) -> Mapping[str, Sequence[Task]]:
-        """Tasks by kind (`loopwright.domains.stress.KINDS`) with a check ``stress``, in no suite and never given out.
+        """Tasks by kind (`loopwright.domains.stress.KINDS`) with a check ``stress``; what they ask for is held out or too long.
 
         Those that are ``malformed`` have no check: `task` refuses them, and a model family may.
         """
-        held = frozenset(task.signature for suite in self.suites().values() for task in suite)
-        return stress_tasks(self.suite_seed, held)
+        return stress_tasks(self.suite_seed, self.suites()["gate"])
 
     def human(self, seed: int, refused: frozenset[str]) -> Sequence[tuple[Task, str]]:
         """Tasks of levels 1 to 3 with reference answers, no two of one wording."""
@@ -122,9 +121,7 @@ class Programs:
         """The accepting task that a prompt states, to the letter; ValueError where it is none or a degenerate one."""
         task = self._accepting(steps_of(prompt), frozenset())
         if task is None:
-            raise ValueError(
-                f"{prompt!r} is degenerate (a shorter program, or a trivial one, does the same) or kept for the stress suite"
-            )
+            raise ValueError(f"{prompt!r} is degenerate: a shorter program, or a trivial one, does the same")
         return task
 
     def known(self) -> Sequence[tuple[Task, str, bool]]:
@@ -171,8 +168,7 @@ class Programs:
         return Job(source=self.program(answer), entry=_ENTRY, inputs=inputs)
 
     def _accepting(self, steps: Steps, refused: frozenset[str] | set[str]) -> Task | None:
-        task = _task(steps, _ACCEPTING, self.suite_seed, refused)
-        return None if task is None or is_reserved(self.suite_seed, task) else task
+        return _task(steps, _ACCEPTING, self.suite_seed, refused)
 
     def _endless(self, level: int, rng: Random) -> Iterator[Task]:
         """Tasks of a level without end: from the start again where all have been."""

@@ -1,19 +1,17 @@
 """The stress suite of the `programs` domain: tasks that are unlike all that is trained on or gated by, in four kinds.
 
-* ``perturbed``: levels 4 to 8, worded with other spacing. What they ask for is reserved: the domain gives out and states no task
-  that does the same, however it is worded.
+* ``perturbed``: gate tasks of levels 4 to 8, worded with other spacing.
+* ``adversarial``: gate tasks with operations put in that undo or repeat each other; and eight times the same operation.
 * ``out-of-range``: 9 to 12 operations, where the longest task that the domain gives out or states has 8.
-* ``adversarial``: operations that undo or repeat each other, up to eight times the same. What they ask for is simple and may have
-  been trained on; their wordings are reserved.
 * ``malformed``: no task at all. They carry no check; the right thing to do is to refuse them.
 
-The first three have a check named ``stress`` on inputs of its own, and no behaviour of the gate or the sealed suite.
+The first two do what a gate task does, and that is held out wherever rows come from, however it is worded; so nothing of the
+suite needs a list of its own to be kept from training. The first three have a check named ``stress`` on inputs of its own.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from random import Random
 
@@ -22,7 +20,7 @@ from loopwright.domains.operations import LONGEST, STEPS, WORDS, Steps, prompt_o
 from loopwright.domains.tasks import make_task
 from loopwright.types import Check, Task, digest_value, seed_of
 
-__all__ = ["KINDS", "is_reserved", "stress_tasks"]
+__all__ = ["KINDS", "stress_tasks"]
 
 KINDS = ("perturbed", "out-of-range", "adversarial", "malformed")
 """Each is reported apart: what they say of a model differs."""
@@ -32,8 +30,6 @@ _PURPOSE = "stress"
 _EACH = 40
 _LEVELS = range(4, LONGEST + 1)
 _LONG_LEVELS = range(LONGEST + 1, LONGEST + 5)
-_SPARE = 4
-"""Behaviours of a level that are reserved beyond those that are taken, since a suite may hold some."""
 _SPACINGS: tuple[Callable[[list[str]], str], ...] = (
     "  ".join,
     "\t".join,
@@ -41,99 +37,60 @@ _SPACINGS: tuple[Callable[[list[str]], str], ...] = (
     lambda words: " ".join(words) + " \n",
     lambda words: " ".join(words[:1]) + "   " + " ".join(words[1:]),
 )
-_PIECES: tuple[tuple[str, str], ...] = (
-    *((undone, "") for undone in ("rev rev", "neg neg", "mul 1", "neg rev neg rev")),
-    *((f"{name} {name}", name) for name in ("sort", "uniq", "pos", "even", "odd")),
-    *(("sort rev", "sort"), ("sort uniq sort", "sort uniq"), ("even pos even", "even pos")),
-)
-"""Operations and what is left of them without those that undo each other, come again or are overridden."""
-_EIGHT = ("sort", "uniq", "even", "odd", "pos")
+_NOTHING = tuple(steps_of(words) for words in ("rev rev", "neg neg", "neg rev neg rev", "rev neg neg rev"))
+"""Operations that together do nothing, wherever they are put."""
+_AGAIN = ("sort", "uniq", "even", "odd", "pos")
 """What changes nothing when it is done again."""
-_BASES = 4
-"""Operations around a piece, at most: with the longest piece a task still has no more than eight."""
 _STRANGE = ("frob", "REV", "sortt", "4", "0", "-1", "two", "1.0", "rev,", "revsort", "\u0430dd")
 """No word of any prompt; the last begins with a Cyrillic letter."""
 
 
-Candidates = tuple[tuple[Steps, str], ...]
-"""Steps with the signature of what they do."""
-
-
-@functools.lru_cache(maxsize=4)
-def stress_tasks(seed: int, held: frozenset[str]) -> Mapping[str, tuple[Task, ...]]:
-    """Some forty tasks a kind, none with a signature in ``held`` and no two of one; they depend on these two alone."""
-    taken = set(held)
+def stress_tasks(seed: int, gate: Sequence[Task]) -> Mapping[str, tuple[Task, ...]]:
+    """Some forty tasks a kind (fewer where the gate suite is small); they depend on these two alone."""
     return {
-        "perturbed": tuple(_perturbed(seed, taken)),
-        "out-of-range": tuple(_long(seed, taken)),
-        "adversarial": tuple(_adversarial(seed, taken)),
+        "perturbed": tuple(_perturbed(seed, gate)),
+        "out-of-range": tuple(_long(seed)),
+        "adversarial": tuple(_adversarial(seed, gate)),
         "malformed": tuple(_malformed(seed)),
     }
 
 
-def is_reserved(seed: int, task: Task) -> bool:
-    """Whether the task does what a perturbed one may ask for, or is worded like an adversarial one. Asks no suite."""
-    behaviours, wordings = _reserved(seed)
-    return task.signature in behaviours or task.prompt in wordings
-
-
-@functools.lru_cache(maxsize=8)
-def _reserved(seed: int) -> tuple[frozenset[str], frozenset[str]]:
-    behaviours = frozenset(signature for level in _LEVELS for _, signature in _ordinary(seed, level))
-    return behaviours, frozenset(prompt_of(steps) for steps, _ in _needless(seed))
-
-
-def _perturbed(seed: int, taken: set[str]) -> Iterator[Task]:
-    each = _EACH // len(_LEVELS)
+def _perturbed(seed: int, gate: Sequence[Task]) -> Iterator[Task]:
     for level in _LEVELS:
-        for number, (steps, signature) in enumerate(islice(_fresh(_ordinary(seed, level), taken), each)):
-            prompt = _SPACINGS[number % len(_SPACINGS)](prompt_of(steps).split(" "))
-            yield _task(seed, steps, prompt, signature, "perturbed")
+        chosen = islice((task for task in gate if task.level == level), _EACH // len(_LEVELS))
+        for number, task in enumerate(chosen):
+            prompt = _SPACINGS[number % len(_SPACINGS)](task.prompt.split(" "))
+            yield _task(seed, steps_of(task.prompt), prompt, task.signature, "perturbed")
 
 
-def _long(seed: int, taken: set[str]) -> Iterator[Task]:
+def _long(seed: int) -> Iterator[Task]:
     for level in _LONG_LEVELS:
         stream = _counting(Random(seed_of(_NAME, "stress", "long", seed, level)), level)
-        for steps, signature in islice(_fresh(stream, taken), _EACH // len(_LONG_LEVELS)):
+        for steps, signature in islice(stream, _EACH // len(_LONG_LEVELS)):
             yield _task(seed, steps, prompt_of(steps), signature, "out-of-range")
 
 
-def _adversarial(seed: int, taken: set[str]) -> Iterator[Task]:
-    for steps, signature in islice(_fresh(_needless(seed), taken), _EACH):
-        yield _task(seed, steps, prompt_of(steps), signature, "adversarial")
-
-
-@functools.lru_cache(maxsize=64)
-def _ordinary(seed: int, level: int) -> Candidates:
-    """Tasks that count, of operations of different names: hardly one of them is a shorter one in disguise."""
-    found = _counting(Random(seed_of(_NAME, "stress", "perturbed", seed, level)), level)
-    different = ((steps, signature) for steps, signature in found if len({step.name for step in steps}) == level)
-    return tuple(islice(different, _EACH // len(_LEVELS) + _SPARE))
-
-
-@functools.lru_cache(maxsize=8)
-def _needless(seed: int) -> Candidates:
-    """Eight times the same; then each piece in turn, somewhere in a task that counts without what is needless."""
+def _adversarial(seed: int, gate: Sequence[Task]) -> Iterator[Task]:
+    """Eight times the same; then gate tasks, each with something needless in it that leaves it within the longest."""
+    for name in _AGAIN:
+        steps = steps_of(name) * LONGEST
+        yield _task(seed, steps, prompt_of(steps), signature_of([run(steps, values) for values in PROBE]), "adversarial")
     rng = Random(seed_of(_NAME, "stress", "adversarial", seed))
-    found = {signature: steps for steps, signature in map(_eight_times, _EIGHT)}
-    while len(found) < _EACH + _SPARE * len(_LEVELS):
-        piece, left = _PIECES[len(found) % len(_PIECES)]
-        base = _drawn(rng, 1 + int(rng.random() * _BASES))
-        place = int(rng.random() * (len(base) + 1))
-        steps = base[:place] + _steps(piece) + base[place:]
-        outputs = observe(base[:place] + _steps(left) + base[place:])
-        if outputs is not None and len(steps) in _LEVELS:  # shorter wordings belong to the human rows
-            found.setdefault(signature_of(outputs), steps)
-    return tuple((steps, signature) for signature, steps in found.items())
+    bases = sorted((task for task in gate if task.level > 1), key=lambda _: rng.random())
+    made = ((task, _with_needless(steps_of(task.prompt), rng)) for task in bases)
+    fitting = ((task, steps) for task, steps in made if len(steps) in _LEVELS)
+    for task, steps in islice(fitting, _EACH - len(_AGAIN)):
+        yield _task(seed, steps, prompt_of(steps), task.signature, "adversarial")
 
 
-def _eight_times(name: str) -> tuple[Steps, str]:
-    once = _steps(name)
-    return once * LONGEST, signature_of([run(once, values) for values in PROBE])
-
-
-def _steps(words: str) -> Steps:
-    return steps_of(words) if words else ()
+def _with_needless(steps: Steps, rng: Random) -> Steps:
+    """An operation done twice where that is the same as once; else a piece that does nothing, somewhere."""
+    again = [place for place, step in enumerate(steps) if step.name in _AGAIN]
+    if again and rng.random() < 0.5:
+        place = again[int(rng.random() * len(again))]
+        return (*steps[:place], steps[place], *steps[place:])
+    place = int(rng.random() * (len(steps) + 1))
+    return steps[:place] + _NOTHING[int(rng.random() * len(_NOTHING))] + steps[place:]
 
 
 def _malformed(seed: int) -> Iterator[Task]:
@@ -177,14 +134,6 @@ def _counting(rng: Random, level: int) -> Iterator[tuple[Steps, str]]:
         outputs = observe(steps)
         if outputs is not None:
             yield steps, signature_of(outputs)
-
-
-def _fresh(found: Iterable[tuple[Steps, str]], taken: set[str]) -> Iterator[tuple[Steps, str]]:
-    """Those that are not taken; what it yields is."""
-    for steps, signature in found:
-        if signature not in taken:
-            taken.add(signature)
-            yield steps, signature
 
 
 def _drawn(rng: Random, count: int) -> Steps:

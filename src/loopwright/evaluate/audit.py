@@ -11,27 +11,26 @@ from random import Random
 from typing import TypeVar
 
 from loopwright.errors import InfraError
-from loopwright.intervals import wilson
 from loopwright.plugins import MakesFresh, PhaseContext, offered
 from loopwright.sandbox import Job, judge
-from loopwright.types import Score, Task, seed_of
+from loopwright.types import Task, seed_of
 
 __all__ = ["audit", "drawn"]
 
 Item = TypeVar("Item")
 
 
-def audit(pairs: Sequence[tuple[Task, str]], seed: int, context: PhaseContext) -> Score | None:
-    """Share of the answers that are right on fresh inputs, with Wilson's interval.
+def audit(pairs: Sequence[tuple[Task, str]], seed: int, context: PhaseContext) -> list[bool]:
+    """Which of the answers are right on fresh inputs, in order.
 
-    None of nothing, and where the domain cannot make fresh inputs (`loopwright.plugins.MakesFresh`).
+    Empty where the domain cannot make fresh inputs (`loopwright.plugins.MakesFresh`).
 
     Raises:
         InfraError: a program could not be run.
     """
     domain = offered(context.domain, MakesFresh)
     if domain is None or not pairs:
-        return None
+        return []
     checks = [domain.fresh(task, seed_of("examine", seed, task.id)) for task, _ in pairs]
     jobs = [
         Job(source=domain.program(answer), entry=domain.entry, inputs=check.inputs)
@@ -41,7 +40,7 @@ def audit(pairs: Sequence[tuple[Task, str]], seed: int, context: PhaseContext) -
     verdicts = [judge(outcome, [("fresh", check)]) for outcome, check in zip(outcomes, checks, strict=True)]
     if any(verdict.status == "INFRA" for verdict in verdicts):
         raise InfraError("a program could not be audited", "`loopwright doctor`; `loopwright run` tries again")
-    return wilson([verdict.passed for verdict in verdicts])
+    return [verdict.passed for verdict in verdicts]
 
 
 def drawn(rows: Sequence[Item], most: int, seed: int) -> list[Item]:

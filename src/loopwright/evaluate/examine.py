@@ -53,8 +53,6 @@ FIGURES = [
 ]
 """All that a card may hold, in the order in which they are shown; None where a cycle cannot measure one."""
 
-_AUDITED = 200
-"""Accepted rows, and solved gate tasks, at most, that are audited."""
 _GRAM = 8
 """Pieces of a type whose rarity counts."""
 _RESULT = {"task": "string", "passed": "bool"}
@@ -68,6 +66,8 @@ class _Card:
     figures: dict[str, Score | None] = field(default_factory=lambda: dict.fromkeys(FIGURES))
     stress: dict[str, Any] = field(default_factory=dict)
     slices: dict[str, Any] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    """Ids of accepted rows that the audit found wrong."""
     isolation: Counter[str] = field(default_factory=Counter)
     tokens: int = 0
 
@@ -90,15 +90,15 @@ def examine(config: ExamineSection, inputs: Mapping[str, Path], context: PhaseCo
         IntegrityError: the card before is damaged.
     """
     card = _Card(first=_before(inputs))
-    _data(card, inputs, context)
+    _data(card, config, inputs, context)
     if "model" in inputs:
         _answers(card, config, inputs, context)
-        _gate(card, inputs, context)
+        _gate(card, config, inputs, context)
     output = context.output / "card"
     output.mkdir(parents=True)
     _carry_on(inputs, output)
     figures = {name: asdict(score) if score else None for name, score in card.figures.items()}
-    shown = {"figures": figures, "stress": card.stress, "slices": card.slices}
+    shown = {"figures": figures, "stress": card.stress, "slices": card.slices, "wrong_rows": card.wrong}
     (output / "card.json").write_bytes(canonical({"schema": 1, "cycle": context.cycle, **shown, "first": card.first}))
     return {**shown, "tokens": card.tokens, "isolation": dict(card.isolation)}
 
@@ -112,7 +112,7 @@ def _before(inputs: Mapping[str, Path]) -> dict[str, Any]:
         raise IntegrityError(f"the card before cannot be read: {error!r}", "`loopwright verify` says what changed") from error
 
 
-def _data(card: _Card, inputs: Mapping[str, Path], context: PhaseContext) -> None:
+def _data(card: _Card, config: ExamineSection, inputs: Mapping[str, Path], context: PhaseContext) -> None:
     """What the archive is made of, and what the verifier said of itself."""
     chain = shards(context.root, inputs["archive"].relative_to(context.root).as_posix())
     here = cycle_number(context.cycle)
@@ -123,18 +123,20 @@ def _data(card: _Card, inputs: Mapping[str, Path], context: PhaseContext) -> Non
     if synthetic:
         card.figures["synthetic_age"] = _counted(sum(count * age for count, age in made) / synthetic, synthetic)
     if "accepted" in inputs:
-        _labels(card, inputs["accepted"], context)
+        _labels(card, inputs["accepted"], config, context)
 
 
-def _labels(card: _Card, accepted: Path, context: PhaseContext) -> None:
+def _labels(card: _Card, accepted: Path, config: ExamineSection, context: PhaseContext) -> None:
     """What the verifier found out about itself, and an audit of the rows it let in that does not go by its word."""
     probe = json.loads((accepted / "probe.json").read_bytes())
     gold, judges = probe["gold"], probe.get("self_preference")
     card.figures["false_accept"] = Score(**gold["false_accept_rate"]) if gold and gold["false_accept_rate"] else None
     card.figures["self_preference"] = Score(**judges) if judges else None
     rows = read_table(accepted / "rows.parquet", {"id": "string", "prompt": "string", "answer": "string"})
-    pairs = [(context.domain.task(row["prompt"]), row["answer"]) for row in drawn(rows, _AUDITED, context.seed)]
-    card.figures["label_precision"] = audit(pairs, context.seed, context)
+    chosen = drawn(rows, config.audit, context.seed)
+    found = audit([(context.domain.task(row["prompt"]), row["answer"]) for row in chosen], context.seed, context)
+    card.figures["label_precision"] = wilson(found)
+    card.wrong = sorted(row["id"] for row, right in zip(chosen, found, strict=False) if not right)
 
 
 def _counted(value: float, n: int) -> Score:
@@ -246,7 +248,7 @@ def _sentinel(
     card.figures["sentinel"] = wilson([verdict.passed != known[task.id] for task, verdict in zip(tasks, verdicts, strict=True)])
 
 
-def _gate(card: _Card, inputs: Mapping[str, Path], context: PhaseContext) -> None:
+def _gate(card: _Card, config: ExamineSection, inputs: Mapping[str, Path], context: PhaseContext) -> None:
     """What the gate's results say about slices, and about the verifier that let the rows in."""
     rows = read_table(inputs["evaluation"] / "gate.parquet", RESULTS)
     passed, columns = [row["passed"] for row in rows], slice_columns([row["slices"] for row in rows])
@@ -256,7 +258,7 @@ def _gate(card: _Card, inputs: Mapping[str, Path], context: PhaseContext) -> Non
         card.figures["amplification"] = amplification(columns, passed, [known[row["task"]] for row in rows])
     tasks = {task.id: task for task in read_tasks(inputs["suites"] / "gate.parquet")}
     solved = [(tasks[row["task"]], row["answer"]) for row in rows if row["passed"]]
-    card.figures["gate_precision"] = audit(drawn(solved, _AUDITED, context.seed), context.seed, context)
+    card.figures["gate_precision"] = wilson(audit(drawn(solved, config.audit, context.seed), context.seed, context))
     training = json.loads((inputs["model"] / "training.json").read_bytes())
     card.figures["human_share"] = _counted(training["recipe"]["human_share"], sum(training["rows"].values()))
     if "accepted" in inputs:

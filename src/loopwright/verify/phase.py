@@ -26,7 +26,7 @@ from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_table
 from loopwright.types import canonical
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
-from loopwright.verify.measuring import PROBE, gold_rows, measured
+from loopwright.verify.measuring import PROBE, Gold, gold_rows, measured
 from loopwright.verify.nearness import refuse_near
 from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
 from loopwright.verify.schema import read_proposals
@@ -62,8 +62,9 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     output = context.output / "accepted"
     output.mkdir(parents=True)
     generator, drawn = _generation(inputs["proposals"])
-    judged = _judged(config, inputs, context)
-    frame, probe = measured(limit(judged.frame, config.per_task).sort("row"), judged.gold, config, context)
+    gold = gold_rows(config, context)
+    judged = _judged(config, inputs, gold, context)
+    frame, probe = measured(limit(judged.frame, config.per_task).sort("row"), gold, judged.gold, config, context)
     frame = frame.with_columns(
         origin=pl.lit(generator),
         licence=pl.lit(LICENCE),
@@ -93,7 +94,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
 
 
-def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseContext) -> Judged:
+def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext) -> Judged:
     """All rows, each without a reason or with its first, and what the verifier did."""
     frame = read_proposals(inputs["proposals"]).sort("sample", "row")
     tasks = stated_tasks(frame, context.domain)
@@ -105,8 +106,7 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCon
     if config.accept == "unsafe_unverified":
         frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))
         return Judged(frame=refuse_duplicates(frame, archive), isolation=Counter(), scanned=0)
-    gold = [(task, answer) for task, answer, _ in gold_rows(config, context)]
-    judged = give_verdicts(frame, tasks, gold, config, context)
+    judged = give_verdicts(frame, tasks, [(task, answer) for task, answer, _ in gold], config, context)
     frame = refuse_failed(refuse_duplicates(judged.frame, archive))
     return replace(judged, frame=refuse_near(frame, archive, config, context))
 

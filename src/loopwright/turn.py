@@ -195,6 +195,12 @@ def _pinned(run: Run) -> None:
             f"{' and '.join(changed)} code or packages changed in the middle of cycle {record.cycle}",
             "go back to the versions it was opened with, or `loopwright abandon` it and start the next with the new ones",
         )
+    proposal = run.root / (record.recipe["path"] if record.recipe else NO_RECIPE)
+    if record.recipe and not (proposal.exists() and digest_bytes(proposal.read_bytes()) == record.recipe["digest"]):
+        raise WorkspaceError(
+            f"{record.recipe['path']} is not the recipe that was approved for {record.cycle} ({record.recipe['digest'][:19]})",
+            "put the approved one back with git, or `loopwright abandon` the cycle and approve the new one for the next",
+        )
     _stages(run, record)
 
 

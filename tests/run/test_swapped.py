@@ -12,7 +12,9 @@ from typing import Any
 from loopwright.workspace import Workspace
 
 
-def test_a_recipe_that_was_exchanged_after_its_approval_is_not_tried(lab: Workspace, victim: Callable[..., dict[str, Any]]) -> None:
+def test_a_recipe_that_was_exchanged_after_its_approval_is_not_tried(
+    lab: Workspace, victim: Callable[..., dict[str, Any]]
+) -> None:
     base, proposal = (lab.root / "recipe.yaml").read_text(encoding="utf-8"), lab.root / "recipes" / "more.diff"
 
     def propose(share: str) -> None:

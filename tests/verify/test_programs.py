@@ -68,7 +68,7 @@ def test_only_what_computes_the_answer_is_accepted(workspace, row, sandbox) -> N
     ]
     workspace.domain, workspace.jail = domain, sandbox
     workspace.propose(rows)
-    summary = verify(workspace.config(minimum_level="SL1"), workspace.inputs, workspace.context())
+    summary = verify(workspace.config(minimum_level="SL1", gold=0), workspace.inputs, workspace.context())
     folder = workspace.root / "out" / "accepted"
     accepted = {(found["prompt"], found["answer"]) for found in read_table(folder / "rows.parquet", ROWS)}
     expected = {(task.prompt, answer) for task, answer in zip(tasks, right, strict=True)}
@@ -99,7 +99,9 @@ def test_unsafe_code_runs_only_where_the_plan_lets_it(workspace, row, sandbox) -
     workspace.propose([row("1", answer, 0, task=task.id, prompt="rev", level=1)])
     outcomes = {}
     for scan in (True, False):
-        summary = verify(workspace.config(minimum_level="SL1", scan=scan), workspace.inputs, workspace.context(f"out-{scan}"))
+        summary = verify(
+            workspace.config(minimum_level="SL1", gold=0, scan=scan), workspace.inputs, workspace.context(f"out-{scan}")
+        )
         refused = read_table(workspace.root / f"out-{scan}" / "accepted" / "refused.parquet", DETAILS)
         outcomes[scan] = (summary["scanned"], summary["isolation"], [(found["reason"], found["detail"]) for found in refused])
     assert outcomes == {True: (1, {}, [("unsafe code", "import json")]), False: (0, {sandbox.level: 1}, [])}

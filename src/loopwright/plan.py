@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loopwright.policy import Count, Gate, Positive, Section, Share, Whole
+from loopwright.policy import Approvals, Budgets, Count, Gate, Positive, Section, Share, Whole
 from loopwright.types import Digest, cycle_name, digest_value
 
 __all__ = [
@@ -242,14 +242,21 @@ class Plan(Section):
     evaluator: Evaluator = Evaluator()
     examiner: Examiner = Examiner()
     gate: Gate = Gate()
+    approvals: Approvals = Approvals()
+    budgets: Budgets = Budgets()
     runtime: Runtime = Runtime()
     versioning: Versioning = Versioning()
     metrics: Metrics = Metrics()
 
     @property
     def digest(self) -> Digest:
-        """Identity of the decisions: all but where the work runs and where figures are shown."""
-        return digest_value(self.model_dump(mode="json", exclude={"runtime", "metrics", "versioning", "cycles"}))
+        """Identity of the decisions: all but where the work runs, how much of it, and where figures are shown."""
+        return digest_value(self.model_dump(mode="json", exclude={"runtime", "metrics", "versioning", "cycles", "budgets"}))
+
+    @property
+    def policy(self) -> Digest:
+        """Identity of what a promotion takes: the gate's rules and who has to sign."""
+        return digest_value(self.model_dump(mode="json", include={"gate", "approvals"}))
 
 
 class SeedSection(Section):

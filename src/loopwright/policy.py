@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Card", "Count", "Gate", "Light", "Positive", "Section", "Share", "Whole"]
+__all__ = ["Approvals", "Budgets", "Card", "Count", "Gate", "Light", "Positive", "Quorum", "Section", "Share", "Whole"]
 
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
@@ -92,3 +92,37 @@ class Gate(Section):
     gate_uses: Count = 50
     """Looks at the gate suite after which it counts as worn out, and decisions say so."""
     card: Card = Card()
+
+
+class Quorum(Section):
+    """How many distinct persons have to sign, and which duties must be among them."""
+
+    persons: Count = 1
+    duties: tuple[str, ...] = ()
+    """Each of these duties must be held by one of the signers, for example ``safety``."""
+
+
+class Approvals(Section):
+    """Who has to sign what. The proposer, the launcher and the owner of a proposing agent never count."""
+
+    ordinary: Quorum = Quorum()
+    """Recipes, held promotions, lifting a halt."""
+    strict: Quorum = Quorum(persons=2)
+    """Changes of gate, policy, verifier, sandbox or envelope, lifting a freeze."""
+    expires_hours: Positive = 72.0
+    """A request that is not carried out by then is void."""
+
+
+class Budgets(Section):
+    """What the loop may use up before it halts by itself (exit 6); None: no limit. Counted from the record, over the whole loop."""
+
+    cycles: Count | None = None
+    wall_hours: Positive | None = None
+    flop: Positive | None = None
+    energy_kwh: Positive | None = None
+    money: Positive | None = None
+    """In the currency of ``money_per_hour``."""
+    money_per_hour: Positive | None = None
+    """What an hour of the machines costs."""
+    watts: Positive | None = None
+    """What the machines draw, for an estimate where energy is not measured."""

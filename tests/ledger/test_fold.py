@@ -115,7 +115,7 @@ def test_approvals_are_found_by_what_was_approved(workshop: Workshop) -> None:
 
 def test_kinds_of_later_versions_are_passed_over(workshop: Workshop) -> None:
     workshop.open()
-    strange = Statement(index=2, kind="halt", subjects=(), predicate={"event": "e"}, keyid="")
+    strange = Statement(index=2, kind="omen", subjects=(), predicate={"event": "e"}, keyid="")
     assert fold([*workshop.ledger.statements(), strange]).open == "c0000"
 
 

@@ -39,8 +39,8 @@ def signer(keys: Path) -> Iterator[ProcessSigner]:
 
 
 def saying(right: str) -> bytes:
-    kind, _, phase = right.partition(":")
-    return payload_of(kind, [], {"phase": phase} if phase else {})
+    kind, _, more = right.partition(":")
+    return payload_of(kind, [], {"phase" if kind == "phase" else "by": more} if more else {})
 
 
 def checkpoint(origin: str) -> bytes:

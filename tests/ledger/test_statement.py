@@ -160,7 +160,7 @@ def test_a_note_comes_back(size: int, root: bytes) -> None:
     checkpoint = Checkpoint(origin="loopwright/bench", size=size, root=root)
     text = checkpoint_text(checkpoint)
     assert read_text(text) == checkpoint
-    assert read_checkpoint(note_of(text), LOG) == checkpoint
+    assert read_checkpoint(note_of(text), [LOG]) == checkpoint
 
 
 @given(st.integers(0), st.integers(1, 255))
@@ -168,7 +168,7 @@ def test_a_note_with_any_byte_changed_is_refused(at: int, change: int) -> None:
     note = bytearray(note_of(checkpoint_text(Checkpoint(origin="loopwright/bench", size=5, root=bytes(32)))).encode())
     note[at % len(note)] ^= change
     with pytest.raises(ValueError):
-        read_checkpoint(note.decode(), LOG)
+        read_checkpoint(note.decode(), [LOG])
 
 
 def test_a_signature_has_one_spelling() -> None:
@@ -178,16 +178,16 @@ def test_a_signature_has_one_spelling() -> None:
     other = alphabet[alphabet.index(note[-3]) + 1]
     assert base64.b64decode(f"{note[:-3]}{other}=".split()[-1]) == base64.b64decode(note.split()[-1])
     with pytest.raises(ValueError, match="no valid signature"):
-        read_checkpoint(f"{note[:-3]}{other}=\n", LOG)
+        read_checkpoint(f"{note[:-3]}{other}=\n", [LOG])
 
 
 def test_other_signatures_on_a_note_are_passed_over() -> None:
     text = checkpoint_text(Checkpoint(origin="loopwright/bench", size=5, root=bytes(32)))
     note = note_of(text)
     witness = note_of(text, "witness.example").splitlines()[-1]
-    assert read_checkpoint(f"{text}\n{witness}\n{note.splitlines()[-1]}\n", LOG).size == 5
+    assert read_checkpoint(f"{text}\n{witness}\n{note.splitlines()[-1]}\n", [LOG]).size == 5
     with pytest.raises(ValueError, match="no valid signature"):
-        read_checkpoint(f"{text}\n{witness}\n", LOG)
+        read_checkpoint(f"{text}\n{witness}\n", [LOG])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from pathlib import Path
 from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.note import Checkpoint, key_file, origin_of, read_checkpoint
 from loopwright.ledger.order import disorder
-from loopwright.ledger.principals import Principal, enrolled, may_sign, right, signed_by
+from loopwright.ledger.principals import may_sign, right, signed_by
+from loopwright.ledger.roster import Roster
 from loopwright.ledger.schema import problems
 from loopwright.ledger.statement import Statement, pae, read_payload, seal, unseal
 from loopwright.ledger.tiles import entries_in, levels_of, pack, read_files, tile_at, tiles_of
@@ -82,20 +83,19 @@ def _parse(entry: bytes, index: int) -> tuple[Statement, bytes, bytes]:
     return statement, envelope.payload, envelope.signature
 
 
-def _signature(
-    statement: Statement, payload: bytes, signature: bytes, principals: Mapping[str, Principal]
-) -> Iterator[Finding]:
-    holder = principals.get(statement.keyid)
-    if holder is None:
-        yield _found(
-            "signer-unknown", _at(statement.index), f"signed by {statement.keyid}, which the genesis entry does not enrol"
-        )
+def _signature(statement: Statement, payload: bytes, signature: bytes, roster: Roster) -> Iterator[Finding]:
+    at, holding = _at(statement.index), roster.holdings.get(statement.keyid)
+    if holding is None:
+        yield _found("signer-unknown", at, f"signed by {statement.keyid}, whom nobody enrolled before this entry")
         return
+    if holding.revoked is not None:
+        yield _found("signer-revoked", at, f"signed by {statement.keyid}, which entry {holding.revoked} revoked")
+    holder = holding.principal
     if not signed_by(holder, signature, pae(payload)):
-        yield _found("signature-invalid", _at(statement.index), f"not what the {holder.role} signed")
+        yield _found("signature-invalid", at, f"not what the {holder.role} signed")
     needed = right(statement.kind, statement.predicate)
     if not may_sign(holder.role, needed):
-        yield _found("role-refused", _at(statement.index), f"the {holder.role} may not sign {needed}")
+        yield _found("role-refused", at, f"the {holder.role} may not sign {needed}")
 
 
 class _Audit:
@@ -106,7 +106,7 @@ class _Audit:
         self.findings: list[Finding] = []
         self.entries: list[bytes] = []
         self.statements: list[Statement] = []
-        self.principals: dict[str, Principal] = {}
+        self.roster = Roster(demo=False)
         self.notes: dict[int, str] = {}
         self.covered = 0
         self.served = 0
@@ -129,7 +129,7 @@ class _Audit:
         """The keys that everything else is checked by, from the first entry, and their copy in ``keys.json``."""
         try:
             genesis, _, _ = _parse(self.entries[0], 0)
-            self.principals = enrolled(genesis.predicate)
+            self.roster = Roster.of(genesis.predicate)
         except (ValueError, KeyError) as error:
             self.add("genesis-invalid", _at(0), f"enrols nobody: {error}")
             return
@@ -137,7 +137,7 @@ class _Audit:
             self.add("keys-differ", "ledger/keys.json", "missing, or not the keys that the genesis entry enrols")
 
     def signatures(self) -> None:
-        """Every entry: readable, well formed, signed by an enrolled key that may say this; then their order."""
+        """Every entry: readable, well formed, signed by a key that was enrolled then and may say this; then their order."""
         for index, entry in enumerate(self.entries):
             try:
                 statement, payload, signature = _parse(entry, index)
@@ -145,7 +145,11 @@ class _Audit:
                 self.add("entry-unreadable", _at(index), str(error))
                 continue
             self.statements.append(statement)
-            self.findings.extend(_signature(statement, payload, signature, self.principals))
+            self.findings.extend(_signature(statement, payload, signature, self.roster))
+            try:
+                self.roster = self.roster.after(statement)
+            except ValueError as error:
+                self.add("enrolment-refused", _at(index), str(error))
         for index, code, message in disorder(self.statements):
             self.add(code, _at(index), message)
 
@@ -178,13 +182,13 @@ class _Audit:
 
     def checkpoints(self) -> None:
         """Every kept checkpoint: signed by the log's key, and the root of a prefix of the entries."""
-        logs = [principal for principal in self.principals.values() if principal.role == "log"]
+        logs = [one.principal for one in self.roster.holdings.values() if one.principal.role == "log"]
         known: dict[int, tuple[str, Checkpoint]] = {}
         for name in [*(name for name in self.files if name.startswith("checkpoints/")), "checkpoint"]:
             try:
                 note = self.files.get(name, b"").decode()
-                checkpoint = read_checkpoint(note, logs[0])
-            except (ValueError, IndexError) as error:
+                checkpoint = read_checkpoint(note, logs)
+            except ValueError as error:
                 self.add("checkpoint-invalid", f"ledger/{name}", str(error))
                 continue
             if name not in ("checkpoint", f"checkpoints/{checkpoint.size}"):

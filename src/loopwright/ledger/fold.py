@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loopwright.errors import IntegrityError
+from loopwright.ledger.acts import Acts
+from loopwright.ledger.roster import Roster
 from loopwright.ledger.statement import Statement
 from loopwright.types import Artifact, Digest
 
@@ -103,7 +105,11 @@ class LoopState:
     finished: Mapping[str, PhaseRecord]
     """Finished phases of this workspace by key; these are never run again."""
     approvals: Mapping[Digest, int]
-    """The latest entry in which a person approved these bytes."""
+    """The latest entry in which a person approved these bytes outside a request (as the first version of the program did)."""
+    roster: Roster
+    """Who is enrolled, and who was."""
+    acts: Acts
+    """Requests with their answers, halts, freezes, recalls, field results."""
     leaves: int
     """Entries that were folded."""
 
@@ -129,6 +135,8 @@ class _Folding:
     cycles: dict[str, dict[str, Any]] = field(default_factory=dict)
     finished: dict[str, PhaseRecord] = field(default_factory=dict)
     approvals: dict[Digest, int] = field(default_factory=dict)
+    roster: Roster = field(default_factory=lambda: Roster(demo=False))
+    acts: Acts = field(default_factory=Acts)
     champion: str | None = None
     last: str | None = None
     open: str | None = None
@@ -136,6 +144,7 @@ class _Folding:
 
     def take_genesis(self, statement: Statement) -> None:
         self.genesis = statement.predicate
+        self.roster = Roster.of(self.genesis)
 
     def take_open(self, statement: Statement) -> None:
         said = statement.predicate
@@ -164,7 +173,18 @@ class _Folding:
     def take_rollback(self, statement: Statement) -> None:
         self.champion = statement.predicate["cycle"]
 
+    def take_people(self, statement: Statement) -> None:
+        self.roster = self.roster.after(statement)
+
+    def take_act(self, statement: Statement) -> None:
+        self.acts = self.acts.after(statement)
+        if statement.kind == "execute" and statement.predicate["action"] == "promote":
+            self.champion = statement.predicate["cycle"]  # a model that was held, and that persons promoted
+
     def take_approval(self, statement: Statement) -> None:
+        if "request" in statement.predicate:
+            self.take_act(statement)
+            return
         for subject in statement.subjects:
             self.approvals[subject.digest] = statement.index
 
@@ -185,6 +205,8 @@ _TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
     "rollback": _Folding.take_rollback,
     "approval": _Folding.take_approval,
     "import": _Folding.take_import,
+    **dict.fromkeys(("enrol", "rotate", "revoke"), _Folding.take_people),
+    **dict.fromkeys(("request", "execute", "halt", "freeze", "recall", "observation"), _Folding.take_act),
 }
 
 
@@ -242,7 +264,7 @@ def fold(statements: Iterable[Statement]) -> LoopState:
         try:
             if take is not None:
                 take(folding, statement)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             problem = f"entry {statement.index} of the ledger ({statement.kind}) does not fit what is before it: {error!r}"
             raise IntegrityError(problem, "loopwright verify") from error
     if not folding.genesis:
@@ -258,5 +280,7 @@ def fold(statements: Iterable[Statement]) -> LoopState:
         open=folding.open,
         finished=folding.finished,
         approvals=folding.approvals,
+        roster=folding.roster,
+        acts=folding.acts,
         leaves=folding.leaves,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,15 +96,15 @@ def _signature_line(line: str, name: str) -> bytes:
     return blob if base64.b64encode(blob).decode() == encoded else b""
 
 
-def read_checkpoint(note: str, log: Principal) -> Checkpoint:
-    """The checkpoint in a note; ValueError unless the log's key signed it under the checkpoint's origin."""
+def read_checkpoint(note: str, logs: Sequence[Principal]) -> Checkpoint:
+    """The checkpoint in a note; ValueError unless a key that is or was the log's signed it under the checkpoint's origin."""
     text, _, lines = note.rpartition("\n\n")
     text += "\n"
     found = read_text(text)
     if not lines.endswith("\n"):
         raise ValueError("the note ends within a line")
-    key_id = _key_id(found.origin, base64.b64decode(log.public_key))
     blobs = [_signature_line(line, found.origin) for line in lines.removesuffix("\n").split("\n")]
-    if not any(blob[:4] == key_id and signed_by(log, blob[4:], text.encode()) for blob in blobs):
+    keys = [(log, _key_id(found.origin, base64.b64decode(log.public_key))) for log in logs]
+    if not any(blob[:4] == key_id and signed_by(log, blob[4:], text.encode()) for blob in blobs for log, key_id in keys):
         raise ValueError("no valid signature of the log's key")
     return found

@@ -1,6 +1,7 @@
-"""Who may say what: the principals that the genesis entry enrols, their rights, and the check of a signature.
+"""Who may say what: principals, their rights, and the check of a signature.
 
-Only public keys here; private ones are in `keys` (files) and `signer` (the processes that use them).
+The genesis entry enrols the first ones; who was enrolled, rotated or revoked since is `roster`'s business. Only public keys
+here; private ones are in `keys` (files) and `signer` (the processes that use them).
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import base64
 import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 __all__ = [
+    "CUSTODY",
     "RIGHTS",
     "ROLES",
     "Principal",
@@ -24,28 +26,67 @@ __all__ = [
     "kind_of_role",
     "may_sign",
     "principal_id",
+    "read_principal",
     "right",
     "signed_by",
 ]
 
 RIGHTS: Mapping[str, frozenset[str]] = {
-    "controller": frozenset(("genesis", "open", "phase:seed", "phase:merge", "failure", "close", "rollback", "import")),
+    "controller": frozenset(
+        (
+            "genesis",
+            "open",
+            "phase:seed",
+            "phase:merge",
+            "failure",
+            "close",
+            "rollback",
+            "import",
+            "enrol:founding",
+            "request:run",
+            "execute",
+            "halt:budget",
+            "anchor",
+            "reproduction",
+        )
+    ),
     "generator": frozenset(("phase:generate",)),
     "verifier": frozenset(("phase:verify",)),
     "trainer": frozenset(("phase:train",)),
     "evaluator": frozenset(("phase:evaluate", "phase:examine")),
     "gate": frozenset(("phase:decide",)),
     "log": frozenset(("checkpoint",)),
-    "person": frozenset(("approval",)),
+    "person": frozenset(
+        (
+            "approval",
+            "enrol",
+            "rotate",
+            "revoke",
+            "request",
+            "halt",
+            "freeze",
+            "recall",
+            "observation",
+        )
+    ),
+    "agent": frozenset(("request:agent",)),
 }
 """What each role's key may sign; what is in no set, nobody may. No right is in two sets (the judged is not the judge)."""
 
-ROLES: tuple[str, ...] = tuple(RIGHTS)
+ROLES: tuple[str, ...] = tuple(role for role in RIGHTS if role != "agent")
+"""Roles that the genesis entry enrols a key for; agents come later, each with its own."""
+
+_QUALIFIED = ("enrol", "request", "halt")
+"""Kinds that a person may say, and the driver or an agent only in the way that the predicate's ``by`` names."""
+
+
+CUSTODY: tuple[str, ...] = ("passphrase", "ssh-agent", "sk-ssh")
+"""Where a person's private key may live: in a file encrypted with a passphrase, in an agent, in a FIDO2 token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Holder of one key, as the genesis entry enrols it."""
+    """Holder of one key, as it was enrolled."""
 
     id: str
     """First 16 hex digits of the sha256 of the raw public key; the key id of its signatures."""
@@ -55,7 +96,25 @@ class Principal:
     public_key: str
     """Base64 of the 32 raw bytes (Ed25519, RFC 8032)."""
     custody: str
-    """Where the private key is kept and who uses it, in words for a report."""
+    """Where the private key is kept and who uses it: words in a genesis entry, one of `CUSTODY` for a person enrolled later."""
+    scheme: str = "ed25519"
+    """How its signatures are made: ``ed25519``, or ``sk-ssh-ed25519@openssh.com`` (a FIDO2 key)."""
+    person: str | None = None
+    """Salted digest of a person's name: two keys of one person share it, and count once. None: the id stands for the person."""
+    duties: tuple[str, ...] = ()
+    """Named roles of a person in the policy's quorums, for example ``owner`` and ``safety``."""
+    owner: str | None = None
+    """Of an agent: the person's principal on whose behalf it acts."""
+    model: str | None = None
+    """Of an agent: digest of the model that speaks."""
+
+    @property
+    def who(self) -> str:
+        """What stands for the person behind the key: approvals by keys of one person count once."""
+        return self.person or self.id
+
+
+_FIELDS = tuple(field.name for field in fields(Principal))
 
 
 def principal_id(public_key: bytes) -> str:
@@ -74,23 +133,29 @@ def enrolment(role: str, public_key: bytes, custody: str, *, demo: bool) -> dict
     """A principal as it is written into the genesis entry."""
     key = base64.b64encode(public_key).decode()
     kind = kind_of_role(role, demo=demo)
-    return asdict(Principal(id=principal_id(public_key), role=role, kind=kind, public_key=key, custody=custody))
+    return {"id": principal_id(public_key), "role": role, "kind": kind, "public_key": key, "custody": custody}
 
 
-def _principal(entry: Mapping[str, Any], *, demo: bool) -> Principal:
-    found = Principal(**{name: entry[name] for name in ("id", "role", "kind", "public_key", "custody")})
+def read_principal(entry: Mapping[str, Any], *, demo: bool) -> Principal:
+    """A principal as a statement tells it; ValueError where the entry contradicts itself."""
+    told: dict[str, Any] = {name: entry[name] for name in _FIELDS if name in entry}
+    told["duties"] = tuple(told.get("duties", ()))
+    found = Principal(**told)
     if found.id != principal_id(base64.b64decode(found.public_key, validate=True)):
         raise ValueError(f"principal {found.id} is not the digest of its public key")
     if found.role not in RIGHTS:
         raise ValueError(f"principal {found.id} has the unknown role {found.role!r}")
-    if (found.role == "person") != (found.kind in ("person", "demo")) or (found.kind == "demo" and not demo):
+    allowed = {"person": ("person", "demo") if demo else ("person",), "agent": ("agent",)}.get(found.role, ("service",))
+    if found.kind not in allowed:
         raise ValueError(f"principal {found.id} of kind {found.kind!r} cannot hold the role {found.role!r}")
+    if (found.role == "agent") != (found.owner is not None and found.model is not None):
+        raise ValueError(f"principal {found.id}: an agent, and nobody else, has an owner and a model")
     return found
 
 
 def enrolled(genesis: Mapping[str, Any]) -> dict[str, Principal]:
     """Principals by id; ValueError where an entry contradicts itself (a wrong id, a service as approver, one key twice)."""
-    principals = [_principal(entry, demo=genesis["demo"]) for entry in genesis["principals"]]
+    principals = [read_principal(entry, demo=genesis["demo"]) for entry in genesis["principals"]]
     found = {principal.id: principal for principal in principals}
     if len(found) != len(principals):
         raise ValueError("one key is enrolled twice")
@@ -98,8 +163,10 @@ def enrolled(genesis: Mapping[str, Any]) -> dict[str, Principal]:
 
 
 def right(kind: str, predicate: Mapping[str, Any]) -> str:
-    """The right that a statement needs: its kind, and for a phase which one."""
-    return f"phase:{predicate.get('phase')}" if kind == "phase" else kind
+    """The right that a statement needs: its kind, for a phase which one, and for what not only persons say, in whose name."""
+    if kind == "phase":
+        return f"phase:{predicate.get('phase')}"
+    return f"{kind}:{predicate['by']}" if kind in _QUALIFIED and "by" in predicate else kind
 
 
 def may_sign(role: str, needed: str) -> bool:

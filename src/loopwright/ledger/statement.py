@@ -55,7 +55,7 @@ class Statement:
     index: int
     """Place in the log; the order of events goes by this, never by a clock."""
     kind: str
-    """``genesis``, ``open``, ``phase``, ``failure``, ``close``, ``approval``, ``rollback`` or ``import``."""
+    """``genesis``, ``open``, ``phase``, ``close`` and so on: `loopwright.ledger.schema` lists them."""
     subjects: tuple[Artifact, ...]
     predicate: Mapping[str, Any]
     """What is said, as plain JSON; its fields by kind are in `loopwright.ledger.schema`."""

@@ -1,0 +1,101 @@
+"""What persons did about the loop, as the record tells it: requests and answers, halts, freezes, recalls, field results.
+
+A fold that believes and judges nothing: whether a request may be carried out is decided by `loopwright.ledger.quorum`, from these values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from loopwright.ledger.statement import Statement, payload_of
+from loopwright.types import Artifact, Digest, digest_bytes
+
+__all__ = ["Acts", "Answer", "Request", "request_id"]
+
+
+def request_id(statement: Statement) -> Digest:
+    """What an answer names: the digest of the request's canonical bytes, so that every byte of it was answered."""
+    return digest_bytes(payload_of(statement.kind, statement.subjects, statement.predicate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One person's signature under a request."""
+
+    index: int
+    key: str
+    approves: bool
+    """False for a veto."""
+    said: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Something that needs persons, as it was stored; only the stored one is ever carried out."""
+
+    id: Digest
+    index: int
+    key: str
+    """Who signed it: a person, an agent, or the controller in the name of a run."""
+    action: str
+    subjects: tuple[Artifact, ...]
+    """The artifacts that it is about."""
+    said: Mapping[str, Any]
+    """The whole predicate."""
+    answers: tuple[Answer, ...] = ()
+    executed: int | None = None
+    """The entry that carried it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """Everything of this kind, in the order of the log."""
+
+    requests: Mapping[Digest, Request] = field(default_factory=dict)
+    halts: tuple[Statement, ...] = ()
+    """Standing ones: an executed request with the action ``resume`` ends all before it."""
+    freezes: tuple[Statement, ...] = ()
+    """Standing ones: an executed ``unfreeze`` ends all before it."""
+    recalls: tuple[Statement, ...] = ()
+    observations: tuple[Statement, ...] = ()
+
+    def after(self, statement: Statement) -> Acts:
+        """The acts one entry later; other kinds change nothing."""
+        kind = statement.kind
+        if kind == "request":
+            return self._requested(statement)
+        if kind == "approval" and "request" in statement.predicate:
+            return self._answered(statement)
+        if kind == "execute":
+            return self._executed(statement)
+        if kind in _KEPT:
+            return replace(self, **{_KEPT[kind]: (*getattr(self, _KEPT[kind]), statement)})
+        return self
+
+    def _requested(self, statement: Statement) -> Acts:
+        made = Request(
+            id=request_id(statement),
+            index=statement.index,
+            key=statement.keyid,
+            action=statement.predicate["action"],
+            subjects=statement.subjects,
+            said=statement.predicate,
+        )
+        return replace(self, requests={**self.requests, made.id: made})
+
+    def _answered(self, statement: Statement) -> Acts:
+        said = statement.predicate
+        asked = self.requests[said["request"]]
+        answer = Answer(index=statement.index, key=statement.keyid, approves=said["answer"] == "approve", said=said)
+        return replace(self, requests={**self.requests, asked.id: replace(asked, answers=(*asked.answers, answer))})
+
+    def _executed(self, statement: Statement) -> Acts:
+        asked = self.requests[statement.predicate["request"]]
+        done = replace(self, requests={**self.requests, asked.id: replace(asked, executed=statement.index)})
+        ended = {"resume": "halts", "unfreeze": "freezes"}.get(asked.action)
+        return replace(done, **{ended: ()}) if ended else done
+
+
+_KEPT = {"halt": "halts", "freeze": "freezes", "recall": "recalls", "observation": "observations"}

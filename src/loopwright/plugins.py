@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from loopwright.errors import PluginError
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
+from loopwright.store.suites import Sealer
 from loopwright.types import Check, Progress, Task, Verdict
 
 __all__ = [
@@ -212,6 +213,8 @@ class PhaseContext:
     progress: Progress
     refs: Mapping[str, Mapping[str, Any]]
     """Plug-ins by kind (``domain``, ``model``) as ``{"name", "settings"}``: what a worker loads them again from."""
+    sealer: Sealer | None = None
+    """What the sealed suite is locked away with; None: it lies open."""
 
 
 def _entry(group: str, name: str) -> EntryPoint:

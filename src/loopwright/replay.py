@@ -78,6 +78,7 @@ def replay(root: Path, phase: str, cycle: str) -> dict[str, Any]:
                 sandbox=tools.sandbox,
                 progress=lambda _done, _total, _unit: None,
                 refs=config["refs"],
+                sealer=tools.sealer,
             )
             summary = call_phase(SPECS[phase], _section(phase, config["config"]), inputs_of(root, phase, cycle), context)
         for made in output.iterdir():

@@ -36,6 +36,7 @@ from loopwright.store.artifacts import check, publish, seal
 from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed, measure
+from loopwright.store.suites import Sealer
 from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
 
 __all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now", "phase_key"]
@@ -136,6 +137,7 @@ class Tools:
     executor: Executor
     sandbox: Sandbox
     refs: Mapping[str, Mapping[str, Any]]
+    sealer: Sealer
 
 
 @dataclass(slots=True, kw_only=True)
@@ -259,6 +261,7 @@ class Run:
             sandbox=self.tools.sandbox,
             progress=lambda done, total, unit: observer.progress(cycle, phase, done, total, unit),
             refs=self.tools.refs,
+            sealer=self.tools.sealer,
         )
 
     def _paths(self, phase: Phase) -> dict[str, str]:

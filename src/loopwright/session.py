@@ -24,6 +24,7 @@ PRELOAD = ("torch", "loopwright.train", "loopwright.generate", "loopwright.evalu
 def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[Tools]:
     """Executor, sandbox and plug-ins, as the plan names them; ``profile`` overrides where the work runs."""
     from loopwright.domains.watched import WatchedDomain  # late: loads what it then needs
+    from loopwright.ledger.sealing import ProcessSealer
     from loopwright.runtime.profile import load_profile, open_executor
     from loopwright.sandbox import Limits
     from loopwright.sandbox.canary import Canaries, WatchedSandbox
@@ -50,6 +51,7 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
                 family=load_family(plan.model.name, plan.model.settings),
                 executor=executor,
                 sandbox=WatchedSandbox(sandbox, canaries),
+                sealer=ProcessSealer(Workspace(root=root).ledger().workspace),
                 refs={"domain": plan.domain.model_dump(mode="json"), "model": plan.model.model_dump(mode="json")},
             )
     finally:

@@ -81,10 +81,12 @@ def test_a_champion_scored_on_other_tasks_is_no_champion(lab, spoil) -> None:
 
 def test_each_suite_is_judged_by_its_own_checks_and_equal_answers_once(lab, monkeypatch) -> None:
     read = []
-    original = phase.read_tasks
-    monkeypatch.setattr(phase, "read_tasks", lambda path: (read.append(path.name), original(path))[1])
+    original = phase.read_suite
+    monkeypatch.setattr(
+        phase, "read_suite", lambda folder, name, sealer: (read.append(name), original(folder, name, sealer))[1]
+    )
     run(lab, lab.model("m", 3), config=lab.config("c0001"))
-    assert read == ["gate.parquet", "sealed.parquet"]
+    assert read == ["gate", "sealed"]
     assert len(lab.domain.judged) == len(set(lab.domain.judged))
     assert {(task.partition("-")[0], purposes) for task, purposes, _ in lab.domain.judged} == {
         ("gate", ("gate",)),

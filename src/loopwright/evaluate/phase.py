@@ -17,7 +17,8 @@ from loopwright.evaluate.sampling import Ask, answer, greedy, repeated
 from loopwright.evaluate.scores import RESULTS, SAMPLES, Result, by_level, by_slice
 from loopwright.plan import EvaluateSection
 from loopwright.plugins import PhaseContext, Sample
-from loopwright.store.tables import read_table, read_tasks, write_table
+from loopwright.store.suites import read_suite
+from loopwright.store.tables import read_table, write_table
 from loopwright.types import Task, Verdict, canonical
 
 __all__ = ["SEEDS", "evaluate"]
@@ -35,7 +36,7 @@ def evaluate(config: EvaluateSection, inputs: Mapping[str, Path], context: Phase
         InfraError: an answer could not be judged; that is never counted as a failure of the model.
         IntegrityError: the champion was scored on other tasks.
     """
-    gate, sealed = (read_tasks(inputs["suites"] / f"{suite}.parquet") for suite in ("gate", "sealed"))
+    gate, sealed = (read_suite(inputs["suites"], suite, context.sealer) for suite in ("gate", "sealed"))
     draws = repeated(sealed, config.pass_at.k, context.seed) if context.cycle in config.pass_at.cycles else []
     groups = [(greedy(gate), 0.0), (greedy(sealed), 0.0), (draws, config.pass_at.temperature)]
     samples = answer(groups, inputs["model"], config, context)

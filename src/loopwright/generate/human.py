@@ -21,7 +21,8 @@ from loopwright.plan import SeedSection, Source
 from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import Link, Shard, write_link
 from loopwright.store.artifacts import seal
-from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, write_table, write_tasks
+from loopwright.store.suites import write_suite
+from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, write_table
 from loopwright.types import Task, canonical, digest_bytes, digest_value, seed_of
 
 __all__ = ["seed"]
@@ -61,7 +62,7 @@ def _suites(context: PhaseContext) -> tuple[dict[str, str], dict[str, str]]:
     """Write the suites, and of them only digests where others can see: suite by signature, and by sequence of words."""
     suites, held = context.domain.suites(), dict[str, str]()
     for suite in _SUITES:
-        write_tasks(context.output / "suites" / f"{suite}.parquet", suites[suite])
+        write_suite(context.output / "suites", suite, suites[suite], context.sealer)
         for task in suites[suite]:
             if task.signature in held:
                 raise PhaseError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ REFUSED: Mapping[str, str] = {**ROWS, "reason": "string", "detail": "string"}
 """One refused answer a row: the reason to count by, and what a person wants to know besides."""
 
 
-def write_table(path: Path, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows, in their order, with exactly these columns; KeyError where a row lacks one.
 
     The same rows give the same bytes wherever the same pyarrow is installed (its version is part of the lock digest).
@@ -72,11 +73,12 @@ def write_table(path: Path, columns: Mapping[str, str], rows: Sequence[Mapping[s
     import pyarrow.parquet as pq
 
     data = {name: pa.array([row[name] for row in rows], type=pa.type_for_alias(kind)) for name, kind in columns.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(data), path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
 
 
-def read_table(path: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[str, Any]]:
     """Rows in their order; other columns are left out.
 
     Raises:
@@ -88,14 +90,12 @@ def read_table(path: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
     try:
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
-        raise IntegrityError(
-            f"{path.name} in {path.parent} cannot be read: {error}", "`loopwright verify` says what changed"
-        ) from error
+        raise IntegrityError(f"{_named(path)} cannot be read: {error}", "`loopwright verify` says what changed") from error
     _same_columns(path, table, columns)
     return table.select(list(columns)).to_pylist()
 
 
-def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
+def write_tasks(path: Path | BytesIO, tasks: Sequence[Task]) -> None:
     """Write a task table."""
     rows = [
         {
@@ -111,7 +111,7 @@ def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
     write_table(path, TASKS, rows)
 
 
-def read_tasks(path: Path) -> list[Task]:
+def read_tasks(path: Path | BytesIO) -> list[Task]:
     """Read a task table; IntegrityError as in `read_table`."""
     return [_task(row) for row in read_table(path, TASKS)]
 
@@ -131,7 +131,11 @@ def _task(row: Mapping[str, Any]) -> Task:
     )
 
 
-def _same_columns(path: Path, table: pyarrow.Table, columns: Mapping[str, str]) -> None:
+def _named(path: Path | BytesIO) -> str:
+    return f"{path.name} in {path.parent}" if isinstance(path, Path) else "a sealed suite"
+
+
+def _same_columns(path: Path | BytesIO, table: pyarrow.Table, columns: Mapping[str, str]) -> None:
     import pyarrow as pa
 
     text = (pa.large_string(), pa.string_view())  # the same thing in a file; polars asks for them on reading
@@ -139,7 +143,7 @@ def _same_columns(path: Path, table: pyarrow.Table, columns: Mapping[str, str]) 
     wrong = [name for name, kind in columns.items() if seen.get(name) != pa.type_for_alias(kind)]
     if wrong:
         said = ", ".join(f"{name} is {seen.get(name, 'missing')}, expected {columns[name]}" for name in wrong)
-        raise IntegrityError(f"{path.name} in {path.parent}: {said}", "it was not written by this version of loopwright")
+        raise IntegrityError(f"{_named(path)}: {said}", "it was not written by this version of loopwright")
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,8 @@ tasks). So a challenger may be better on these 406 tasks by chance, as a real on
 * **no gain**: no challenger is ever better in truth. Wrong is a loop in which any is promoted.
 * **gain of 5 points a cycle**: each challenger is 5 points better than the one before; after a reject data accumulate and the next
   meets the same champion. Seen is a loop with a promotion within 3 cycles.
+* **plateau**: 5 points a cycle for five cycles, none after. Wrong is a loop in which any challenger is promoted that is in truth no
+  better than the champion it meets: what promotions pass on to later looks must not be spent on luck.
 
 The rule itself is called (`decide_promotion` with the default policy), with every guard. Prints and keeps JSON; Wilson's 95 % intervals.
 """
@@ -34,7 +36,7 @@ POLICY = DecideSection(headline=(4, 8))
 LEVELS = np.repeat(np.arange(2, 9), 58)
 RATES = np.repeat([0.97, 0.94, 0.55, 0.35, 0.25, 0.15, 0.10], 58)
 SHARED, OWN, SPREAD = 0.6, 0.15, 0.2
-BARS = {"wrong": 0.05, "seen": 0.80}
+BARS = {"wrong": 0.05, "seen": 0.80, "wrong_on_plateau": 0.05}
 
 
 def logistic(rates: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -48,20 +50,24 @@ def passes(random: np.random.Generator, luck: np.ndarray, rates: np.ndarray) -> 
     return own < rates
 
 
-def loop(random: np.random.Generator, cycles: int, gain: float) -> list[str]:
-    """The decisions of one loop."""
+def loop(random: np.random.Generator, cycles: int, gain: float, until: int | None = None) -> list[tuple[str, bool]]:
+    """The decisions of one loop: what the gate answered, and whether the challenger was better in truth.
+
+    ``gain`` is added a cycle, up to cycle ``until``.
+    """
     base = logistic(RATES, random.normal(0, SPREAD, RATES.size))
     luck = random.random(RATES.size)
-    champion, history, actions = passes(random, luck, base), FRESH, []
+    champion, history, reached, actions = passes(random, luck, base), FRESH, 0.0, []
     for cycle in range(1, cycles + 1):
-        better = np.clip(base + gain * cycle, 0.0, 1.0)
+        lift = gain * min(cycle, until or cycle)
+        better = np.clip(base + lift, 0.0, 1.0)
         challenger = passes(random, luck, logistic(better, random.normal(0, OWN, RATES.size)))
         frame = pl.DataFrame({"task": np.arange(RATES.size), "level": LEVELS, "passed": challenger, "champion": champion})
         ruling = decide_promotion(POLICY, frame, history)
         history = ruling.history
-        actions.append(ruling.action)
+        actions.append((ruling.action, lift > reached))
         if ruling.action == "promote":
-            champion = challenger
+            champion, reached = challenger, lift
     return actions
 
 
@@ -85,8 +91,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261123)
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
-    wrong = sum("promote" in loop(random, options.cycles, 0.0) for _ in range(options.loops))
-    seen = sum("promote" in loop(random, 3, 0.05) for _ in range(options.loops))
+    wrong = sum(("promote", False) in loop(random, options.cycles, 0.0) for _ in range(options.loops))
+    seen = sum(("promote", True) in loop(random, 3, 0.05) for _ in range(options.loops))
+    plateau = sum(("promote", False) in loop(random, options.cycles, 0.05, until=5) for _ in range(options.loops))
     told = {
         "policy": POLICY.model_dump(mode="json"),
         "fresh": asdict(FRESH),
@@ -94,11 +101,13 @@ def main() -> int:
         "cycles": options.cycles,
         "wrong": share(wrong, options.loops),
         "seen_within_3": share(seen, options.loops),
+        "wrong_on_plateau": share(plateau, options.loops),
         "bars": BARS,
     }
     KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(told))
-    return 0 if told["wrong"]["value"] <= BARS["wrong"] and told["seen_within_3"]["value"] >= BARS["seen"] else 1
+    wrongs = all(told[name]["value"] <= BARS[name] for name in ("wrong", "wrong_on_plateau"))
+    return 0 if wrongs and told["seen_within_3"]["value"] >= BARS["seen"] else 1
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def wrong_promotions(loops: int, looks: int, *, budget: bool) -> float:
     random = np.random.default_rng(20261122)
     champions, history, wrong = random.random((loops, LEVELS.size)) < CHANCE, FRESH, np.zeros(loops, dtype=bool)
     for _ in range(looks):
-        level, history = spend(POLICY.alpha, history)
+        level, history, _ = spend(POLICY.alpha, history)
         passed = challengers(random, champions, 0.0)
         counts = zip((passed & ~champions).sum(1).tolist(), (champions & ~passed).sum(1).tolist(), strict=True)
         promoted = np.array([chance_of(*pair) < (level if budget else POLICY.alpha) for pair in counts])

@@ -137,18 +137,33 @@ def test_what_is_promoted_gained_and_swapped_it_is_refused(rows) -> None:
 def test_all_looks_together_never_spend_more_than_alpha(alpha, looks) -> None:
     history, levels = FRESH, []
     for _ in range(min(looks, 200)):
-        level, history = spend(alpha, history)
+        level, history, _ = spend(alpha, history)
         levels.append(level)
     assert sum(levels) < alpha
     assert history.spent < alpha
     assert all(level > 0 for level in levels)
 
 
+@STEADY
+@given(st.floats(0.001, 0.5), st.lists(st.booleans(), max_size=200))
+def test_what_is_spent_and_passed_on_is_never_more_than_alpha(alpha, promotions) -> None:
+    """Whatever the decisions are: what looks without a promotion used up, and what the last one passes on, stay within alpha."""
+    history, alone = FRESH, FRESH
+    for promoted in promotions:
+        level, used, passed_on = spend(alpha, history)
+        plain, alone, _ = spend(alpha, alone)
+        assert level >= plain  # never below spending alone
+        assert history.spent + level <= alpha * (1 + 1e-12)
+        history = passed_on if promoted else used
+    assert history.spent + history.carried <= alpha * (1 + 1e-12)
+    assert bool(history.carried) == bool(promotions and promotions[-1])
+
+
 def test_a_lowered_alpha_does_not_give_back_what_was_spent() -> None:
     history = FRESH
     for _ in range(5):
-        _, history = spend(0.10, history)
-    level, after = spend(0.05, history)
+        _, history, _ = spend(0.10, history)
+    level, after, _ = spend(0.05, history)
     assert level == 0.0
     assert after.spent == history.spent
 
@@ -165,7 +180,8 @@ def test_a_promotion_says_so_in_numbers() -> None:
         "levels below 4: +0.0 points on 116 paired tasks (95 % interval -2.3 to 2.3), within the 5.0 points that may be lost there",
     )
     assert ruling.history.look == 2
-    assert ruling.history.spent == pytest.approx(0.10 * 2 / 3)
+    assert (ruling.history.spent, ruling.history.carried) == (0.05, pytest.approx(0.10 / 6))
+    assert ruling.unpromoted.spent == pytest.approx(0.10 * 2 / 3)
 
 
 def test_a_gain_that_luck_explains_is_rejected() -> None:
@@ -228,12 +244,12 @@ def test_three_cycles_through_files(tmp_path: Path) -> None:
     assert summary == {
         "action": "promote",
         "reasons": ["first champion: there is none before it to compare with; it solves 58 of 116 gate tasks"],
-        "gain": None, "p_value": None, "alpha": None, "look": 0, "spent": 0.0, "peak": 0.5, "lights": {},
+        "gain": None, "p_value": None, "alpha": None, "look": 0, "spent": 0.0, "carried": 0.0, "peak": 0.5, "lights": {},
     }  # fmt: skip
     inputs = {"evaluation": evaluation(tmp_path / "e1", better), "decision": first.output / "decision.json"}
     summary = decide(POLICY, inputs, second)
     assert summary["action"] == "promote"
-    assert (summary["look"], summary["alpha"], summary["spent"]) == (1, 0.05, 0.05)
+    assert (summary["look"], summary["alpha"], summary["spent"], summary["carried"]) == (1, 0.05, 0.0, 0.05)
     raw = (second.output / "decision.json").read_bytes()
     decision = json.loads(raw)
     assert raw == canonical(decision)
@@ -243,7 +259,12 @@ def test_three_cycles_through_files(tmp_path: Path) -> None:
     summary = decide(POLICY, {"decision": second.output / "decision.json"}, third)
     assert summary["action"] == "reject"
     assert summary["reasons"] == ["zero accepted rows"]
-    assert (summary["look"], summary["spent"], summary["p_value"]) == (1, 0.05, None)  # no test, nothing spent
+    assert (summary["look"], summary["spent"], summary["carried"], summary["p_value"]) == (
+        1,
+        0.0,
+        0.05,
+        None,
+    )  # no test, nothing spent
 
 
 def test_a_later_cycle_without_its_champion_is_refused(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def _summary(ruling: Ruling) -> dict[str, Any]:
         "alpha": ruling.alpha,
         "look": ruling.history.look,
         "spent": ruling.history.spent,
+        "carried": ruling.history.carried,
         "peak": ruling.history.peak,
     }
 
@@ -107,7 +108,7 @@ def _document(cycle: str, decision: Decision, ruling: Ruling, summary: Mapping[s
         **summary,
         "retention": asdict(ruling.retention) if ruling.retention else None,
         "test": "McNemar exact, one-sided",
-        "spending": "alpha / (k (k + 1)) at look k",
+        "spending": "online fallback over alpha / (k (k + 1)) at look k",
         "evidence": evidence,
         "policy": decision.policy,
     }

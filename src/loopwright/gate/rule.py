@@ -68,7 +68,7 @@ def decide_promotion(
     paired = pair_up(gate_table)
     easy_table = gate_table.filter(gate_table["level"] < policy.headline[0])
     easy = pair_up(easy_table) if easy_table.height else None
-    level, after = spend(policy.alpha, history)
+    level, after, promoted = spend(policy.alpha, history)
     chance = p_value(paired)
     significant, sentence = _tested(paired, chance, level, after.look)
     reasons = [sentence]
@@ -87,7 +87,7 @@ def decide_promotion(
     return Ruling(
         action=action,
         reasons=tuple(reasons),
-        history=replace(after, peak=max(history.peak, rate)) if action == "promote" else after,
+        history=replace(promoted, peak=max(history.peak, rate)) if action == "promote" else after,
         unpromoted=after,
         gain=gain_score(paired),
         retention=gain_score(easy) if easy is not None else None,

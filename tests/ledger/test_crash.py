@@ -20,9 +20,9 @@ import pytest
 from loopwright.errors import InfraError
 from loopwright.ledger import Ledger, publication
 from loopwright.ledger.audit import audit
+from loopwright.ledger.inspection import inspect
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.tiles import read_entries
-from loopwright.ledger.verify import verify
 from tests.ledger.workshop import Workshop
 
 # Forks a writer for every line it reads. A writer appends without end, says each number once its append has returned,
@@ -90,9 +90,9 @@ def test_a_log_that_grows_while_it_is_verified_has_no_findings(workshop: Worksho
     with subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, text=True, cwd=repository) as nursery:
         assert nursery.stdin
         print(0, file=nursery.stdin, flush=True)
-        while (first := verify(workshop.root).leaves) == 1:
+        while (first := inspect(workshop.root).leaves) == 1:
             time.sleep(0.01)
-        reports = [verify(workshop.root) for _ in range(10)]
+        reports = [inspect(workshop.root) for _ in range(10)]
         [writer] = psutil.Process(nursery.pid).children()
         writer.kill()
         nursery.stdin.close()

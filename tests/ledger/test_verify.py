@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from loopwright.errors import WorkspaceError
 from loopwright.ledger.audit import audit
+from loopwright.ledger.inspection import inspect
 from loopwright.ledger.keys import key_path, load_key, public_bytes
 from loopwright.ledger.merkle import leaf_hash, root_of
 from loopwright.ledger.note import Checkpoint, checkpoint_text, sign_note
@@ -76,10 +77,10 @@ class Tamperer:
         (self.folder / "checkpoint").write_text(note)
 
     def codes(self) -> set[str]:
-        return {finding.code for finding in verify(self.root).findings}
+        return {finding.code for finding in inspect(self.root).findings}
 
     def places(self) -> dict[str, str]:
-        return {finding.where: finding.code for finding in verify(self.root).findings}
+        return {finding.where: finding.code for finding in inspect(self.root).findings}
 
 
 class _Entries:

@@ -64,16 +64,26 @@ def show(
 def verify(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     """Check the record offline: log, signatures, manifests, DVC objects. Exit 5 names what is wrong."""
     from loopwright.errors import IntegrityError
-    from loopwright.ledger.verify import verify as check
+    from loopwright.ledger.inspection import inspect
     from loopwright.workspace import find
 
-    report = check(find(workspace).root)
+    report = inspect(find(workspace).root)
     findings = [{"code": found.code, "where": found.where, "message": found.message} for found in report.findings]
     if as_json:
-        emit({"schema_version": 1, "ok": not findings, "leaves": report.leaves, "findings": findings})
+        emit(
+            {
+                "schema_version": 1,
+                "ok": not findings,
+                "leaves": report.leaves,
+                "findings": findings,
+                "unseen": list(report.unseen),
+            }
+        )
     else:
         for found in findings:
             sys.stdout.write(f"{found['code']}: {found['where']}: {found['message']}\n")
+    for unseen in report.unseen:
+        sys.stderr.write(f"{unseen}\n")
     if findings:
         shown = findings[0]
         raise IntegrityError(

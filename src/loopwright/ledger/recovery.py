@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loopwright.errors import IntegrityError
+from loopwright.errors import IntegrityError, WorkspaceError
+from loopwright.ledger import snapshot as database
 from loopwright.ledger.audit import audit
 from loopwright.ledger.lease import raise_token
+from loopwright.ledger.location import Location
 from loopwright.ledger.storage import Storage
 from loopwright.ledger.tiles import published_size
 
@@ -17,8 +19,18 @@ __all__ = ["catch_up"]
 
 
 def catch_up(storage: Storage, folder: Path) -> None:
-    """Add what is published and not stored; IntegrityError where the audit fails or the two logs went apart."""
+    """Add what is published and not stored.
+
+    IntegrityError where the audit fails or the two logs went apart, WorkspaceError where the record would leave entries behind in
+    a file that nobody reads any more.
+    """
     published = published_size(folder)
+    left = database.count(Location(path=storage.location.path)) if storage.location.server else 0
+    if left > published:
+        problem = f"{storage.location.path} holds {left} entries, of which {published} are published"
+        raise WorkspaceError(
+            problem, "take record.url out of loop.yaml, run `loopwright run` to publish them, then put it back"
+        )
     with storage.transaction() as snapshot:
         if published <= snapshot.tree().size:
             return
@@ -30,7 +42,7 @@ def catch_up(storage: Storage, folder: Path) -> None:
         size = snapshot.tree().size
         if snapshot.envelopes(0, size) != log.entries[:size]:
             raise IntegrityError(
-                f"{folder} is not a continuation of {storage.path}: two drivers wrote different logs",
+                f"{folder} is not a continuation of {storage.location}: two drivers wrote different logs",
                 "keep one of the two: restore ledger/ by git, or move the database away",
             )
         snapshot.append([(statement.event, log.entries[statement.index]) for statement in log.statements[size:]])

@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopwright.errors import InfraError, IntegrityError, PlanError, WorkspaceError
+from loopwright.errors import InfraError, IntegrityError, LeaseHeld, PlanError, WorkspaceError
 from loopwright.ledger import Ledger, postgres, shape, snapshot
 from loopwright.ledger.inspection import inspect
 from loopwright.ledger.location import Server, Unreachable, locate, password_of, read_url
+from loopwright.ledger.recovery import rebuild
 from loopwright.ledger.storage import Storage, refuse_network
 from tests.ledger.cluster import Cluster, binaries, cluster
 from tests.ledger.workshop import Workshop
@@ -108,6 +109,39 @@ def test_what_was_never_published_is_found(both: Workshop) -> None:
     assert [finding.code for finding in inspect(both.root).findings] == ["unpublished"]
 
 
+def test_a_database_is_set_aside_and_built_anew_with_the_same_answers(both: Workshop) -> None:
+    both.cycle(fence=5)
+    location = locate(both.root)
+
+    def answers() -> list[Any]:
+        ledger = both.again()
+        with ledger._storage.transaction() as at:
+            told = [at.tree(), at.checkpoints(), at.find([statement.event for statement in ledger.statements()])]
+        return [*told, snapshot.envelopes(location), inspect(both.root)]
+
+    before = answers()
+    assert "replaced" in rebuild(both.root)
+    assert answers() == before
+    assert both.open("c0000") == 1  # said again, found again
+    with both.ledger.lease() as lease:
+        assert lease.token == 6
+        with pytest.raises(LeaseHeld):
+            rebuild(both.root)
+    both.open("c0001")
+    with pytest.raises(WorkspaceError, match="holds 8 entries, of which 7 are published"):
+        rebuild(both.root)
+    assert both.again().size == 8
+
+
+def test_a_database_is_not_given_up_for_a_log_that_is_not_sound(both: Workshop) -> None:
+    both.cycle()
+    both.ledger.close()
+    (both.published / "tile/0/000.p/7").write_bytes(bytes(7 * 32))
+    with pytest.raises(IntegrityError, match="not sound"):
+        rebuild(both.root)
+    assert snapshot.count(locate(both.root)) == 7
+
+
 # --- SQLite ------------------------------------------------------------------------------------------------------------
 
 
@@ -155,6 +189,17 @@ def test_a_damaged_database_is_named(workshop: Workshop) -> None:
     (workshop.root / ".loopwright" / "state.db").write_bytes(b"not a database" * 500)
     with pytest.raises(IntegrityError, match=r"state\.db is damaged"):
         workshop.again()
+
+
+def test_a_damaged_database_is_built_anew(workshop: Workshop) -> None:
+    workshop.cycle()
+    workshop.ledger.close()
+    path = locate(workshop.root).path
+    path.write_bytes(b"not a database" * 500)
+    kept = Path(rebuild(workshop.root))
+    assert kept.read_bytes() == b"not a database" * 500
+    assert inspect(workshop.root).findings == ()
+    assert workshop.again().append("approval", [], {}, role="person", event="later") == 7
 
 
 def test_a_start_that_was_killed_is_started_again(tmp_path: Path) -> None:
@@ -212,9 +257,10 @@ def test_two_workspaces_do_not_share_a_schema(remote: Workshop, tmp_path: Path) 
     assert "?schema=" in refused.value.next_step
 
 
-def test_the_schema_of_another_workspace_is_not_written(server: Cluster, remote: Workshop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("longer", ["this", "that"])
+def test_the_schema_of_another_workspace_is_not_written(server: Cluster, remote: Workshop, tmp_path: Path, longer: str) -> None:
     other = Workshop(tmp_path / "other", tmp_path / "otherkeys")
-    other.cycle()
+    (other if longer == "this" else remote).cycle()
     (other.root / "loop.yaml").write_text(f"record: {{url: '{remote.url}'}}\n")
     with pytest.raises(IntegrityError, match="not a continuation"):
         other.again().publish()

@@ -40,11 +40,13 @@ def show(
     """One cycle: decision, scores by level, rows with reasons, who checked the builder, time by phase, artifacts."""
     from loopwright.cli.tables import print_cycle
     from loopwright.errors import UsageError
+    from loopwright.ledger.access import saw
     from loopwright.ledger.independence import who_checks
     from loopwright.ledger.overview import cycle_row
     from loopwright.workspace import find
 
-    state = find(workspace).state()
+    found = find(workspace)
+    state = found.state()
     record = state.cycles.get(cycle)
     if record is None:
         known = f"{next(iter(state.cycles))} to {list(state.cycles)[-1]}" if state.cycles else "none yet"
@@ -54,6 +56,7 @@ def show(
         for phase, done in record.phases.items()
         for item in done.artifacts
     ]
+    saw(found.root, "show", cycle)
     row = {"schema_version": 1, **cycle_row(record), "checks": who_checks(state, record), "artifacts": artifacts}
     if as_json:
         emit(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from loopwright.errors import LoopwrightError
 from loopwright.ledger import snapshot
+from loopwright.ledger.access import differing
 from loopwright.ledger.audit import Finding, LogAudit
 from loopwright.ledger.location import Unreachable, locate
 from loopwright.ledger.tiles import published_size
@@ -50,6 +52,16 @@ def _database(root: Path, log: LogAudit) -> Iterator[Finding]:
         yield Finding(code="unpublished", where=where, message=f"{missing}: an interrupted run (run again), or ledger/ was cut")
 
 
+def _access(root: Path, log: LogAudit) -> Iterator[Finding]:
+    """Anchored files of the access log that are here are as they were anchored."""
+    for statement in log.statements:
+        if statement.kind == "anchor":
+            where = statement.predicate["file"]
+            with contextlib.suppress(FileNotFoundError):
+                for problem in differing(root, statement.predicate):
+                    yield Finding(code="access-differs", where=where, message=problem)
+
+
 def inspect(root: Path) -> Report:
     """`verify.verify` with everything that can be checked here; WorkspaceError where there is no published ledger.
 
@@ -58,7 +70,7 @@ def inspect(root: Path) -> Report:
     try:
         snapshot.count(locate(root))
     except Unreachable as error:
-        return replace(verify(root), unseen=(f"not compared with the database: {error.message}",))
+        return replace(verify(root, beside=(_access,)), unseen=(f"not compared with the database: {error.message}",))
     except LoopwrightError:
         pass  # told as a finding
-    return verify(root, beside=(_database,))
+    return verify(root, beside=(_database, _access))

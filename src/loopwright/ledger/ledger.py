@@ -192,13 +192,35 @@ class Ledger:
         ]
         return self._group.add(entries)
 
+    def anchor_access(self) -> list[int]:
+        """Append an ``anchor`` statement for every hour of the access log that is over and has none; their indices.
+
+        WorkspaceError without the controller's key.
+        """
+        from loopwright.ledger.access import anchor_of, ended, event_of
+
+        files = {event_of(file): file for file in ended(self._root)}
+        if not files:
+            return []
+        with self._storage.transaction() as snapshot:
+            known = snapshot.find(list(files))
+        return self.append_many(
+            [
+                Draft(kind="anchor", predicate=anchor_of(self._root, file), role="controller", event=event)
+                for event, file in files.items()
+                if event not in known
+            ]
+        )
+
     def publish(self) -> None:
         """Make the files in ``ledger/`` those of the log; does nothing where they are. InfraError on a full disk."""
         with self._storage.transaction() as snapshot:  # one publisher at a time, and never an older one after a newer
             self._publish(snapshot)
 
     def sign_checkpoint(self) -> str:
-        """Sign size and root of the log as it is, keep the note, publish it; the note."""
+        """Sign size and root of the log as it is, keep the note, publish it; the note. Hours of the access log are anchored first."""
+        with contextlib.suppress(WorkspaceError):  # the controller's key is elsewhere: so will be who anchors
+            self.anchor_access()
         log = self._principal("log")
         with self._storage.transaction() as snapshot:
             tree, known = snapshot.tree(), snapshot.checkpoints()
@@ -225,6 +247,7 @@ class Ledger:
         with hold(self._storage) as lease:
             self._lease = lease
             try:
+                self.anchor_access()
                 yield lease
             finally:
                 self._lease = None

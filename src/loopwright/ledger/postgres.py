@@ -61,6 +61,7 @@ def connect(server: Server) -> Any:
         raise WorkspaceError(
             "the record is on PostgreSQL, and pg8000 is not installed", "pip install 'loopwright[postgresql]'"
         ) from error
+    password = password_of(server) or ""  # the driver crashes where it is asked for one and has none
     made = None
     try:
         made = _socket(server)
@@ -68,7 +69,7 @@ def connect(server: Server) -> Any:
             server.user,
             host=server.host,
             database=server.database,
-            password=password_of(server) or "",  # the driver crashes where it is asked for one and has none
+            password=password,
             sock=made,
             ssl_context=_encryption(server),
             application_name="loopwright",

@@ -14,7 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, create_engine, event, insert, select, update
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import IntegrityError as ConstraintError
@@ -24,7 +38,7 @@ from loopwright.ledger.location import Location, Server
 from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.shape import bring_up
 
-__all__ = ["Snapshot", "Storage", "lease_table", "refuse_network"]
+__all__ = ["Snapshot", "Storage", "lease_table", "refuse_network", "set_schema_aside"]
 
 _BUSY_SECONDS = 30
 _ROWS = 500
@@ -158,11 +172,26 @@ def _engine(location: Location) -> Engine:
     return engine
 
 
+def set_schema_aside(server: Server, name: str) -> None:
+    """Give the server's schema another name, where it is there; errors as of `Storage.transaction`."""
+    location = Location(path=Path(), server=server)
+    engine = _engine(location)
+    try:
+        with engine.begin() as connection:
+            known = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+            if connection.execute(known, {"name": server.schema}).first():
+                connection.exec_driver_sql(f'ALTER SCHEMA "{server.schema}" RENAME TO "{name}"')
+    except DBAPIError as error:
+        raise _explain(location, error) from error
+    finally:
+        engine.dispose()
+
+
 class Snapshot:
     """The log within one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, location: Location) -> None:
+        self.connection, self.location = connection, location
 
     def tree(self) -> CompactRange:
         """The tree over all entries."""
@@ -245,7 +274,7 @@ class Storage:
         """
         try:
             with self._engine.begin() as connection:
-                yield Snapshot(connection)
+                yield Snapshot(connection, self.location)
         except DBAPIError as error:
             raise _explain(self.location, error) from error
 

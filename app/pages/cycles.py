@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.chart import describe, score_curve
 from app.view import Notice, View, load, workspace
+from loopwright.ledger.access import saw
 
 SECONDS = 5
 
@@ -85,6 +86,9 @@ def _again(root: Path) -> None:
         st.rerun()
 
 
+if "seen" not in st.session_state:  # the script runs again at every click
+    st.session_state["seen"] = True
+    saw(workspace(), "page", "cycles")
 first = load(workspace())
 if first.live:
     st.fragment(_again, run_every=SECONDS)(workspace())

@@ -29,6 +29,7 @@ __all__ = [
     "Plugin",
     "Recipe",
     "Recipes",
+    "Record",
     "Runtime",
     "Section",
     "SeedSection",
@@ -213,6 +214,14 @@ class Versioning(Section):
     """When objects go to the workspace's DVC remote: after the last cycle of a run, after each, or by hand."""
 
 
+class Record(Section):
+    """Where the record is written; it is published into ``ledger/`` in any case."""
+
+    url: Annotated[str, Field(pattern=r"^postgresql\+pg8000://[^:@/?#\s]+@[^@\s]+$")] | None = None
+    """None: SQLite, in the workspace. ``postgresql+pg8000://USER@HOST:PORT/DATABASE?schema=NAME`` (`loopwright.ledger.location`):
+    for drivers on several hosts. It holds no password: that is taken from ``$PGPASSFILE`` or ``~/.pgpass``."""
+
+
 class Metrics(Section):
     """Where figures go besides the record."""
 
@@ -246,12 +255,15 @@ class Plan(Section):
     budgets: Budgets = Budgets()
     runtime: Runtime = Runtime()
     versioning: Versioning = Versioning()
+    record: Record = Record()
     metrics: Metrics = Metrics()
 
     @property
     def digest(self) -> Digest:
-        """Identity of the decisions: all but where the work runs, how much of it, and where figures are shown."""
-        return digest_value(self.model_dump(mode="json", exclude={"runtime", "metrics", "versioning", "cycles", "budgets"}))
+        """Identity of the decisions: all but where the work runs and is written down, how much of it, and where figures are shown."""
+        return digest_value(
+            self.model_dump(mode="json", exclude={"runtime", "record", "metrics", "versioning", "cycles", "budgets"})
+        )
 
     @property
     def policy(self) -> Digest:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,9 @@ __all__ = ["load_plan", "parse_recipes", "plan_schema"]
 
 Model = TypeVar("Model", bound=Section)
 Keys = tuple[str | int, ...]
+
+_PASSWORD = re.compile(r"(://[^:@/\s]*:)[^\s\"]*@")
+"""In a URL: an error shows what it saw, and goes into logs."""
 
 
 def load_plan(path: Path, overrides: tuple[str, ...] = ()) -> Plan:
@@ -149,5 +153,5 @@ def _dotted(path: Keys) -> str:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    text = _PASSWORD.sub(r"\1...@", json.dumps(value, default=str))
     return text if len(text) <= 60 else text[:57] + "..."

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loopwright.errors import PlanError
 from loopwright.plan import Plan
 from loopwright.plugins import load_domain, load_family
 from loopwright.run import Observer, Run, Tools
@@ -58,15 +59,27 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
         executor.close()
 
 
+def _reachable(plan: Plan, root: Path) -> None:
+    """A driver whose work runs on other hosts may itself be started again on another, and finds the record only on a server."""
+    from loopwright.runtime.profile import load_profile
+
+    if plan.record.url is None and load_profile(root, plan.runtime.profile).address != "local":
+        raise PlanError(
+            f"loop.yaml: record.url: {plan.runtime.profile} joins a cluster, and the record is an SQLite file of one host",
+            "write it to PostgreSQL: record: {url: postgresql+pg8000://USER@HOST/DATABASE}",
+        )
+
+
 @contextmanager
 def open_run(workspace: Workspace, observer: Observer) -> Iterator[Run]:
     """A `Run` on a workspace, with its lease held.
 
     Raises:
         LeaseHeld: another driver works here; the message says who and since when.
-        PlanError: the plan on disk says what it may not.
+        PlanError: the plan on disk says what it may not, or work on other hosts under a record that only this one can reach.
     """
     plan = workspace.plan()
+    _reachable(plan, workspace.root)
     ledger = workspace.ledger()
     try:
         with ledger.lease() as lease, open_tools(plan, workspace.root) as tools:

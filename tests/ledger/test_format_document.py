@@ -17,7 +17,9 @@ def test_every_example_is_what_the_code_writes() -> None:
 def test_every_finding_is_explained(repository: Path) -> None:
     sources = (repository / "src" / "loopwright" / "ledger").glob("*.py")
     said = "".join(
-        path.read_text(encoding="utf-8") for path in sources if path.name in {"audit.py", "order.py", "objects.py", "verify.py"}
+        path.read_text(encoding="utf-8")
+        for path in sources
+        if path.name in {"audit.py", "order.py", "objects.py", "inspection.py"}
     )
     codes = set(re.findall(r'(?:code=|add\(|_found\(|yield |index, )\s*"([a-z-]+)"', said))
     assert len(codes) > 20

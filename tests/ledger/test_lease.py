@@ -17,6 +17,7 @@ import pytest
 from loopwright.errors import InfraError, LeaseHeld
 from loopwright.ledger import Ledger
 from loopwright.ledger.lease import hold
+from loopwright.ledger.location import locate
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.storage import Storage
 from tests.ledger.workshop import Workshop, opening
@@ -24,6 +25,7 @@ from tests.ledger.workshop import Workshop, opening
 DRIVER = """
 import pathlib, sys, time
 from loopwright.ledger import Ledger
+from loopwright.ledger.location import locate
 from loopwright.ledger.signer import LocalSigner
 from tests.ledger.workshop import opening
 ledger = Ledger.open(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), signer=LocalSigner)
@@ -35,6 +37,11 @@ with ledger.lease() as lease:
     except Exception as error:
         print(type(error).__name__, error.message, flush=True)
 """
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @contextmanager
@@ -93,7 +100,7 @@ def test_a_driver_that_was_asleep_too_long_records_nothing_more(workshop: Worksh
         assert process.stdout
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(0.6)
-        storage = Storage(workshop.root / ".loopwright" / "state.db")
+        storage = Storage(locate(workshop.root))
         with hold(storage, timeout=0.5) as lease:
             assert lease.token == token + 1
             os.kill(process.pid, signal.SIGCONT)
@@ -106,7 +113,7 @@ def test_a_driver_that_was_asleep_too_long_records_nothing_more(workshop: Worksh
 
 
 def test_a_live_driver_keeps_its_lease_beyond_the_timeout(workshop: Workshop) -> None:
-    storage = Storage(workshop.root / ".loopwright" / "state.db")
+    storage = Storage(locate(workshop.root))
     with hold(storage, timeout=0.5, interval=0.05) as lease:
         time.sleep(0.8)
         with pytest.raises(LeaseHeld), hold(storage, timeout=0.5):
@@ -116,7 +123,7 @@ def test_a_live_driver_keeps_its_lease_beyond_the_timeout(workshop: Workshop) ->
 
 
 def test_whoever_lost_the_lease_is_told_at_its_next_use(workshop: Workshop) -> None:
-    storage = Storage(workshop.root / ".loopwright" / "state.db")
+    storage = Storage(locate(workshop.root))
     with workshop.ledger.lease() as lost:
         with hold(storage, timeout=-1.0) as lease:
             uses: tuple[Callable[[], object], ...] = (lost.check, workshop.open)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sqlite3
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,15 +12,21 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from loopwright.errors import InfraError, IntegrityError, RefusedError, UsageError, WorkspaceError
-from loopwright.ledger import Ledger
+from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
+from loopwright.ledger import Ledger, snapshot
 from loopwright.ledger.audit import audit
 from loopwright.ledger.keys import make_keys
+from loopwright.ledger.ledger import Draft
+from loopwright.ledger.location import locate
 from loopwright.ledger.signer import LocalSigner
-from loopwright.ledger.storage import Storage, refuse_network
 from loopwright.ledger.tiles import pack, published_size, read_entries
 from loopwright.types import Artifact, digest_bytes
 from tests.ledger.workshop import Workshop, closing, digest, opening
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -86,9 +89,7 @@ def test_publishing_makes_the_files_the_log_and_then_changes_nothing(workshop: W
     workshop.ledger.publish()
     assert {path: path.stat().st_mtime_ns for path in workshop.published.rglob("*")} == before
     entries = read_entries(workshop.published)
-    with sqlite3.connect(workshop.root / ".loopwright" / "state.db") as connection:
-        assert [entry for (entry,) in connection.execute("SELECT envelope FROM log_leaf ORDER BY idx")] == entries
-    connection.close()
+    assert snapshot.envelopes(locate(workshop.root)) == entries
     assert audit(workshop.published).findings == ()
 
 
@@ -138,11 +139,10 @@ def test_a_log_of_several_bundles(workshop: Workshop) -> None:
 def test_the_database_is_built_again_from_what_is_published(workshop: Workshop) -> None:
     workshop.cycle(fence=5)
     before = list(workshop.ledger.statements())
-    workshop.ledger.close()
-    shutil.rmtree(workshop.root / ".loopwright")
+    workshop.lose_database()
     ledger = workshop.again()
     assert list(ledger.statements()) == before
-    assert not (workshop.root / ".loopwright").exists()  # reading alone builds nothing
+    assert snapshot.count(locate(workshop.root)) == 0  # reading alone builds nothing
     assert workshop.open("c0000") == 1  # the idempotency keys are back, too
     assert workshop.open("c0001", fence=6) == len(before)
     with ledger.lease() as lease:
@@ -170,7 +170,7 @@ def test_a_clone_is_read_without_keys_and_not_written(workshop: Workshop, tmp_pa
 
 def test_entries_that_came_by_git_are_taken_over(workshop: Workshop, tmp_path: Path) -> None:
     workshop.cycle()
-    shutil.copytree(workshop.root, tmp_path / "other")
+    shutil.copytree(workshop.published, tmp_path / "other" / "ledger")  # a clone, which writes to a database of its own
     other = Ledger.open(tmp_path / "other", workshop.keys, signer=LocalSigner)
     other.append("open", [], opening("c0001"), role="controller", event="open:c0001")
     other.sign_checkpoint()
@@ -184,7 +184,7 @@ def test_entries_that_came_by_git_are_taken_over(workshop: Workshop, tmp_path: P
 
 
 def test_two_logs_that_went_apart_are_not_mixed(workshop: Workshop, tmp_path: Path) -> None:
-    shutil.copytree(workshop.root, tmp_path / "other")
+    shutil.copytree(workshop.published, tmp_path / "other" / "ledger")  # a clone, which writes to a database of its own
     other = Ledger.open(tmp_path / "other", workshop.keys, signer=LocalSigner)
     for number in range(3):
         other.append("approval", [], {}, role="person", event=f"theirs:{number}")
@@ -199,13 +199,50 @@ def test_two_logs_that_went_apart_are_not_mixed(workshop: Workshop, tmp_path: Pa
 
 def test_a_database_is_not_built_from_a_log_that_was_tampered_with(workshop: Workshop) -> None:
     workshop.cycle()
-    workshop.ledger.close()
-    shutil.rmtree(workshop.root / ".loopwright")
+    workshop.lose_database()
     bundle = workshop.published / "tile/entries/000.p/7"
     entries = read_entries(workshop.published)
     bundle.write_bytes(pack([*entries[:-1], entries[-2]]))
     with pytest.raises(IntegrityError, match="not sound"):
         workshop.again().publish()
+
+
+def test_a_batch_is_there_as_a_whole_and_each_event_once(workshop: Workshop) -> None:
+    def said(*events: str) -> list[Draft]:
+        return [Draft(kind="approval", predicate={"said": event}, role="person", event=event) for event in events]
+
+    assert workshop.ledger.append_many(said("a", "b", "a", "c")) == [1, 2, 1, 3]
+    assert workshop.ledger.append_many(said("c", "d", "a")) == [3, 4, 1]
+    assert workshop.ledger.append("approval", [], {}, role="person", event="d") == 4
+    with pytest.raises(RefusedError):
+        workshop.ledger.append_many([*said("e"), Draft(kind="approval", predicate={}, role="gate", event="f")])
+    assert [one.predicate["said"] for one in workshop.ledger.statements(1)] == ["a", "b", "c", "d"]
+    assert workshop.ledger.append_many([]) == []
+
+
+def test_threads_that_append_at_once_share_transactions(workshop: Workshop) -> None:
+    """Each event once, though every thread says every event; and fewer transactions than appends."""
+    storage, transactions = workshop.ledger._storage, 0
+    original = storage.transaction
+
+    def counted() -> Any:
+        nonlocal transactions
+        transactions += 1
+        return original()
+
+    storage.transaction = counted  # type: ignore[method-assign]
+
+    def write(which: int) -> list[int]:
+        events = [f"event {(which + number) % 40}" for number in range(40)]
+        return [workshop.ledger.append("approval", [], {"event": e}, role="person", event=e) for e in events]
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(write, range(8)))
+    assert {frozenset(places) for places in told} == {frozenset(range(1, 41))}
+    assert workshop.ledger.size == 41
+    assert transactions < 8 * 40
+    workshop.ledger.sign_checkpoint()
+    assert audit(workshop.published).findings == ()
 
 
 def test_several_writers_take_turns(workshop: Workshop) -> None:
@@ -223,23 +260,6 @@ def test_several_writers_take_turns(workshop: Workshop) -> None:
     assert audit(workshop.published).findings == ()
     for ledger in ledgers:
         ledger.close()
-
-
-def test_an_append_waits_for_the_disk(workshop: Workshop) -> None:
-    """A killed process cannot show it, only a power cut: so the settings are looked at."""
-    with workshop.ledger._storage.transaction() as snapshot:
-        asked = {
-            name: snapshot.connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("synchronous", "journal_mode")
-        }
-    assert asked == {"synchronous": 2, "journal_mode": "wal"}
-
-
-def test_entries_cannot_be_changed_or_removed_by_mistake(workshop: Workshop) -> None:
-    with sqlite3.connect(workshop.root / ".loopwright" / "state.db") as connection:
-        for statement in ("DELETE FROM log_leaf", "UPDATE log_leaf SET event = 'x'", "DELETE FROM log_checkpoint"):
-            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                connection.execute(statement)
-    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -305,58 +325,3 @@ def test_a_folder_without_a_ledger_is_said_to_be_one(tmp_path: Path) -> None:
 def test_a_workspace_id_is_a_folder_name(tmp_path: Path, workspace: str) -> None:
     with pytest.raises(WorkspaceError, match="cannot be a workspace's id"):
         Ledger.create(tmp_path, workspace=workspace, name="n", demo=True, plan=digest("plan"), key_home=tmp_path)
-
-
-def test_a_network_file_system_is_refused(tmp_path: Path) -> None:
-    mounts = [("/", "ext4"), (str(tmp_path), "nfs4"), (str(tmp_path / "disk"), "xfs")]
-    with pytest.raises(WorkspaceError, match="network file system"):
-        refuse_network(tmp_path / "w" / ".loopwright", mounts)
-    refuse_network(tmp_path / "disk" / "w", mounts)
-    refuse_network(tmp_path.parent, mounts)
-
-
-def test_a_database_of_a_newer_version_is_left_alone(workshop: Workshop) -> None:
-    workshop.ledger.close()
-    with sqlite3.connect(workshop.root / ".loopwright" / "state.db") as connection:
-        connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(WorkspaceError, match="newer version"):
-        Storage(workshop.root / ".loopwright" / "state.db")
-
-
-def test_a_damaged_database_is_named(workshop: Workshop) -> None:
-    workshop.ledger.close()
-    (workshop.root / ".loopwright" / "state.db").write_bytes(b"not a database" * 500)
-    with pytest.raises(IntegrityError, match=r"state\.db is damaged"):
-        workshop.again()
-
-
-def test_a_start_that_was_killed_is_started_again(tmp_path: Path) -> None:
-    (tmp_path / "w" / ".loopwright").mkdir(parents=True)
-    (tmp_path / "w" / ".loopwright" / "state.db").touch()
-    workshop = Workshop(tmp_path / "w", tmp_path / "keys")
-    assert workshop.ledger.size == 1
-    workshop.ledger.close()
-
-
-def test_a_folder_that_cannot_be_written_is_read(workshop: Workshop, tmp_path: Path) -> None:
-    workshop.open()
-    workshop.ledger.close()
-    frozen = Path(tempfile.mkdtemp())
-    shutil.copytree(workshop.root / ".loopwright", frozen / ".loopwright")
-    for path in (frozen, frozen / ".loopwright"):
-        path.chmod(0o555)
-    user = os.geteuid()
-    try:
-        if user == 0:
-            os.seteuid(65534)
-        ledger = Ledger.open(frozen, tmp_path / "nokeys")
-        assert [statement.kind for statement in ledger.statements()] == ["genesis", "open"]
-        with pytest.raises(InfraError, match=r"state\.db"):
-            ledger.publish()
-        ledger.close()
-    finally:
-        os.seteuid(user)
-        (frozen / ".loopwright").chmod(0o755)
-        frozen.chmod(0o755)
-        shutil.rmtree(frozen)

@@ -65,7 +65,7 @@ def test_published_roots() -> None:
     assert CompactRange().root() == hashlib.sha256(b"").digest()
     tree = CompactRange()
     for entry, root in zip(ENTRIES, ROOTS, strict=True):
-        tree = tree.append(leaf_hash(entry))
+        tree = tree.extend([leaf_hash(entry)])
         assert tree.root().hex() == root
 
 

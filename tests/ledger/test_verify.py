@@ -15,9 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loopwright.errors import WorkspaceError
+from loopwright.errors import IntegrityError, WorkspaceError
+from loopwright.ledger import signatures
 from loopwright.ledger.audit import audit
+from loopwright.ledger.inspection import inspect
 from loopwright.ledger.keys import key_path, load_key, public_bytes
+from loopwright.ledger.ledger import Draft
 from loopwright.ledger.merkle import leaf_hash, root_of
 from loopwright.ledger.note import Checkpoint, checkpoint_text, sign_note
 from loopwright.ledger.principals import enrolled, principal_id
@@ -76,10 +79,10 @@ class Tamperer:
         (self.folder / "checkpoint").write_text(note)
 
     def codes(self) -> set[str]:
-        return {finding.code for finding in verify(self.root).findings}
+        return {finding.code for finding in inspect(self.root).findings}
 
     def places(self) -> dict[str, str]:
-        return {finding.where: finding.code for finding in verify(self.root).findings}
+        return {finding.where: finding.code for finding in inspect(self.root).findings}
 
 
 class _Entries:
@@ -489,3 +492,79 @@ def test_verification_loads_little_and_no_dvc(repository: Path) -> None:
     paths = [repository / "src" / Path(*name.split(".")) for name in ours]
     sources = [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in paths]
     assert sum(len(path.read_text().splitlines()) for path in sources) <= 2400
+
+
+# --- long logs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A log of several bundles, whose signatures are checked in processes."""
+    folder = tmp_path_factory.mktemp("long")
+    workshop = Workshop(folder / "workspace", folder / "keys")
+    for _ in range(2):
+        workshop.approve_many(300)
+    workshop.ledger.append_many(
+        [Draft(kind="approval", predicate={}, role="person", event=f"more:{number}") for number in range(300)]
+    )
+    workshop.ledger.sign_checkpoint()
+    workshop.ledger.close()
+    return workshop
+
+
+def everything(root: Path) -> list[tuple[str, str]]:
+    return sorted((finding.where, finding.code) for finding in audit(root / "ledger").findings)
+
+
+@pytest.mark.parametrize("at", [0, 256, 600])
+def test_processes_find_what_one_process_finds(
+    long: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    shutil.copytree(long.root, tmp_path / "workspace")
+    tamperer = Tamperer(tmp_path / "workspace", long.keys)
+    assert everything(tamperer.root) == []
+    entries = list(tamperer.entries)
+    envelope = unseal(entries[at])
+    for signature in (unseal(entries[at - 1]).signature, b"short"):
+        entries[at] = seal(envelope.payload, envelope.keyid, signature)
+        tamperer.publish(entries)
+        alone = everything(tamperer.root)
+        assert (f"ledger entry {at}", "signature-invalid") in alone
+        with monkeypatch.context() as many:
+            many.setattr(signatures, "_MANY", 10)
+            many.setattr(signatures, "_BATCH", 70)
+            assert everything(tamperer.root) == alone
+    assert {finding.code for finding in audit(tamperer.folder, tree_only=True).findings} - {"signature-invalid"} == {
+        "root-differs"
+    }
+
+
+def test_a_damaged_bundle_in_the_middle_does_not_hide_what_comes_before_it(long: Workshop, tmp_path: Path) -> None:
+    shutil.copytree(long.root, tmp_path / "workspace")
+    tamperer = Tamperer(tmp_path / "workspace", long.keys)
+    entries = list(tamperer.entries)
+    entries[7] = edited(entries[7], number=99)
+    tamperer.publish(entries)
+    bundle = tamperer.folder / "tile/entries/001"
+    bundle.write_bytes(bundle.read_bytes()[:-1])
+    found = everything(tamperer.root)
+    assert ("ledger entry 7", "signature-invalid") in found
+    assert ("ledger/tile/entries/001", "bundle-damaged") in found
+
+
+def test_what_was_audited_is_what_is_read(long: Workshop, tmp_path: Path) -> None:
+    shutil.copytree(long.root, tmp_path / "workspace")
+    folder = tmp_path / "workspace" / "ledger"
+    log = audit(folder)
+    assert [one.index for one in log.statements] == list(range(601))
+    assert [one.index for one in log.statements[598:]] == [598, 599, 600]
+    assert log.entries[-1] == list(log.entries)[600]
+    bundle = folder / "tile/entries/001"
+    bundle.write_bytes(bundle.read_bytes().replace(b"eyJ", b"eyK", 1))
+    with pytest.raises(IntegrityError, match="changed while it was read"):
+        list(log.statements)
+
+
+def test_a_tree_alone_is_checked_whoever_the_logs_key_is(long: Workshop, tmp_path: Path) -> None:
+    log = audit(long.published, tree_only=True)
+    assert (log.findings, log.covered, len(log.statements)) == ((), 601, 1)

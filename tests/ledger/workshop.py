@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from loopwright.ledger import Ledger
+from loopwright.ledger.ledger import Draft
+from loopwright.ledger.location import locate
+from loopwright.ledger.postgres import connect
 from loopwright.ledger.signer import LocalSigner, Signer
 from loopwright.types import Artifact, Digest, FileEntry, Manifest, canonical, digest_bytes, digest_value
 
@@ -98,8 +103,19 @@ def write_artifact(root: Path, cycle: str, kind: str, files: Mapping[str, bytes]
 class Workshop:
     """A workspace and the hand that writes in it."""
 
-    def __init__(self, root: Path, keys: Path, *, signer: Callable[[Path], Signer] = LocalSigner, demo: bool = True) -> None:
-        self.root, self.keys, self.signer = root, keys, signer
+    def __init__(
+        self,
+        root: Path,
+        keys: Path,
+        *,
+        signer: Callable[[Path], Signer] = LocalSigner,
+        demo: bool = True,
+        url: str | None = None,
+    ) -> None:
+        self.root, self.keys, self.signer, self.url = root, keys, signer, url
+        if url:
+            root.mkdir(parents=True)
+            (root / "loop.yaml").write_text(f"record: {{url: {json.dumps(url)}}}\n")
         self.ledger = Ledger.create(
             root, workspace="bench", name="bench", demo=demo, plan=digest("plan"), key_home=keys, signer=signer
         )
@@ -148,10 +164,21 @@ class Workshop:
 
     def approve_many(self, count: int) -> None:
         """Many small entries in one transaction, since each of its own waits for the disk."""
-        ledger = self.ledger
-        entries = [
-            (event, ledger._seal("approval", [], {"number": number, "event": event}, "person"))
-            for number, event in ((number, f"approval:{number}") for number in range(count))
-        ]
-        with ledger._storage.transaction() as snapshot:
-            snapshot.append(entries)
+        self.ledger.append_many(
+            [
+                Draft(kind="approval", predicate={"number": number}, role="person", event=f"approval:{number}")
+                for number in range(count)
+            ]
+        )
+
+    def lose_database(self) -> None:
+        """What a failed disk, or a server that was set up anew, leaves: nothing."""
+        self.ledger.close()
+        server = locate(self.root).server
+        if server is None:
+            shutil.rmtree(self.root / ".loopwright")
+            return
+        connection = connect(server)
+        connection.cursor().execute(f'DROP SCHEMA "{server.schema}" CASCADE')
+        connection.commit()
+        connection.close()

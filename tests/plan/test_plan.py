@@ -54,6 +54,15 @@ def test_a_wrong_plan_says_where_what_and_what_is_allowed(tmp_path: Path, text: 
     assert caught.value.next_step
 
 
+def test_where_the_record_is_written_is_no_decision_and_no_password_is_shown(tmp_path: Path) -> None:
+    plain = read(tmp_path, "name: lab\n")
+    url = "postgresql+pg8000://loop@db.example:5433/base?schema=lab"
+    assert read(tmp_path, f"name: lab\nrecord: {{url: '{url}'}}\n").digest == plain.digest
+    with pytest.raises(PlanError, match=r"loop.yaml:1:record\.url: saw .*loop:\.\.\.@db") as caught:
+        read(tmp_path, "record: {url: 'postgresql+pg8000://loop:s3cr:et@db.example/base'}\n")
+    assert "s3cr" not in caught.value.message
+
+
 def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         read(tmp_path, "seed: -1\ngate: {alpha: 2}\nverifier: {per_task: 0}\n")

@@ -34,11 +34,13 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Write a document as an accessible PDF."""
+    from loopwright.ledger.access import saw
     from loopwright.report import build as make
     from loopwright.workspace import find
 
     root = find(workspace).root
     made = make(root, document, cycle, output)
+    saw(root, "report", f"{document} {cycle} {made.pdf_digest}")
     if as_json:
         emit(
             {

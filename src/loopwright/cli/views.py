@@ -40,11 +40,13 @@ def show(
     """One cycle: decision, scores by level, rows with reasons, who checked the builder, time by phase, artifacts."""
     from loopwright.cli.tables import print_cycle
     from loopwright.errors import UsageError
+    from loopwright.ledger.access import saw
     from loopwright.ledger.independence import who_checks
     from loopwright.ledger.overview import cycle_row
     from loopwright.workspace import find
 
-    state = find(workspace).state()
+    found = find(workspace)
+    state = found.state()
     record = state.cycles.get(cycle)
     if record is None:
         known = f"{next(iter(state.cycles))} to {list(state.cycles)[-1]}" if state.cycles else "none yet"
@@ -54,6 +56,7 @@ def show(
         for phase, done in record.phases.items()
         for item in done.artifacts
     ]
+    saw(found.root, "show", cycle)
     row = {"schema_version": 1, **cycle_row(record), "checks": who_checks(state, record), "artifacts": artifacts}
     if as_json:
         emit(row)
@@ -64,16 +67,26 @@ def show(
 def verify(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     """Check the record offline: log, signatures, manifests, DVC objects. Exit 5 names what is wrong."""
     from loopwright.errors import IntegrityError
-    from loopwright.ledger.verify import verify as check
+    from loopwright.ledger.inspection import inspect
     from loopwright.workspace import find
 
-    report = check(find(workspace).root)
+    report = inspect(find(workspace).root)
     findings = [{"code": found.code, "where": found.where, "message": found.message} for found in report.findings]
     if as_json:
-        emit({"schema_version": 1, "ok": not findings, "leaves": report.leaves, "findings": findings})
+        emit(
+            {
+                "schema_version": 1,
+                "ok": not findings,
+                "leaves": report.leaves,
+                "findings": findings,
+                "unseen": list(report.unseen),
+            }
+        )
     else:
         for found in findings:
             sys.stdout.write(f"{found['code']}: {found['where']}: {found['message']}\n")
+    for unseen in report.unseen:
+        sys.stderr.write(f"{unseen}\n")
     if findings:
         shown = findings[0]
         raise IntegrityError(

@@ -53,12 +53,19 @@ def _started(pid: int) -> float | None:
     return None
 
 
-def _gone(holder: Any, timeout: float) -> bool:
+def _now(connection: Connection) -> float:
+    """Seconds; by the server's clock where several hosts share one, since their own may differ."""
+    if connection.dialect.name == "sqlite":
+        return time.time()
+    return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+
+
+def _gone(holder: Any, timeout: float, now: float) -> bool:
     if holder.pid is None:
         return True
     if holder.place == _place() and _started(holder.pid) != holder.process_started:
         return True
-    return time.time() - holder.heartbeat > timeout
+    return now - holder.heartbeat > timeout
 
 
 def _held(holder: Any) -> LeaseHeld:
@@ -79,7 +86,7 @@ class Lease:
     def confirm(self, connection: Connection) -> None:
         """Within a transaction: renew the heartbeat, or raise InfraError where another driver took over."""
         mine = lease_table.c.token == self.token
-        beat = update(lease_table).where(mine, lease_table.c.pid.is_not(None)).values(heartbeat=time.time())
+        beat = update(lease_table).where(mine, lease_table.c.pid.is_not(None)).values(heartbeat=_now(connection))
         if connection.execute(beat).rowcount:
             return
         row = connection.execute(select(lease_table)).one()
@@ -117,7 +124,7 @@ def _acquire(storage: Storage, timeout: float) -> Lease:
     with storage.transaction() as snapshot:
         connection = snapshot.connection
         holder = connection.execute(select(lease_table)).one()
-        if not _gone(holder, timeout):
+        if not _gone(holder, timeout, _now(connection)):
             raise _held(holder)
         me = {
             "token": holder.token + 1,
@@ -126,7 +133,7 @@ def _acquire(storage: Storage, timeout: float) -> Lease:
             "pid": os.getpid(),
             "process_started": _started(os.getpid()),
             "since": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "heartbeat": time.time(),
+            "heartbeat": _now(connection),
         }
         connection.execute(update(lease_table).values(**me))
     return Lease(storage, holder.token + 1)

@@ -1,15 +1,17 @@
 """The ledger of one workspace: append a signed statement, publish, sign a checkpoint, read, hold the lease.
 
-Reading takes the state database, or what is published where there is none or where more is published (a clone, a pull).
-The first write brings the database up to what is published, after checking it.
+Reading takes the state database (`location` says which), or what is published where there is none, where it cannot be reached,
+or where more is published (a clone, a pull). The first write brings the database up to what is published, after checking it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import IntegrityError, UsageError, WorkspaceError
 from loopwright.ledger import snapshot as database
+from loopwright.ledger.commit import GroupCommit
 from loopwright.ledger.keys import key_folder, make_keys
+from loopwright.ledger.location import Location, Unreachable, locate
 from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
 from loopwright.ledger.principals import Principal, enrolled, enrolment, signed_by
 from loopwright.ledger.publication import keep_file, publish
@@ -31,10 +35,21 @@ if TYPE_CHECKING:
     from loopwright.ledger.lease import Lease
     from loopwright.ledger.storage import Snapshot, Storage
 
-__all__ = ["FOLDER", "Ledger", "genesis"]
+__all__ = ["FOLDER", "Draft", "Ledger", "genesis"]
 
 FOLDER = "ledger"
 """The published log, relative to the workspace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A statement to be signed and appended; see `Ledger.append`."""
+
+    kind: str
+    subjects: Sequence[Artifact] = ()
+    predicate: Mapping[str, Any]
+    role: str
+    event: str
 
 
 def genesis(
@@ -73,6 +88,8 @@ class Ledger:
         self._genesis = read_statement(entry, 0)
         self._signer = signer
         self._lease: Lease | None = None
+        self._location = locate(root)
+        self._group = GroupCommit(self._write)
 
     @classmethod
     def create(
@@ -109,8 +126,14 @@ class Ledger:
     @classmethod
     def begin(cls, root: Path, predicate: Mapping[str, Any], signer: Signer) -> Ledger:
         """Start a log with this genesis predicate; WorkspaceError where ``root`` has one."""
-        if _stored(root) or published_size(root / FOLDER):
-            raise WorkspaceError(f"{root} has a ledger already", "choose an empty folder")
+        location = locate(root)
+        if _stored(location) or published_size(root / FOLDER):
+            next_step = (
+                "give this workspace a schema of its own (?schema= in record.url)"
+                if location.server
+                else "choose an empty folder"
+            )
+            raise WorkspaceError(f"{location if location.server else root} has a ledger already", next_step)
         payload = payload_of("genesis", [Artifact(kind="plan", digest=predicate["plan"], path="loop.yaml")], predicate)
         [controller] = (one for one in enrolled(predicate).values() if one.role == "controller")
         entry = seal(payload, controller.id, signer.sign("controller", payload))
@@ -139,11 +162,12 @@ class Ledger:
     @property
     def size(self) -> int:
         """Entries."""
-        return max(_stored(self._root), published_size(self._root / FOLDER))
+        return max(_stored(self._location), published_size(self._root / FOLDER))
 
     def statements(self, start: int = 0) -> Iterator[Statement]:
         """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""
-        return (_parsed(entry, index) for index, entry in enumerate(_read(self._root, start), start))
+        entries = _read(self._location, self._root, start)
+        return (_parsed(entry, index) for index, entry in enumerate(entries, start))
 
     def append(self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], *, role: str, event: str) -> int:
         """Sign and add a statement; its index. It is durable when this returns.
@@ -154,11 +178,39 @@ class Ledger:
         that this ledger holds was lost.
         """
         entry = self._seal(kind, subjects, {**predicate, "event": event}, role)
+        [index] = self._group.add([(event, entry)])
+        return index
+
+    def append_many(self, drafts: Sequence[Draft]) -> list[int]:
+        """`append` each of these in one transaction: all of them are durable when this returns, or none is there.
+
+        A disk takes a hundred as fast as one. Events are kept once here, too; errors as of `append`.
+        """
+        entries = [
+            (draft.event, self._seal(draft.kind, draft.subjects, {**draft.predicate, "event": draft.event}, draft.role))
+            for draft in drafts
+        ]
+        return self._group.add(entries)
+
+    def anchor_access(self) -> list[int]:
+        """Append an ``anchor`` statement for every hour of the access log that is over and has none; their indices.
+
+        WorkspaceError without the controller's key.
+        """
+        from loopwright.ledger.access import anchor_of, ended, event_of
+
+        files = {event_of(file): file for file in ended(self._root)}
+        if not files:
+            return []
         with self._storage.transaction() as snapshot:
-            if self._lease is not None:
-                self._lease.confirm(snapshot.connection)
-            found = snapshot.find(event)
-            return snapshot.append([(event, entry)]) if found is None else found
+            known = snapshot.find(list(files))
+        return self.append_many(
+            [
+                Draft(kind="anchor", predicate=anchor_of(self._root, file), role="controller", event=event)
+                for event, file in files.items()
+                if event not in known
+            ]
+        )
 
     def publish(self) -> None:
         """Make the files in ``ledger/`` those of the log; does nothing where they are. InfraError on a full disk."""
@@ -166,7 +218,9 @@ class Ledger:
             self._publish(snapshot)
 
     def sign_checkpoint(self) -> str:
-        """Sign size and root of the log as it is, keep the note, publish it; the note."""
+        """Sign size and root of the log as it is, keep the note, publish it; the note. Hours of the access log are anchored first."""
+        with contextlib.suppress(WorkspaceError):  # the controller's key is elsewhere: so will be who anchors
+            self.anchor_access()
         log = self._principal("log")
         with self._storage.transaction() as snapshot:
             tree, known = snapshot.tree(), snapshot.checkpoints()
@@ -180,6 +234,12 @@ class Ledger:
             self._publish(snapshot)
         return note
 
+    def _write(self, entries: Sequence[tuple[str, bytes]]) -> list[int]:
+        with self._storage.transaction() as snapshot:
+            if self._lease is not None:
+                self._lease.confirm(snapshot.connection)
+            return snapshot.append(entries)
+
     @contextlib.contextmanager
     def _hold(self) -> Iterator[Lease]:
         from loopwright.ledger.lease import hold
@@ -187,6 +247,7 @@ class Ledger:
         with hold(self._storage) as lease:
             self._lease = lease
             try:
+                self.anchor_access()
                 yield lease
             finally:
                 self._lease = None
@@ -209,8 +270,12 @@ class Ledger:
         from loopwright.ledger.recovery import catch_up
         from loopwright.ledger.storage import Storage
 
-        storage = Storage(self._root / database.DATABASE)
-        catch_up(storage, self._root / FOLDER)
+        storage = Storage(self._location)
+        try:
+            catch_up(storage, self._root / FOLDER)
+        except BaseException:
+            storage.close()
+            raise
         return storage
 
     def _principal(self, role: str) -> Principal:
@@ -253,9 +318,13 @@ def _log_itself(first: bytes) -> Artifact:
     return Artifact(kind="log", digest=digest_bytes(first), path=FOLDER)
 
 
-def _stored(root: Path) -> int:
-    path = root / database.DATABASE
-    return database.count(path) if path.is_file() else 0
+def _stored(location: Location) -> int:
+    """Entries in the database; none where its server cannot be reached, since what is published can be read without it."""
+    try:
+        return database.count(location)
+    except Unreachable as error:
+        logging.getLogger(__name__).warning("%s; reading what is published", error.message)
+        return 0
 
 
 def _published(root: Path) -> list[bytes]:
@@ -265,14 +334,16 @@ def _published(root: Path) -> list[bytes]:
         raise IntegrityError(f"the published log cannot be read: {FOLDER}/{error}", "loopwright verify") from error
 
 
-def _read(root: Path, start: int) -> list[bytes]:
-    if _stored(root) >= published_size(root / FOLDER):
-        return database.envelopes(root / database.DATABASE, start) if _stored(root) else []
+def _read(location: Location, root: Path, start: int) -> list[bytes]:
+    stored = _stored(location)
+    if stored and stored >= published_size(root / FOLDER):
+        return database.envelopes(location, start)
     return _published(root)[start:]
 
 
 def _first(root: Path) -> bytes | None:
-    entries = database.envelopes(root / database.DATABASE, 0, 1) if _stored(root) else _published(root)
+    location = locate(root)
+    entries = database.envelopes(location, 0, 1) if _stored(location) else _published(root)
     return entries[0] if entries else None
 
 

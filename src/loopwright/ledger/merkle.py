@@ -40,20 +40,17 @@ class CompactRange:
     peaks: tuple[bytes, ...] = ()
     """From left to right, one for each bit of the size."""
 
-    def append(self, leaf: bytes) -> CompactRange:
-        """The tree with one more leaf hash: one node hash for each trailing 1 bit of the size."""
-        peaks, size = list(self.peaks), self.size
-        while size & 1:
-            leaf = node_hash(peaks.pop(), leaf)
-            size >>= 1
-        return CompactRange(self.size + 1, (*peaks, leaf))
-
     def extend(self, leaves: Iterable[bytes]) -> CompactRange:
-        """The tree with all these leaf hashes appended."""
-        grown = self
+        """The tree with all these leaf hashes appended: for each one node hash for each trailing 1 bit of the size."""
+        peaks, size = list(self.peaks), self.size
         for leaf in leaves:
-            grown = grown.append(leaf)
-        return grown
+            at, node = size, leaf
+            while at & 1:
+                node = node_hash(peaks.pop(), node)
+                at >>= 1
+            peaks.append(node)
+            size += 1
+        return CompactRange(size, tuple(peaks))
 
     def root(self) -> bytes:
         """RFC 6962 tree head."""

@@ -1,4 +1,4 @@
-"""Reading the state database as it stands, by the standard library alone.
+"""Reading the record as it stands, without SQLAlchemy: SQLite by the standard library, PostgreSQL by its driver alone.
 
 What only reads (``status``, the app, ``verify``) needs one query; loading SQLAlchemy for it takes longer than the
 query on a log of thousands of entries. Writing is `loopwright.ledger.storage`.
@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loopwright.errors import InfraError, IntegrityError
+from loopwright.ledger.location import Location
 
-__all__ = ["DATABASE", "count", "envelopes"]
-
-DATABASE = Path(".loopwright") / "state.db"
-"""Of a workspace, relative to its root."""
+__all__ = ["count", "envelopes"]
 
 
 def _address(path: Path) -> str:
@@ -42,19 +40,29 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-def count(path: Path) -> int:
-    """Entries in the database, 0 where an interrupted start left it empty.
+def count(location: Location) -> int:
+    """Entries in the database, 0 where there is none or an interrupted start left it empty.
 
-    InfraError or IntegrityError where it cannot be read.
+    InfraError or IntegrityError where it cannot be read; `location.Unreachable` where its server cannot be reached.
     """
-    with _reading(path) as connection:
+    if location.server:
+        from loopwright.ledger import postgres  # its driver, sockets and TLS, only where they are used
+
+        return postgres.count(location.server)
+    if not location.path.is_file():
+        return 0
+    with _reading(location.path) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'log_leaf'").fetchone():
             return 0
-        return connection.execute("SELECT count(*) FROM log_leaf").fetchone()[0]
+        return connection.execute("SELECT coalesce(max(idx) + 1, 0) FROM log_leaf").fetchone()[0]
 
 
-def envelopes(path: Path, start: int = 0, limit: int = -1) -> list[bytes]:
-    """The entries from ``start`` on (at most ``limit``), in order; InfraError or IntegrityError as above."""
-    with _reading(path) as connection:
+def envelopes(location: Location, start: int = 0, limit: int = -1) -> list[bytes]:
+    """The entries from ``start`` on (at most ``limit``), in order; errors as above."""
+    if location.server:
+        from loopwright.ledger import postgres
+
+        return postgres.envelopes(location.server, start, limit)
+    with _reading(location.path) as connection:
         rows = connection.execute("SELECT envelope FROM log_leaf WHERE idx >= ? ORDER BY idx LIMIT ?", (start, limit))
         return [envelope for (envelope,) in rows]

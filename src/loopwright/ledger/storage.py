@@ -1,28 +1,47 @@
-"""The log's sequencer: SQLite (WAL, synchronous=FULL) through SQLAlchemy Core, one short transaction an append.
+"""The log's sequencer: SQLite (WAL, synchronous=FULL) or PostgreSQL through SQLAlchemy Core, one short transaction a batch.
 
-The ``log_*`` tables are the truth until published and can be rebuilt from ``ledger/``. Triggers refuse to change or
-remove an entry: a seat belt against mistakes, not against whoever owns the file (the signed tree is for that).
+A writer takes its turn before it reads: SQLite's BEGIN IMMEDIATE, on PostgreSQL an advisory lock of the schema that ends with
+the transaction. The ``log_*`` tables are the truth until published and can be rebuilt from ``ledger/``. Triggers refuse to
+change or remove an entry: a seat belt against mistakes, not against whoever owns the database (the signed tree is for that).
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, create_engine, event, insert, select, update
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from loopwright.errors import InfraError, IntegrityError, LoopwrightError, WorkspaceError
+from loopwright.ledger.location import Location, Server
 from loopwright.ledger.merkle import CompactRange, leaf_hash
+from loopwright.ledger.shape import bring_up
 
-__all__ = ["Snapshot", "Storage", "lease_table", "refuse_network"]
+__all__ = ["Snapshot", "Storage", "lease_table", "refuse_network", "set_schema_aside"]
 
-_VERSION = 1
 _BUSY_SECONDS = 30
+_ROWS = 500
 _NETWORK = (
     "nfs",
     "nfs4",
@@ -73,12 +92,6 @@ lease_table = Table(  # one row; `loopwright.ledger.lease` says what it means
     Column("since", Text),
     Column("heartbeat", Float, nullable=False),
 )
-_TRIGGERS = [
-    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
-    "BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"
-    for table in ("log_leaf", "log_checkpoint")
-    for verb in ("UPDATE", "DELETE")
-]
 
 
 def refuse_network(path: Path, mounts: Sequence[tuple[str, str]]) -> None:
@@ -92,7 +105,7 @@ def refuse_network(path: Path, mounts: Sequence[tuple[str, str]]) -> None:
     if kind in _NETWORK:
         raise WorkspaceError(
             f"{path} is on a network file system ({kind} at {point}), where SQLite loses entries",
-            "make the workspace on a local disk",
+            "make the workspace on a local disk, or write the record to PostgreSQL (record.url in loop.yaml)",
         )
 
 
@@ -100,8 +113,12 @@ def _mounts() -> list[tuple[str, str]]:
     return [(partition.mountpoint, partition.fstype) for partition in psutil.disk_partitions(all=True)]
 
 
-def _explain(path: Path, error: DatabaseError) -> LoopwrightError:
-    reason = str(error.orig)
+def _explain(location: Location, error: DBAPIError) -> LoopwrightError:
+    if location.server:
+        from loopwright.ledger.postgres import explain
+
+        return explain(location.server, error.orig or error)
+    path, reason = location.path, str(error.orig)
     if isinstance(error, ConstraintError):
         return IntegrityError(f"the ledger refuses the change: {reason}", "loopwright verify")
     if "full" in reason:
@@ -115,51 +132,101 @@ def _explain(path: Path, error: DatabaseError) -> LoopwrightError:
     )
 
 
-def _engine(path: Path) -> Engine:
+def _file_engine(path: Path) -> Engine:
+    refuse_network(path.parent, _mounts())
+    path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None})
 
     @event.listens_for(engine, "connect")
-    def _settings(connection: object, _record: object) -> None:
-        cursor = connection.cursor()  # type: ignore[attr-defined]
+    def _settings(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
+    return engine
+
+
+def _server_engine(server: Server) -> Engine:
+    from loopwright.ledger.postgres import connect
+
+    return create_engine("postgresql+pg8000://", creator=lambda: connect(server), pool_pre_ping=True)
+
+
+def _turn(server: Server | None) -> str:
+    """The statement that begins a transaction as the only writer."""
+    if server is None:
+        return "BEGIN IMMEDIATE"  # the writer's place in the queue is taken before it reads
+    key = int.from_bytes(hashlib.sha256(f"loopwright:{server.schema}".encode()).digest()[:8], "big", signed=True)
+    return f"SELECT pg_advisory_xact_lock({key})"
+
+
+def _engine(location: Location) -> Engine:
+    engine = _server_engine(location.server) if location.server else _file_engine(location.path)
+    turn = _turn(location.server)
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the writer's place in the queue is taken before it reads
+        connection.exec_driver_sql(turn)
 
     return engine
+
+
+def set_schema_aside(server: Server, name: str) -> None:
+    """Give the server's schema another name, where it is there; errors as of `Storage.transaction`."""
+    location = Location(path=Path(), server=server)
+    engine = _engine(location)
+    try:
+        with engine.begin() as connection:
+            known = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+            if connection.execute(known, {"name": server.schema}).first():
+                connection.exec_driver_sql(f'ALTER SCHEMA "{server.schema}" RENAME TO "{name}"')
+    except DBAPIError as error:
+        raise _explain(location, error) from error
+    finally:
+        engine.dispose()
 
 
 class Snapshot:
     """The log within one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, location: Location) -> None:
+        self.connection, self.location = connection, location
 
     def tree(self) -> CompactRange:
         """The tree over all entries."""
         size, peaks = self.connection.execute(select(_tree.c.size, _tree.c.peaks)).one()
         return CompactRange(size, tuple(peaks[at : at + 32] for at in range(0, len(peaks), 32)))
 
-    def find(self, key: str) -> int | None:
-        """Index of the entry that was appended under this idempotency key."""
-        return self.connection.execute(select(_leaf.c.idx).where(_leaf.c.event == key)).scalar_one_or_none()
+    def find(self, keys: Sequence[str]) -> dict[str, int]:
+        """Index of each entry that was appended under one of these idempotency keys."""
+        found: dict[str, int] = {}
+        for at in range(0, len(keys), _ROWS):
+            known = select(_leaf.c.event, _leaf.c.idx).where(_leaf.c.event.in_(keys[at : at + _ROWS]))
+            found.update((key, index) for key, index in self.connection.execute(known))
+        return found
 
-    def append(self, entries: Sequence[tuple[str, bytes]]) -> int:
-        """Add (event, envelope) pairs; the index of the first. Durable once the transaction has ended."""
-        before = self.tree()
-        hashes = [leaf_hash(envelope) for _, envelope in entries]
-        rows = [
-            {"idx": before.size + at, "leaf_hash": hashes[at], "event": key, "envelope": envelope}
-            for at, (key, envelope) in enumerate(entries)
-        ]
-        after = before.extend(hashes)
-        self.connection.execute(insert(_leaf), rows)
-        values = {"size": after.size, "peaks": b"".join(after.peaks)}
-        self.connection.execute(update(_tree).values(**values))
-        return before.size
+    def append(self, entries: Sequence[tuple[str, bytes]]) -> list[int]:
+        """Add those (event, envelope) pairs whose event is not there; the index of each. Durable once the transaction has ended."""
+        before, places = self.tree(), self.find([key for key, _ in entries])
+        rows: list[dict[str, Any]] = []
+        for key, envelope in entries:
+            if key not in places:
+                places[key] = before.size + len(rows)
+                rows.append({"idx": places[key], "leaf_hash": leaf_hash(envelope), "event": key, "envelope": envelope})
+        self._insert(rows)
+        after = before.extend(row["leaf_hash"] for row in rows)
+        if rows:
+            self.connection.execute(update(_tree).values(size=after.size, peaks=b"".join(after.peaks)))
+        return [places[key] for key, _ in entries]
+
+    def _insert(self, rows: list[dict[str, Any]]) -> None:
+        if self.connection.dialect.name == "sqlite":
+            if rows:
+                self.connection.execute(insert(_leaf), rows)
+            return
+        for at in range(0, len(rows), _ROWS):  # pg8000 sends a row at a time and waits for each, unless they are one statement
+            self.connection.execute(insert(_leaf).values(rows[at : at + _ROWS]))
 
     def envelopes(self, start: int, stop: int) -> list[bytes]:
         """Entries ``start`` to ``stop - 1``."""
@@ -184,26 +251,20 @@ class Snapshot:
 class Storage:
     """The database of one workspace."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make it; WorkspaceError on a network file system or where a newer version made it."""
-        refuse_network(path.parent, _mounts())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._engine = _engine(path)
-        with self.transaction() as snapshot:
-            self._prepare(snapshot.connection)
+    def __init__(self, location: Location) -> None:
+        """Open or make it; a database of an older version is brought up to date.
 
-    def _prepare(self, connection: Connection) -> None:
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if version > _VERSION:
-            raise WorkspaceError(f"{self.path} was made by a newer version", "upgrade loopwright")
-        if version < _VERSION:
-            _METADATA.create_all(connection)
-            connection.execute(insert(_tree).values(id=1, size=0, peaks=b""))
-            connection.execute(insert(lease_table).values(id=1, token=0, heartbeat=0.0))
-            for trigger in _TRIGGERS:
-                connection.exec_driver_sql(trigger)
-            connection.exec_driver_sql(f"PRAGMA user_version={_VERSION}")
+        WorkspaceError on a network file system, where a newer version made it, or where a server's settings lose entries;
+        `location.Unreachable` where there is no connection.
+        """
+        self.location = location
+        self._engine = _engine(location)
+        try:
+            with self.transaction() as snapshot:
+                bring_up(snapshot.connection, location)
+        except BaseException:
+            self.close()
+            raise
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Snapshot]:
@@ -213,10 +274,10 @@ class Storage:
         """
         try:
             with self._engine.begin() as connection:
-                yield Snapshot(connection)
-        except DatabaseError as error:
-            raise _explain(self.path, error) from error
+                yield Snapshot(connection, self.location)
+        except DBAPIError as error:
+            raise _explain(self.location, error) from error
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file or the connections."""
         self._engine.dispose()

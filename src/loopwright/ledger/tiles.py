@@ -1,6 +1,7 @@
 """Where the published log keeps what: names and bytes of entry bundles and hash tiles (C2SP tlog-tiles, height 8).
 
-Everything here is a pure function of the log, except `read_files`, `read_entries` and `published_size`, which look at a folder.
+Everything here is a pure function of the log, except `read_files`, `read_entries` and `published_size`, which look at a folder,
+and what they give, which reads full tiles and bundles when it is asked for them: a log of millions of entries fits into little memory.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
-from loopwright.errors import InfraError
-from loopwright.ledger.merkle import root_of
+from loopwright.errors import InfraError, IntegrityError
+from loopwright.ledger.merkle import leaf_hash, root_of
 
 __all__ = [
     "WIDTH",
+    "Entries",
+    "Files",
     "Tile",
     "bundles_in",
-    "entries_in",
+    "entries_of",
     "levels_of",
     "pack",
     "published_size",
     "read_entries",
     "read_files",
+    "split",
     "tile_at",
     "tiles_of",
     "unpack",
@@ -97,13 +102,18 @@ def tiles_of(size: int) -> Iterator[Tile]:
         level, size = level + 1, size // WIDTH
 
 
-def levels_of(leaves: Sequence[bytes]) -> list[Sequence[bytes]]:
-    """Hashes by level: leaf hashes, then the roots of every 256 complete hashes of the level below."""
-    levels = [leaves]
-    while len(levels[-1]) >= WIDTH:
+def levels_of(leaves: bytes | bytearray) -> list[bytes | bytearray]:
+    """Hashes by level, 32 bytes each: the leaf hashes, then the roots of every 256 complete hashes of the level below."""
+    levels, tile = [leaves], WIDTH * 32
+    while len(levels[-1]) >= tile:
         below = levels[-1]
-        levels.append([root_of(below[at : at + WIDTH]) for at in range(0, len(below) - WIDTH + 1, WIDTH)])
+        levels.append(b"".join(root_of(split(below[at : at + tile])) for at in range(0, len(below) - tile + 1, tile)))
     return levels
+
+
+def split(hashes: bytes | bytearray) -> list[bytes]:
+    """Hashes that stand one after the other."""
+    return [bytes(hashes[at : at + 32]) for at in range(0, len(hashes), 32)]
 
 
 def pack(entries: Sequence[bytes]) -> bytes:
@@ -137,18 +147,72 @@ def bundles_in(names: Iterable[str]) -> list[Tile]:
     return found
 
 
-def entries_in(files: Mapping[str, bytes]) -> list[bytes]:
-    """The entries of a published log, in order; ValueError, with the file's name first, where a bundle is not whole."""
-    entries: list[bytes] = []
-    for tile in bundles_in(files):
+def entries_of(tile: Tile, data: bytes) -> list[bytes]:
+    """The entries of one bundle's bytes; ValueError, with its name first, where it is not whole."""
+    try:
+        found = unpack(data)
+    except ValueError as error:
+        raise ValueError(f"{tile.name}: {error}") from error
+    if len(found) != tile.width:
+        raise ValueError(f"{tile.name}: {len(found)} entries where its name says {tile.width}")
+    return found
+
+
+class Entries(Sequence[bytes]):
+    """The entries of a published log, read a bundle at a time."""
+
+    def __init__(self, files: Mapping[str, bytes], tiles: Sequence[Tile], hashes: bytes | bytearray | None = None) -> None:
+        """``hashes``: leaf hashes, 32 bytes each, that what is read must have (IntegrityError), or None: whatever is there."""
+        self._files, self._tiles, self._hashes = files, tiles, hashes
+        self._held: tuple[int, list[bytes]] = -1, []
+
+    def __len__(self) -> int:
+        return self._tiles[-1].stop if self._tiles else 0
+
+    def _bundle(self, number: int) -> list[bytes]:
+        if self._held[0] != number:
+            tile = self._tiles[number]
+            found = entries_of(tile, self._files.get(tile.name, b""))
+            expected = self._hashes[tile.start * 32 : tile.stop * 32] if self._hashes is not None else None
+            if expected is not None and b"".join(map(leaf_hash, found)) != expected:
+                raise IntegrityError(f"{tile.name} was changed while it was read", "loopwright verify")
+            self._held = number, found
+        return self._held[1]
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[bytes]: ...
+    def __getitem__(self, at: int | slice) -> bytes | list[bytes]:
+        if isinstance(at, slice):
+            return [self[index] for index in range(len(self))[at]]
+        index = range(len(self))[at]
+        return self._bundle(index // WIDTH)[index % WIDTH]
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number in range(len(self._tiles)):
+            yield from self._bundle(number)
+
+
+class Files(Mapping[str, bytes]):
+    """A published log's files by name: full tiles and bundles, which never change, are read each time they are asked for."""
+
+    def __init__(self, folder: Path, names: Iterable[str], held: Mapping[str, bytes]) -> None:
+        self._folder, self._names, self._held = folder, tuple(names), held
+
+    def __getitem__(self, name: str) -> bytes:
+        if name in self._held or not _FULL.fullmatch(name.removeprefix("tile/")):
+            return self._held[name]
         try:
-            found = unpack(files[tile.name])
-        except ValueError as error:
-            raise ValueError(f"{tile.name}: {error}") from error
-        if len(found) != tile.width:
-            raise ValueError(f"{tile.name}: {len(found)} entries where its name says {tile.width}")
-        entries += found
-    return entries
+            return (self._folder / name).read_bytes()
+        except OSError as error:
+            raise KeyError(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _stamps(folder: Path, below: str) -> dict[str, int]:
@@ -160,16 +224,17 @@ def _stamps(folder: Path, below: str) -> dict[str, int]:
     return found
 
 
-def read_files(folder: Path, below: str = "") -> dict[str, bytes]:
+def read_files(folder: Path, below: str = "") -> Files:
     """A published log's files by name, as of one moment: read again where a driver published in the meantime."""
     for _ in range(_PATIENCE):
         before = _stamps(folder, below)
+        changing = [name for name in before if not _FULL.fullmatch(name.removeprefix("tile/"))]
         try:
-            files = {name: (folder / name).read_bytes() for name in before}
+            held = {name: (folder / name).read_bytes() for name in changing}
         except FileNotFoundError:
             continue
         if _stamps(folder, below) == before:
-            return files
+            return Files(folder, before, held)
     raise InfraError(f"{folder} changes faster than it can be read", "try again when the driver is done")
 
 
@@ -181,4 +246,5 @@ def published_size(folder: Path) -> int:
 
 def read_entries(folder: Path) -> list[bytes]:
     """All published entries in order; ValueError, with the file's name first, where a bundle is not whole."""
-    return entries_in(read_files(folder, "tile/entries"))
+    files = read_files(folder, "tile/entries")
+    return list(Entries(files, bundles_in(files)))

@@ -71,9 +71,10 @@ def take_frame(received: bytearray) -> bytes | None:
 
 def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Limits, level: Level) -> Outcome:
     """The outcome of a job whose child has ended as ``report`` says, having written ``received``."""
+    seconds = float(report.get("seconds", 0.0))
 
     def ended(status: Status, detail: str = "") -> Outcome:
-        return Outcome(status=status, outputs=(), level=level, detail=detail)
+        return Outcome(status=status, outputs=(), level=level, detail=detail, seconds=seconds)
 
     broken = cut_short(report, limits)
     if broken is not None:
@@ -88,7 +89,7 @@ def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Lim
         return ended(status, detail)
     if len(outputs) != len(job.inputs):
         return ended("BAD_OUTPUT", "not one output per input")
-    return Outcome(status="PASS", outputs=tuple(outputs), level=level)
+    return Outcome(status="PASS", outputs=tuple(outputs), level=level, seconds=seconds)
 
 
 def cut_short(report: Mapping[str, Any], limits: Limits) -> tuple[Status, str] | None:

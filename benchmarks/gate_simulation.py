@@ -11,7 +11,8 @@ tasks). So a challenger may be better on these 406 tasks by chance, as a real on
 * **gain of 5 points a cycle**: each challenger is 5 points better than the one before; after a reject data accumulate and the next
   meets the same champion. Seen is a loop with a promotion within 3 cycles.
 
-The rule itself is called (`decide_promotion` with the default policy), with every guard. Prints and keeps JSON; Wilson's 95 % intervals.
+The rule itself is called (`decide_promotion` with the default policy), with every guard that one training seed lets work; the
+levels are the slices. Prints and keeps JSON; Wilson's 95 % intervals.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_admission_stays_frozen_until_a_person_has_answered(broken: Workspace) -
     with pytest.raises(WaitingForPerson, match="admission is frozen"), open_run(broken, Silent()) as run:
         load_flow(broken.root)(run, 2)  # another cycle has the same verifier
     assert list(broken.state().cycles) == ["c0000", "c0001"]
-    shown = json.loads(cli(broken, "status", "--json").stdout)["frozen"]
+    shown = json.loads(cli(broken, "status", "--json").stdout)["admission_frozen"]
     assert [freeze["suspects"] for freeze in shown] == [failure["suspects"]]
     assert f"loopwright approve {shown[0]['digest']}" in again.stderr.replace("\n", " ")
     approve(broken, shown[0]["digest"], "the comparison was patched")

@@ -27,7 +27,7 @@ def status(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None
     from loopwright.workspace import find
 
     state = find(workspace).state()
-    seen = {**overview(state), "frozen": frozen(state)}
+    seen = {**overview(state), "admission_frozen": frozen(state)}
     if as_json:
         emit(seen)
     else:

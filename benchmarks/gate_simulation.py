@@ -13,7 +13,8 @@ tasks). So a challenger may be better on these 406 tasks by chance, as a real on
 * **plateau**: 5 points a cycle for five cycles, none after. Wrong is a loop in which any challenger is promoted that is in truth no
   better than the champion it meets: what promotions pass on to later looks must not be spent on luck.
 
-The rule itself is called (`decide_promotion` with the default policy), with every guard. Prints and keeps JSON; Wilson's 95 % intervals.
+The rule itself is called (`decide_promotion` with the default policy), with every guard that one training seed lets work; the
+levels are the slices. Prints and keeps JSON; Wilson's 95 % intervals.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A piece of work between its two records: what is about to be run, and what has run but is not in the ledger yet.
 
 A killed run leaves either nothing (the work is done again, from its own resume checkpoints) or a whole `Finished`
-(it is taken up where it was left). Its file is written last, in one rename.
+(it is taken up where it was left). Its file is written last, in one rename. An attempt that failed is an entry, too, and
+where it failed by a wrong canary nothing is admitted any more until a person has answered it.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.errors import CanaryError
+from loopwright.ledger.fold import LoopState
 from loopwright.store.artifacts import adopt, seal
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed
-from loopwright.types import Artifact, Digest, Phase
+from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
 
-__all__ = ["Attempt", "Finished", "disk_full"]
+__all__ = ["Attempt", "Finished", "disk_full", "frozen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,26 @@ class Attempt:
     code: Digest
     inputs: Mapping[str, Artifact]
     started_at: str
+
+    def failed(self, root: Path, cycle: str, error: Exception, message: str) -> dict[str, Any]:
+        """The predicate of its failure. Of a wrong canary all verdicts that it makes suspect: in a file, by digest on the record."""
+        said = {
+            "cycle": cycle,
+            "phase": self.phase,
+            "key": self.key,
+            "attempt": self.number,
+            "error": type(error).__name__,
+            "message": message[:2000],
+            "started_at": self.started_at,
+        }
+        return {**said, "suspects": self._flagged(root, cycle, error)} if isinstance(error, CanaryError) else said
+
+    def _flagged(self, root: Path, cycle: str, error: CanaryError) -> dict[str, Any]:
+        """A file, since an entry of the log has 64 KiB."""
+        path = f"cycles/{cycle}/suspects/{self.phase}-{self.number}.json"
+        named = canonical({"schema": 1, "phase": self.phase, "key": self.key, "verdicts": list(error.suspects)})
+        write_atomic(root / path, named)
+        return {"count": len(error.suspects), "path": path, "digest": digest_bytes(named)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +98,24 @@ class Finished:
                 return None
             sealed[name] = found
         return cls(place=place, sealed=sealed, **record)
+
+
+def frozen(state: LoopState) -> list[dict[str, Any]]:
+    """Wrong canaries that no person has answered yet, each with the ``digest`` of its entry's content to be signed for.
+
+    From the first of them on nothing is judged, in whatever cycle and process: what misjudged once has no say until a person
+    has found out why.
+    """
+    failures = [failure for record in state.cycles.values() for failure in record.failures]
+    wrong = {digest_value(failure): failure for failure in failures if failure["error"] == CanaryError.__name__}
+    return [{**failure, "digest": digest} for digest, failure in wrong.items() if digest not in _answered(state)]
+
+
+def _answered(state: LoopState) -> set[str]:
+    """What persons signed for: by itself, or in a request that was carried out."""
+    done = [request for request in state.acts.requests.values() if request.executed is not None]
+    named = {subject.digest for request in done for subject in request.subjects}
+    return set(state.approvals) | named | {str(value) for request in done for value in request.said["details"].values()}
 
 
 def disk_full(error: BaseException | None) -> bool:

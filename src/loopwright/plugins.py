@@ -23,6 +23,7 @@ __all__ = [
     "Alphabet",
     "Domain",
     "Executable",
+    "JudgesByModel",
     "KnowsGold",
     "MakesFresh",
     "ModelFamily",
@@ -62,7 +63,7 @@ class Domain(Protocol):
     """What the loop gets better at: tasks by split and seed, prompt text, checks as data, slices.
 
     A domain that judges by models names their digests in an attribute ``judge_models``: a run refuses those that share an
-    ancestor with the generator (`loopwright.ledger.independence`).
+    ancestor with the generator (`loopwright.ledger.independence`), and measures their taste (`JudgesByModel`).
     """
 
     def alphabet(self) -> Alphabet: ...
@@ -147,6 +148,19 @@ class KnowsGold(Protocol):
 
         The truth is known from how an answer was made, never from the checks by which it will be judged.
         """
+        ...
+
+
+@runtime_checkable
+class JudgesByModel(Protocol):
+    """What a domain must add to `Domain` where it names ``judge_models``: how far they prefer their own family's answers."""
+
+    def equals(self, seed: int, count: int) -> Sequence[tuple[Task, str, str]]:
+        """At most ``count`` tasks, each with an answer by the judge's own family and one by another that people found as good."""
+        ...
+
+    def prefers_first(self, task: Task, first: str, second: str, sandbox: Sandbox) -> bool:
+        """Which of two answers the judge takes; who wrote them it is not told."""
         ...
 
 

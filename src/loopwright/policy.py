@@ -86,7 +86,7 @@ class Gate(Section):
     max_drop: Share = 0.05
     """Largest fall on the levels below the headline, and below the best gate score so far."""
     max_slice_drop: Share = 0.10
-    """Largest fall of any slice that the domain names, where it's more than two standard errors."""
+    """Largest fall of any level, and of any slice that the domain names, where it's more than two standard errors."""
     max_jump: Share = 0.25
     """A larger paired gain in one cycle is held for a person."""
     gate_uses: Count = 50

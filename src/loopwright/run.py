@@ -325,17 +325,8 @@ class Run:
     def _failed(self, attempt: Attempt, error: Exception) -> LoopwrightError:
         """Put the failure on the record, if the machine still can, and say it in words."""
         said = _in_words(attempt.phase, error)
-        predicate = {
-            "cycle": self.cycle,
-            "phase": attempt.phase,
-            "key": attempt.key,
-            "attempt": attempt.number,
-            "error": type(error).__name__,
-            "message": said.message[:2000],
-            "started_at": attempt.started_at,
-            "failed_at": now(),
-        }
         try:
+            predicate = attempt.failed(self.root, self.cycle, error, said.message) | {"failed_at": now()}
             self.ledger.append("failure", [], predicate, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
             self.ledger.publish()
         except (InfraError, OSError) as second:

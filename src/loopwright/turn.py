@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.attempt import frozen
 from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
@@ -70,6 +71,7 @@ def upcoming(run: Run, until: int) -> Iterator[str]:
 def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
     settle(run)
+    _not_frozen(run)
     if run.state.open is None:
         _open(run, name)
     _pinned(run)
@@ -140,6 +142,17 @@ def _open(run: Run, name: str) -> None:
     run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")
     run.ledger.publish()
     run.refresh()
+
+
+def _not_frozen(run: Run) -> None:
+    standing = frozen(run.state)
+    if standing:
+        first = standing[0]
+        raise WaitingForPerson(
+            f"admission is frozen: {first['message']}",
+            f"{first.get('suspects', {}).get('path', 'the record')} names the suspect verdicts; when a person has found the cause: "
+            f"`loopwright approve {first['digest']}` and run again",
+        )
 
 
 def _not_halted(run: Run) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import rfc8785
@@ -194,6 +194,8 @@ class Verdict:
     """Isolation that was really applied."""
     reason: str = ""
     """For a person: the first check that failed, or the error's name. Never parsed, never trusted."""
+    seconds: float = field(default=0.0, compare=False)
+    """By the clock; for a person, and no part of the judgement: equal jobs have equal verdicts."""
 
     @property
     def passed(self) -> bool:

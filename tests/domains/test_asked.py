@@ -6,6 +6,7 @@ import errno
 import signal
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,10 +41,21 @@ class Judge:
         return self.does(pairs, progress)
 
 
-def put(does: Any, patience: float = 5.0) -> Any:
+def put(does: Any, patience: float = 5.0, sandbox: Any = None) -> Any:
     domain: Any = Judge(does)
-    nobody: Any = None
-    return WatchedDomain(domain, Canaries(10, seed=1), "sums", patience).judge(PAIRS, ("hidden",), nobody)
+    return WatchedDomain(domain, Canaries(10, seed=1), "sums", patience).judge(PAIRS, ("hidden",), sandbox)
+
+
+@pytest.mark.parametrize(("level", "taken"), [("SL3", True), ("SL4", True), ("data", True), ("SL2", False), ("SL0", False)])
+def test_what_ran_with_less_isolation_than_was_given_is_no_verdict(level: Any, taken: bool) -> None:
+    """In every phase, not only where rows are accepted: a domain that starts a process of its own has left the sandbox."""
+    given = SimpleNamespace(level="SL3")
+    answers = [PASS, Verdict(status="FAIL", level=level)]
+    if taken:
+        assert put(lambda *_: answers, sandbox=given) == answers
+    else:
+        with pytest.raises(PhaseError, match=f"answer 1 at {level}, the sandbox that it was given has SL3"):
+            put(lambda *_: answers, sandbox=given)
 
 
 def boom(error: BaseException) -> Any:

@@ -12,7 +12,7 @@ from loopwright.domains.operations import answer_of, steps_of
 from loopwright.domains.programs import Programs
 from loopwright.domains.reasoning import ReasoningGym
 from loopwright.errors import InfraError
-from loopwright.evaluate.audit import audit, drawn
+from loopwright.evaluate.audit import audit, behaviours, drawn
 from loopwright.sandbox import Job, Outcome, Sandbox
 from loopwright.sandbox.pool import open_sandbox
 from loopwright.types import Check, Task, Verdict
@@ -94,3 +94,21 @@ def test_samples_are_drawn_by_the_seed() -> None:
     rows = list(range(100))
     assert drawn(rows, 10, 1) == drawn(rows, 10, 1) != drawn(rows, 10, 2)
     assert sorted(drawn(rows, 200, 1)) == rows
+
+
+def test_behaviours_are_told_apart_whatever_a_program_computes(sandbox: Sandbox) -> None:
+    """Model-written programs: integers beyond what JSON readers agree on, text that is no UTF-8, nesting without end."""
+    texts = [
+        "x=[v*2 for v in x]",
+        "x=[v+v for v in x]",
+        "x=[2**200+v for v in x]",
+        "x='\\ud800'",
+        "x=x+x",
+        "x=(",
+        "for _ in range(80): x=[x]",
+    ]
+    texts.append("for _ in range(150): x=[x]")
+    found = behaviours(texts, context(sandbox))
+    assert found[0] == found[1]
+    assert len(set(found)) == len(texts) - 1
+    assert found[-1] == "BAD_OUTPUT"

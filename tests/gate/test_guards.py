@@ -41,6 +41,18 @@ def test_a_slice_that_lost_blocks_a_gain() -> None:
     assert decide_promotion(POLICY, table(*BETTER), FRESH).action == "promote"
 
 
+def test_a_level_that_lost_blocks_a_gain_on_the_others() -> None:
+    """Within the headline, where no retention of easy levels looks; and in a domain that names no slice at all."""
+    gained = table(*BETTER)
+    lost = table(("sq", False, True, 10), ("sq", True, True, 60)).with_columns(
+        task=pl.Series([f"l{number}" for number in range(70)]), level=pl.lit(7, dtype=pl.Int32)
+    )
+    ruling = decide_promotion(POLICY, pl.concat([gained, lost]).drop("slices"), FRESH)
+    assert ruling.action == "reject"
+    assert any(reason.startswith("slice level=7: -14.3 points on 70 paired tasks") for reason in ruling.reasons)
+    assert decide_promotion(POLICY, gained.drop("slices"), FRESH).action == "promote"
+
+
 def test_a_small_slice_that_chance_explains_does_not() -> None:
     unlucky = (("sq", False, True, 2), ("sq", True, True, 8))  # -20 points, of which two errors are 28
     assert decide_promotion(POLICY, table(*BETTER, *unlucky), FRESH).action == "promote"

@@ -126,3 +126,9 @@ def test_setting_a_key_keeps_the_comments(tmp_path: Path) -> None:
     assert "# what the loop gets better at" in text
     assert load_plan(path).seed == 7
     assert load_plan(path).generator.tasks == 50
+
+
+def test_a_fresh_workspace_has_the_documented_defaults() -> None:
+    """`loopwright init` copies a file that names some of them: it must not be weaker than what the plan is when it is silent."""
+    shipped, silent = load_plan(template("loop.yaml")), Plan()
+    assert shipped.model_copy(update={"model": silent.model}) == silent

@@ -78,6 +78,17 @@ def test_a_folder_and_a_file_of_programs(place: Path) -> None:
     assert (found.returncode, found.stdout.split()[:2]) == (0, ["PASS", "T/0"])
 
 
+def test_each_completion_of_a_task_has_its_own_verdict_and_its_own_time(place: Path) -> None:
+    """Files for pass@k name a task several times; and a mean would hide which program is slow."""
+    row = {"task_id": "T/0", "prompt": "def f(x):\n", "entry_point": "f", "test": "def check(candidate):\n    assert candidate(1) == 1\n"}  # fmt: skip
+    bodies = ["    return x\n", "    return 2\n", "    while True: pass\n"]
+    (place / "rows.jsonl").write_text("".join(json.dumps({**row, "completion": body}) + "\n" for body in bodies))
+    *told, _ = lines(command("check", "--batch", "rows.jsonl", "--seconds", "0.5", "--json", cwd=place))
+    assert [one["verdict"] for one in told] == ["PASS", "FAIL", "TIMEOUT"]
+    assert told[2]["seconds"] >= 0.5
+    assert told[0]["seconds"] < told[2]["seconds"]
+
+
 def test_tests_are_tried_before_they_are_used(place: Path) -> None:
     scripts = {
         "good.py": "assert f([1, 2]) == [2, 4]\n",

@@ -13,13 +13,14 @@ import pytest
 
 from loopwright.errors import RefusedError
 from loopwright.ledger.independence import lineage, objections, who_checks
+from loopwright.run import Run
 from loopwright.session import open_run
 from loopwright.workspace import Workspace, load_flow
 from tests.run.test_bad_input import Silent
 
 
 class Judged:
-    """A domain that says by which models it judges."""
+    """A domain that says by which models it judges; they take their own answer three times in four."""
 
     def __init__(self, inner: Any, models: tuple[str, ...]) -> None:
         self._inner = inner
@@ -27,6 +28,19 @@ class Judged:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def equals(self, seed: int, count: int) -> list[tuple[Any, str, str]]:
+        task = self._inner.task("rev")
+        return [(task, f"own {place}", f"other {place}") for place in range(count)]
+
+    def prefers_first(self, task: Any, first: str, second: str, sandbox: Any) -> bool:
+        return first.startswith("own") or int(first.split()[1]) % 2 == 1
+
+
+def judged_by(run: Run, *models: str) -> None:
+    """Have the run's domain judge by these."""
+    watched: Any = run.tools.domain
+    watched.inner = Judged(watched.inner, models)
 
 
 def model_of(lab: Workspace, cycle: str) -> str:
@@ -55,12 +69,16 @@ def test_the_table_is_told_from_the_record(lab: Workspace, victim: Callable[...,
     assert shown["checks"] == json.loads(json.dumps(list(links.values())))
     first, second = model_of(lab, "c0000"), model_of(lab, "c0002")
     assert lineage(state, second) == {first, second}, "its parent, which also made its data; a rejected challenger did not"
+    rejected = model_of(lab, "c0001")
+    assert objections(state, first, (rejected,)), "a judge that descends from the generator"
+    assert objections(state, second, (first,)), "a generator that descends from the judge"
+    assert objections(state, second, (rejected,)), "neither from the other, both from a third"
 
 
 def test_a_judge_from_the_generators_line_is_refused(lab: Workspace) -> None:
     champion = model_of(lab, "c0000")
     with open_run(lab, Silent()) as run:
-        run.tools = replace(run.tools, domain=Judged(run.tools.domain, (champion,)))
+        judged_by(run, champion)
         with pytest.raises(RefusedError, match="share 1 ancestors"):
             load_flow(lab.root)(run, 1)
     assert list(lab.state().cycles) == ["c0000"], "nothing was opened"
@@ -69,9 +87,13 @@ def test_a_judge_from_the_generators_line_is_refused(lab: Workspace) -> None:
 def test_a_judge_of_another_line_is_taken_and_recorded(lab: Workspace) -> None:
     stranger = "sha256:" + "5" * 64
     with open_run(lab, Silent()) as run:
-        run.tools = replace(run.tools, domain=Judged(run.tools.domain, (stranger,)))
+        judged_by(run, stranger)
         load_flow(lab.root)(run, 1)
-    assert lab.state().cycles["c0001"].phases["verify"].summary["judge_models"] == [stranger]
+    record = lab.state().cycles["c0001"]
+    assert record.phases["verify"].summary["judge_models"] == [stranger]
+    measured = record.phases["examine"].summary["figures"]["self_preference"]
+    assert (measured["value"], measured["n"]) == (0.25, 200)
+    assert record.phases["decide"].summary["lights"]["self_preference"] == "warn"
 
 
 @pytest.mark.parametrize("judge", ["verifier", "evaluator", "gate"])

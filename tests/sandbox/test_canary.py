@@ -253,7 +253,7 @@ def test_a_domain_that_judges_by_itself_is_found_out(domain: Any, sandbox: Sandb
             return getattr(domain, name)
 
         def judge(self, pairs: Any, purposes: Any, sandbox: Any, progress: Any = None) -> list[Verdict]:
-            return [Verdict(status=status, level="SL1") for _ in domain.judge(pairs, purposes, sandbox, progress)]
+            return [Verdict(status=status, level=sandbox.level) for _ in domain.judge(pairs, purposes, sandbox, progress)]
 
     watched = WatchedDomain(Careless(), Canaries(1000, seed=2))
     with pytest.raises(CanaryError) as caught:
@@ -270,7 +270,7 @@ def test_a_domain_without_known_answers_is_watched_by_its_sandbox_alone(sandbox:
     class Plain:
         def judge(self, pairs: Any, purposes: Any, sandbox: Any, progress: Any = None) -> list[Verdict]:
             sandbox.run(jobs(1))
-            return [Verdict(status="PASS", level="SL1") for _ in pairs]
+            return [Verdict(status="PASS", level=sandbox.level) for _ in pairs]
 
     watch = Canaries(10, seed=1)
     inner: Any = Plain()

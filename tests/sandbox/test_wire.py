@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopwright.sandbox import Job, Limits, Outcome
+from loopwright.sandbox.codec import DEEPEST
 from loopwright.sandbox.wire import ENVELOPE_BYTES, outcome_of
 
 JOB = Job(source="", entry="f", inputs=(1,))
@@ -87,6 +88,20 @@ def test_what_is_no_answer(received: bytes) -> None:
 def test_nesting_without_end() -> None:
     deep = outcome_of(ENDED, said("[" * 50_000 + "]" * 50_000), JOB, Limits(), "SL1")
     assert deep.status == "BAD_OUTPUT"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_nesting_has_a_limit_that_readers_can_bear(opening: str, closing: str) -> None:
+    def nested(levels: int) -> str:
+        return read(said(f"[{opening * levels}1{closing * levels}]")).status
+
+    assert nested(DEEPEST) == "PASS"
+    assert nested(DEEPEST + 1) == "BAD_OUTPUT"
+
+
+def test_many_brackets_are_no_nesting() -> None:
+    wide = Limits(output_bytes=2**18)
+    assert outcome_of(ENDED, said(json.dumps([[[place] for place in range(10_000)]])), JOB, wide, "SL1").status == "PASS"
 
 
 def test_numbers_too_long_to_be_read() -> None:

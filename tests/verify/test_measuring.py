@@ -15,6 +15,7 @@ from loopwright.domains.gold import perturbed
 from loopwright.domains.operations import answer_of, run, steps_of
 from loopwright.domains.programs import Programs
 from loopwright.domains.reasoning import ReasoningGym
+from loopwright.errors import PlanError
 from loopwright.plugins import Executable, KnowsGold, MakesFresh, offered
 from loopwright.sandbox import Limits, Sandbox
 from loopwright.sandbox.pool import open_sandbox
@@ -193,3 +194,43 @@ def test_what_a_domain_offers() -> None:
     assert [offered(Wrapped(), protocol) for protocol in (Executable, KnowsGold, MakesFresh)] == [Wrapped.inner] * 3
     assert offered(ReasoningGym(), KnowsGold)
     assert offered(ReasoningGym(), Executable) is offered(ReasoningGym(), MakesFresh) is None
+
+
+class Vain(Programs):
+    """A domain that a model judges: it takes the longer answer where it wrote it, so often; else the first."""
+
+    judge_models = ("sha256:" + "7" * 64,)
+
+    def __init__(self, vain: float) -> None:
+        super().__init__()
+        object.__setattr__(self, "vain", vain)
+
+    def equals(self, seed, count):
+        task = self.task("rev")
+        return [(task, f"x=x[::-1] # own {place}", "x=x[::-1]") for place in range(count)]
+
+    def prefers_first(self, task, first, second, sandbox):
+        own = max(first, second, key=len)
+        return first == own if int(own.rpartition(" ")[2]) < self.vain * 200 else True
+
+
+@pytest.mark.parametrize(("vain", "value"), [(0.0, 0.0), (0.5, 0.25), (1.0, 0.5)])
+def test_a_judge_that_likes_its_own_answers_is_seen_and_one_that_likes_the_first_place_is_not_taken_for_it(
+    judged, vain: float, value: float
+) -> None:
+    summary = judged(Vain(vain), RIGHT)[0]
+    score = summary["probe"]["self_preference"]
+    assert score["value"] == value
+    assert -0.5 <= score["low"] <= value <= score["high"] <= 0.5
+    assert score["n"] == 200
+    assert (score["low"] > 0.10) is (vain >= 0.5), "what the card warns of and stops at is beyond chance"
+    assert summary["judge_models"] == list(Vain.judge_models)
+
+
+def test_a_judge_model_whose_taste_cannot_be_measured_is_refused(judged) -> None:
+    class Judging(Programs):
+        judge_models = Vain.judge_models
+
+    for domain in (Judging(), type("Empty", (Vain,), {"equals": lambda *_: []})(1.0)):
+        with pytest.raises(PlanError, match="preference for their own answers"):
+            judged(domain, RIGHT, output=type(domain).__name__)

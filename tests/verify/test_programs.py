@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from loopwright.domains.contamination import FILE, NGRAMS, rows_of
 from loopwright.domains.operations import answer_of, steps_of
 from loopwright.plugins import load_domain
 from loopwright.sandbox import Limits, Sandbox
@@ -105,3 +106,33 @@ def test_unsafe_code_runs_only_where_the_plan_lets_it(workspace, row, sandbox) -
         refused = read_table(workspace.root / f"out-{scan}" / "accepted" / "refused.parquet", DETAILS)
         outcomes[scan] = (summary["scanned"], summary["isolation"], [(found["reason"], found["detail"]) for found in refused])
     assert outcomes == {True: (1, {}, [("unsafe code", "import json")]), False: (0, {sandbox.level: 1}, [])}
+
+
+@pytest.mark.parametrize("accept", ["verified", "unsafe_unverified"])
+def test_everything_leaked_from_a_suite_is_found_and_nothing_of_it_is_admitted(workspace, row, sandbox, accept: str) -> None:
+    """Fifty tasks of each frozen suite, and the stress suite, with right answers; in the control arm as well (T18)."""
+    domain = load_domain("programs", {})
+    suites = domain.suites()
+    leaked = [task for suite in ("gate", "sealed") for task in suites[suite][::4][:50]]
+    leaked += [task for tasks in domain.stress().values() for task in tasks if task.checks]
+    assert len(leaked) > 150
+    held = [{"signature": task.signature, "suite": suite} for suite in ("gate", "sealed") for task in suites[suite]]
+    write_table(workspace.inputs["heldout"] / "signatures.parquet", SIGNATURES, held)
+    write_table(workspace.inputs["heldout"] / FILE, NGRAMS, rows_of(suites))
+    innocent = domain.tasks(3, 8, {2: 1.0, 4: 1.0}, frozenset(each["signature"] for each in held))
+    rows = []
+    for place, task in enumerate([*leaked, *innocent]):
+        try:
+            named, answer = domain.task(task.prompt).id, answer_of(steps_of(task.prompt))
+        except ValueError:  # worded as no task is
+            named, answer = task.id, "x=x[::-1]"
+        rows.append(row("1", answer, 0, id=f"r{place}", task=named, prompt=task.prompt, level=task.level))
+    workspace.domain, workspace.jail = domain, sandbox
+    workspace.propose(rows)
+    verify(workspace.config(minimum_level="SL1", gold=0, accept=accept), workspace.inputs, workspace.context())
+    folder = workspace.root / "out" / "accepted"
+    assert {found["prompt"] for found in read_table(folder / "rows.parquet", ROWS)} == {task.prompt for task in innocent}
+    refused = [found["reason"] for found in read_table(folder / "refused.parquet", DETAILS)]
+    assert len(refused) == len(leaked)
+    assert set(refused) == {"held out", "unknown task"}
+    assert refused.count("held out") >= 100

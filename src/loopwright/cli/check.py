@@ -109,22 +109,24 @@ def _judged(programs: Sequence[Program], sandbox: Any) -> list[dict[str, Any]]:
     from loopwright.sandbox import AssertJob, Job, judge
     from loopwright.types import Check
 
-    began = time.monotonic()
-    plain = [program for program in programs if program.script is None]
-    scripted = [program for program in programs if program.script is not None]
-    outcomes = sandbox.run([Job(source=each.source, entry=each.entry, inputs=each.inputs) for each in plain])
-    verdicts = {
-        each.name: judge(outcome, [("tests", Check(inputs=each.inputs, outputs=each.outputs))])
-        for each, outcome in zip(plain, outcomes, strict=True)
-    }
+    plain = [place for place, program in enumerate(programs) if program.script is None]
+    scripted = [place for place, program in enumerate(programs) if program.script is not None]
+    asked = [programs[place] for place in plain]
+    outcomes = sandbox.run([Job(source=each.source, entry=each.entry, inputs=each.inputs) for each in asked])
+    judged = [
+        judge(outcome, [("tests", Check(inputs=each.inputs, outputs=each.outputs))])
+        for each, outcome in zip(asked, outcomes, strict=True)
+    ]
     if scripted:
-        jobs = [AssertJob(source=each.source, entry=each.entry, script=each.script or "") for each in scripted]
-        verdicts |= {each.name: verdict for each, verdict in zip(scripted, sandbox.run_asserts(jobs), strict=True)}
-    mean = (time.monotonic() - began) / len(programs)
-    return [_told(each.name, verdicts[each.name], mean) for each in programs]
+        asked = [programs[place] for place in scripted]
+        judged += sandbox.run_asserts(
+            [AssertJob(source=each.source, entry=each.entry, script=each.script or "") for each in asked]
+        )
+    verdicts = dict(zip((*plain, *scripted), judged, strict=True))  # by place: one task may have several completions
+    return [_told(each.name, verdicts[place]) for place, each in enumerate(programs)]
 
 
-def _told(name: str, verdict: Any, seconds: float) -> dict[str, Any]:
+def _told(name: str, verdict: Any) -> dict[str, Any]:
     word: Literal["PASS", "FAIL", "TIMEOUT", "INFRA"] = (
         verdict.status if verdict.status in {"PASS", "TIMEOUT", "INFRA"} else "FAIL"
     )
@@ -135,7 +137,7 @@ def _told(name: str, verdict: Any, seconds: float) -> dict[str, Any]:
         "status": verdict.status,
         "reason": verdict.reason,
         "level": verdict.level,
-        "seconds": round(seconds, 4),
+        "seconds": round(verdict.seconds, 4),
     }
 
 

@@ -18,6 +18,8 @@ def print_overview(seen: Mapping[str, Any]) -> None:
     console = _console()
     marks = " (demonstration keys, not persons)" if seen["demo"] else ""
     console.print(Text(f"{seen['name']}: champion {seen['champion'] or 'none yet'}, {seen['leaves']} entries{marks}"))
+    for freeze in seen.get("admission_frozen", ()):
+        console.print(Text(f"admission is frozen since {freeze['cycle']} {freeze['phase']}: {freeze['message']}", style="bold"))
     if not seen["cycles"]:
         console.print(Text("no cycle yet: `loopwright run`"))
         return

@@ -21,11 +21,13 @@ def register(app: typer.Typer) -> None:
 
 def status(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     """Where the loop stands: champion, cycles with scores and decisions, how fast it tightens."""
+    from loopwright.attempt import frozen
     from loopwright.cli.tables import print_overview
     from loopwright.ledger.overview import overview
     from loopwright.workspace import find
 
-    seen = overview(find(workspace).state())
+    state = find(workspace).state()
+    seen = {**overview(state), "admission_frozen": frozen(state)}
     if as_json:
         emit(seen)
     else:

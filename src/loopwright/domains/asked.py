@@ -12,6 +12,7 @@ from loopwright.attempt import disk_full
 from loopwright.errors import LoopwrightError, PhaseError
 from loopwright.plugins import Domain
 from loopwright.sandbox import Sandbox
+from loopwright.sandbox.probe import reaches
 from loopwright.types import Level, Progress, Status, Task, Verdict
 
 __all__ = ["PATIENCE", "ask"]
@@ -42,7 +43,7 @@ def ask(
 
     Raises:
         PhaseError: the judge crashed, gave no sign of life for ``patience`` seconds, or answered with anything but one
-            verdict an answer.
+            verdict an answer, or ran answers outside the sandbox that it was given.
         LoopwrightError: whatever the judge itself raised of these.
     """
     try:
@@ -59,6 +60,7 @@ def ask(
         said = f"the domain {name!r} crashed while it judged {len(pairs)} answers: {type(error).__name__}: {error}"
         raise PhaseError(said, _NEXT) from error
     _hold(name, len(pairs), verdicts)
+    _inside(name, verdicts, sandbox)
     return list(verdicts)
 
 
@@ -71,6 +73,14 @@ def _hold(name: str, count: int, verdicts: Any) -> None:
     for place, verdict in enumerate(verdicts):
         if not isinstance(verdict, Verdict) or verdict.status not in _STATUSES or verdict.level not in _LEVELS:
             raise PhaseError(f"the domain {name!r} gave no verdict on answer {place} but {str(verdict)[:100]!r}", _NEXT)
+
+
+def _inside(name: str, verdicts: Sequence[Verdict], sandbox: Sandbox) -> None:
+    """Refuse verdicts on what ran with less isolation than this sandbox gives: the plan's minimum is a minimum in every phase."""
+    for place, verdict in enumerate(verdicts):
+        if verdict.level != "data" and verdict.status != "INFRA" and not reaches(verdict.level, sandbox.level):
+            said = f"the domain {name!r} judged answer {place} at {verdict.level}, the sandbox that it was given has {sandbox.level}"
+            raise PhaseError(f"{said}: it ran somewhere else", _NEXT)
 
 
 def _sign(alive: Callable[[], None], progress: Progress | None) -> Progress:

@@ -1,4 +1,4 @@
-"""An audit of answers that passed: they run on inputs that no check has, past the domain's own judge.
+"""Programs run past the domain's own judge: an audit of answers that passed, on inputs that no check has; and what answers do.
 
 Whoever let an answer in may have a hole; the same hole in the suites' judge would even raise the score. Here the program
 runs in the sandbox as it is, and what comes out is compared with the reference's outputs on inputs drawn for this cycle.
@@ -6,16 +6,17 @@ runs in the sandbox as it is, and what comes out is compared with the reference'
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
 
 from loopwright.errors import InfraError
-from loopwright.plugins import MakesFresh, PhaseContext, offered
-from loopwright.sandbox import Job, judge
+from loopwright.plugins import MakesFresh, PhaseContext, Probed, offered
+from loopwright.sandbox import Job, Outcome, judge
 from loopwright.types import Task, seed_of
 
-__all__ = ["audit", "drawn"]
+__all__ = ["audit", "behaviours", "drawn"]
 
 Item = TypeVar("Item")
 
@@ -47,3 +48,26 @@ def drawn(rows: Sequence[Item], most: int, seed: int) -> list[Item]:
     """So many of them, by the seed; all where there are no more."""
     rng = Random(seed)
     return sorted(rows, key=lambda _: rng.random())[:most]
+
+
+def behaviours(texts: Sequence[str], context: PhaseContext) -> list[str]:
+    """What each program does with the domain's probes; where answers are no programs, the answers themselves.
+
+    A program that fails behaves like every other that fails in that way.
+
+    Raises:
+        InfraError: a program could not be run.
+    """
+    domain = offered(context.domain, Probed)
+    if domain is None:
+        return list(texts)
+    jobs = [Job(source=domain.program(text), entry=domain.entry, inputs=tuple(domain.probes)) for text in texts]
+    outcomes = context.sandbox.run(jobs)
+    if lost := [outcome for outcome in outcomes if outcome.status == "INFRA"]:
+        raise InfraError(f"{len(lost)} programs could not be run ({lost[0].detail[:200]})", "`loopwright doctor`")
+    return [_done(outcome) for outcome in outcomes]
+
+
+def _done(outcome: Outcome) -> str:
+    """What a program did, as text: its integers may be larger than canonical JSON has them."""
+    return json.dumps(outcome.outputs, sort_keys=True) if outcome.status == "PASS" else outcome.status

@@ -16,18 +16,17 @@ from typing import Any
 
 from loopwright.errors import InfraError, IntegrityError
 from loopwright.evaluate import figures as figure
-from loopwright.evaluate.audit import audit, drawn
+from loopwright.evaluate.audit import audit, behaviours, drawn
 from loopwright.evaluate.panel import Question, ask, surprisals
 from loopwright.evaluate.pressing import answerable, pressed, stress_suite
 from loopwright.evaluate.scores import RESULTS
 from loopwright.evaluate.slices import amplification, by_column, slice_columns
 from loopwright.intervals import wilson
 from loopwright.plan import ExamineSection
-from loopwright.plugins import PhaseContext, Probed, offered
-from loopwright.sandbox import Job
+from loopwright.plugins import PhaseContext
 from loopwright.store.archive import shards
 from loopwright.store.tables import read_table, read_tasks, write_table
-from loopwright.types import Score, Task, canonical, cycle_number, digest_value, seed_of
+from loopwright.types import Score, Task, canonical, cycle_number, seed_of
 
 __all__ = ["FIGURES", "examine"]
 
@@ -198,7 +197,7 @@ def _spread(
     if recalled:
         card.relative("rare_recall", recalled)
     if len(texts) >= 8:
-        card.relative("behaviours", figure.quartered(_behaviours(texts, context), figure.distinct))
+        card.relative("behaviours", figure.quartered(behaviours(texts, context), figure.distinct))
         card.relative("vendi", figure.quartered(texts, figure.vendi))
         card.figures["distinct_n"] = figure.quartered(texts, figure.distinct_n)
 
@@ -211,21 +210,6 @@ def _tails(values: Sequence[float]) -> list[float]:
 
 def _columns(rows: Sequence[tuple[float, int]]) -> tuple[list[float], list[int]]:
     return [nats for nats, _ in rows], [tokens for _, tokens in rows]
-
-
-def _behaviours(texts: Sequence[str], context: PhaseContext) -> list[str]:
-    """What each program does with the domain's probes; where answers are no programs, the answers themselves.
-
-    A program that fails behaves like every other that fails in that way.
-    """
-    domain = offered(context.domain, Probed)
-    if domain is None:
-        return list(texts)
-    jobs = [Job(source=domain.program(text), entry=domain.entry, inputs=tuple(domain.probes)) for text in texts]
-    outcomes = context.sandbox.run(jobs)
-    if lost := [outcome for outcome in outcomes if outcome.status == "INFRA"]:
-        raise InfraError(f"{len(lost)} programs could not be run ({lost[0].detail[:200]})", "`loopwright doctor`")
-    return [digest_value(list(outcome.outputs)) if outcome.status == "PASS" else outcome.status for outcome in outcomes]
 
 
 def _watched(config: ExamineSection, inputs: Mapping[str, Path], context: PhaseContext) -> Sequence[Task]:

@@ -38,10 +38,10 @@ _FINE = Guard(passed=True, sentence="")
 
 
 def worst_slice(policy: DecideSection, table: pl.DataFrame) -> Guard:
-    """No slice that the domain names may lose more than ``max_slice_drop``, by more than two standard errors.
+    """No level, and no slice that the domain names, may lose more than ``max_slice_drop``, by more than two standard errors.
 
     The error is that of a paired difference under no change, sqrt(gained + lost) / n; with a few dozen tasks a slice, chance
-    alone moves it by ten points, so both conditions are needed. A table without slices passes.
+    alone moves it by ten points, so both conditions are needed.
     """
     found = [
         (pairs.gain, name, pairs)
@@ -56,12 +56,11 @@ def worst_slice(policy: DecideSection, table: pl.DataFrame) -> Guard:
 
 
 def _slices(table: pl.DataFrame) -> dict[str, Paired]:
-    """Paired counts by ``column=value``."""
-    if "slices" not in table.columns:
-        return {}
+    """Paired counts by ``column=value``; the level is a column of every domain."""
     rows: dict[str, list[int]] = {}
-    for place, text in enumerate(table["slices"]):
-        for column, value in json.loads(text or "{}").items():
+    named = table["slices"] if "slices" in table.columns else [None] * table.height
+    for place, (text, level) in enumerate(zip(named, table["level"], strict=True)):
+        for column, value in {**json.loads(text or "{}"), "level": level}.items():
             rows.setdefault(f"{column}={value}", []).append(place)
     return {name: pair_up(table[places]) for name, places in rows.items()}
 

@@ -7,7 +7,7 @@ A `Sandbox` executes a candidate in a process of its own and returns what came o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loopwright.types import Check, Level, Progress, Status, Verdict
@@ -59,6 +59,8 @@ class Outcome:
     level: Level
     detail: str = ""
     """Diagnostics for a person; never parsed."""
+    seconds: float = field(default=0.0, compare=False)
+    """By the clock, from fork to end. No part of what came out: it's another each time."""
 
 
 class Sandbox(Protocol):
@@ -96,10 +98,10 @@ def same(seen: Any, expected: Any) -> bool:
 def judge(outcome: Outcome, checks: Sequence[tuple[str, Check]]) -> Verdict:
     """Compare what came out with what was expected, check by check, in the order in which the inputs were given."""
     if outcome.status != "PASS":
-        return Verdict(status=outcome.status, level=outcome.level, reason=outcome.detail)
+        return Verdict(status=outcome.status, level=outcome.level, reason=outcome.detail, seconds=outcome.seconds)
     seen = iter(outcome.outputs)
     for purpose, check in checks:
         for index, expected in enumerate(check.outputs):
             if not same(next(seen), expected):
-                return Verdict(status="FAIL", level=outcome.level, reason=f"{purpose} check {index}")
-    return Verdict(status="PASS", level=outcome.level)
+                return Verdict(status="FAIL", level=outcome.level, reason=f"{purpose} check {index}", seconds=outcome.seconds)
+    return Verdict(status="PASS", level=outcome.level, seconds=outcome.seconds)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import select
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ def _judge(pair: tuple[Worker, Worker], job: AssertJob, limits: Limits, level: L
     served = {"source": job.source, "entry": job.entry, "role": "served"}
     tester = {"source": job.script, "entry": job.entry, "role": "tester"}
     named = Job(source=job.source, entry=job.entry, inputs=())
+    began = time.monotonic()
     sides = tuple(
         _Side(worker, worker.launch(0, named, 1, framed(first))) for worker, first in zip(pair, (served, tester), strict=True)
     )
@@ -143,7 +145,7 @@ def _judge(pair: tuple[Worker, Worker], job: AssertJob, limits: Limits, level: L
             if side.worker.flights:
                 side.worker.awaited()
                 side.worker.flights.popleft()
-    return Verdict(status=status, level=level, reason=reason)
+    return Verdict(status=status, level=level, reason=reason, seconds=time.monotonic() - began)
 
 
 def _relay(served: _Side, tester: _Side, limits: Limits) -> _Ended:

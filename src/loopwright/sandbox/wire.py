@@ -1,7 +1,8 @@
 """What goes to a candidate and what is made of what comes back: bytes from a hostile process, read strictly.
 
 An answer is one frame: four bytes of length, then JSON. Whoever wrote it, it can only state outputs; everything else
-about the job comes from the zygote's report. Exact JSON types, no duplicate keys, no NaN, no byte too many.
+about the job comes from the zygote's report. Exact JSON types, no duplicate keys, no NaN, no byte too many, no nesting in
+which whoever works with an output would get lost.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from loopwright.sandbox import Job, Limits, Outcome
+from loopwright.sandbox.codec import DEEPEST
 from loopwright.types import Level, Status
 
 __all__ = [
@@ -69,9 +71,10 @@ def take_frame(received: bytearray) -> bytes | None:
 
 def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Limits, level: Level) -> Outcome:
     """The outcome of a job whose child has ended as ``report`` says, having written ``received``."""
+    seconds = float(report.get("seconds", 0.0))
 
     def ended(status: Status, detail: str = "") -> Outcome:
-        return Outcome(status=status, outputs=(), level=level, detail=detail)
+        return Outcome(status=status, outputs=(), level=level, detail=detail, seconds=seconds)
 
     broken = cut_short(report, limits)
     if broken is not None:
@@ -86,7 +89,7 @@ def outcome_of(report: Mapping[str, Any], received: bytes, job: Job, limits: Lim
         return ended(status, detail)
     if len(outputs) != len(job.inputs):
         return ended("BAD_OUTPUT", "not one output per input")
-    return Outcome(status="PASS", outputs=tuple(outputs), level=level)
+    return Outcome(status="PASS", outputs=tuple(outputs), level=level, seconds=seconds)
 
 
 def cut_short(report: Mapping[str, Any], limits: Limits) -> tuple[Status, str] | None:
@@ -120,9 +123,20 @@ def answer_of(content: bytes) -> tuple[Status, list[Any], str] | None:
     if not isinstance(answer, dict) or answer.keys() != {"status", "detail", "outputs"}:
         return None
     status, outputs, detail = answer["status"], answer["outputs"], answer["detail"]
-    if status not in _CLAIMS or not isinstance(outputs, list):
+    if status not in _CLAIMS or not isinstance(outputs, list) or _too_deep(content, outputs):
         return None
     return status, outputs, detail if _is_name(detail) else ""
+
+
+def _too_deep(content: bytes, outputs: list[Any]) -> bool:
+    """Whether an output is nested more than `DEEPEST` times; most answers don't even have so many brackets."""
+    return content.count(b"[") + content.count(b"{") > DEEPEST and not all(_within(output, DEEPEST) for output in outputs)
+
+
+def _within(value: Any, levels: int) -> bool:
+    if not isinstance(value, (list, dict)):
+        return True
+    return levels > 0 and all(_within(item, levels - 1) for item in (value.values() if isinstance(value, dict) else value))
 
 
 def _is_name(detail: object) -> bool:

@@ -78,8 +78,8 @@ def wait(process: int, limits: dict[str, Any]) -> dict[str, Any]:
     if ending:
         os._exit(0)
     code = os.waitstatus_to_exitcode(status)
-    cpu = usage.ru_utime + usage.ru_stime
-    return {"how": "late" if late else "signal" if code < 0 else "exit", "code": abs(code), "cpu": cpu}
+    times = {"cpu": usage.ru_utime + usage.ru_stime, "seconds": time.monotonic() - started}
+    return {"how": "late" if late else "signal" if code < 0 else "exit", "code": abs(code), **times}
 
 
 def starved(process: int, limits: dict[str, Any]) -> float:

@@ -2,7 +2,8 @@
 
 The gold probe is judged among the cycle's own answers (`loopwright.verify.judging`): its truth is known from how an answer
 was made. Rows that are judged otherwise the second time are refused. What does not go by the verifier's word, an audit of
-the accepted rows past the domain's own ``judge``, is the evaluator's (`loopwright.evaluate.audit`).
+the accepted rows past the domain's own ``judge``, is the evaluator's (`loopwright.evaluate.audit`). Where models judge, their
+preference for their own family's answers is measured as well.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from typing import Any
 
 import polars as pl
 
-from loopwright.intervals import wilson
+from loopwright.errors import PlanError
+from loopwright.intervals import halves, wilson
 from loopwright.plan import VerifySection
-from loopwright.plugins import KnowsGold, PhaseContext, offered
+from loopwright.plugins import JudgesByModel, KnowsGold, PhaseContext, offered
 from loopwright.types import Score, Task, digest_value, seed_of
 from loopwright.verify.judging import judge_pairs
 from loopwright.verify.screening import refuse
 
-__all__ = ["PROBE", "Gold", "gold_rows", "measured"]
+__all__ = ["PROBE", "Gold", "gold_rows", "measured", "self_preference"]
 
 PROBE = "probe.json"
-"""In ``accepted``, canonical JSON: ``gold`` and ``rerun``, each null where it was not done."""
+"""In ``accepted``, canonical JSON: ``gold`` and ``rerun``, each null where it was not done; ``self_preference`` where a model judges."""
 
 Gold = Sequence[tuple[Task, str, bool]]
 
@@ -49,11 +51,39 @@ def measured(
 
     Raises:
         InfraError: an answer could not be judged.
+        PlanError: see `self_preference`.
     """
+    taste = self_preference(config, context)
     if config.accept != "verified":
-        return frame, {"gold": None, "rerun": None}
+        return frame, {"gold": None, "rerun": None, **taste}
     frame, rerun = _judged_again(frame, config, context)
-    return frame, {"gold": _gold_figures(gold, passed), "rerun": rerun}
+    return frame, {"gold": _gold_figures(gold, passed), "rerun": rerun, **taste}
+
+
+def self_preference(config: VerifySection, context: PhaseContext) -> dict[str, Any]:
+    """How much more often than every other time a judge model takes its own family's answer where people saw no difference.
+
+    Each pair is shown in both orders: who only likes the first place wins one and loses one. 0 is no preference, 0.5 is
+    always (Panickssery et al. 2024, arXiv 2404.13076; Wataoka et al. 2024, arXiv 2410.21819). Nothing where no model judges.
+
+    Raises:
+        PlanError: a model judges, and the domain has no such pairs: the preference of that judge could not be seen.
+    """
+    if not getattr(context.domain, "judge_models", ()):
+        return {}
+    domain = offered(context.domain, JudgesByModel)
+    pairs = domain.equals(seed_of("preference", context.seed), max(1, config.gold)) if domain else ()
+    if domain is None or not pairs:
+        raise PlanError(
+            "the domain judges by models and has no pairs by which their preference for their own answers could be measured",
+            "let it offer `loopwright.plugins.JudgesByModel`, or choose a domain that judges by running code",
+        )
+    sandbox = context.sandbox
+    points = [
+        (domain.prefers_first(task, own, other, sandbox) + (not domain.prefers_first(task, other, own, sandbox))) / 2
+        for task, own, other in pairs
+    ]
+    return {"self_preference": _plain(halves(points, neutral=0.5))}
 
 
 def _gold_figures(gold: Gold, passed: Sequence[bool]) -> dict[str, Any] | None:

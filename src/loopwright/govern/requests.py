@@ -63,7 +63,7 @@ class Desk:
         self.root: Path = workspace.root
         self.ledger: Ledger = workspace.ledger()
         self.consent = Consent(root=workspace.root, plan=workspace.plan(), ledger=self.ledger)
-        self._passphrase = passphrase
+        self.passphrase = passphrase
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +159,7 @@ class Desk:
                     "`--as NAME`; `loopwright keys enrol NAME`",
                 )
             [name] = mine
-        return hand_of(self.root, state.workspace, state.roster, name, self._passphrase)
+        return hand_of(self.root, state.workspace, state.roster, name, self.passphrase)
 
     def _answering(self, request: Request, state: LoopState, name: str | None, *, approves: bool) -> tuple[Principal, Hand]:
         """In a demonstration without a name: the first who has not answered and may."""

@@ -23,7 +23,7 @@ from loopwright.ledger.names import names_of, who_is
 from loopwright.ledger.principals import Principal, principal_id
 from loopwright.ledger.roster import Roster
 from loopwright.ledger.signer import Hand
-from loopwright.ledger.sshagent import AgentKey, agent_keys
+from loopwright.ledger.sshagent import AgentKey, agent_keys, public_line
 
 __all__ = [
     "KeyHand",
@@ -97,6 +97,14 @@ def keep_public(name: str, public_key: bytes) -> None:
     path = _file(name, ".json")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(json.dumps({"public_key": base64.b64encode(public_key).decode()}) + "\n", encoding="utf-8")
+
+
+def public_file(name: str) -> Path:
+    """The public part of this account's key in OpenSSH's form, to be given to who enrols; written where it is missing."""
+    path = _file(name, ".pub")
+    public = base64.b64decode(json.loads(_file(name, ".json").read_bytes())["public_key"])
+    path.write_text(f"{public_line(public)} {name}\n", encoding="utf-8")
+    return path
 
 
 def open_person(name: str, passphrase: Passphrase) -> KeyHand:

@@ -17,7 +17,7 @@ from pathlib import Path
 from loopwright.errors import RefusedError, UsageError
 from loopwright.ledger.principals import SK_SSH
 
-__all__ = ["AgentKey", "agent_keys", "read_public"]
+__all__ = ["AgentKey", "agent_keys", "public_line", "read_public"]
 
 _REQUEST_IDENTITIES, _IDENTITIES, _SIGN_REQUEST, _SIGN_RESPONSE = 11, 12, 13, 14
 _PLAIN = "ssh-ed25519"
@@ -138,6 +138,11 @@ def agent_keys() -> list[AgentKey]:
         return [found for blob, _ in pairs if (found := _key(blob)) is not None]
     except (ValueError, UnicodeDecodeError) as error:
         raise RefusedError(f"ssh-agent's list of keys cannot be read: {error}", "`ssh-add -l`") from error
+
+
+def public_line(public_key: bytes) -> str:
+    """An Ed25519 public key as a ``.pub`` file has it, without a comment."""
+    return f"{_PLAIN} {base64.b64encode(_string(_PLAIN.encode()) + _string(public_key)).decode()}"
 
 
 def read_public(path: Path) -> AgentKey:

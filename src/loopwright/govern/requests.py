@@ -125,7 +125,8 @@ class Desk:
             RefusedError: it would not count: who asks, launches or owns the agent that asks does not approve.
         """
         state = self.consent.state()
-        principal, hand = self._answering(request, state, name, approves=approves)
+        request = state.acts.requests[request.id]
+        principal, hand = self._answering(request, state, name)
         found = self.consent.standing(request, state)
         if found.status in {"executed", "void", "expired", "vetoed"}:
             raise UsageError(f"request {request.id[7:19]} is {found.status}: {'; '.join(found.reasons)}", "`loopwright answer`")
@@ -161,7 +162,7 @@ class Desk:
             [name] = mine
         return hand_of(self.root, state.workspace, state.roster, name, self.passphrase)
 
-    def _answering(self, request: Request, state: LoopState, name: str | None, *, approves: bool) -> tuple[Principal, Hand]:
+    def _answering(self, request: Request, state: LoopState, name: str | None) -> tuple[Principal, Hand]:
         """In a demonstration without a name: the first who has not answered and may."""
         if name is None and state.demo:
             barred, told = excluded(request, state.roster), {answer.key for answer in request.answers}

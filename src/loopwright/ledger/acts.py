@@ -41,7 +41,7 @@ class Request:
     """Who signed it: a person, an agent, or the controller in the name of a run."""
     action: str
     subjects: tuple[Artifact, ...]
-    """The artifacts that it is about."""
+    """The artifacts that it is about; none where it is about the loop itself."""
     said: Mapping[str, Any]
     """The whole predicate."""
     answers: tuple[Answer, ...] = ()
@@ -85,7 +85,7 @@ class Acts:
             index=statement.index,
             key=statement.keyid,
             action=statement.predicate["action"],
-            subjects=statement.subjects,
+            subjects=tuple(one for one in statement.subjects if one.kind != "log"),
             said=statement.predicate,
         )
         return self._with(made)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from loopwright.ledger.acts import Acts, Answer, Request
+from loopwright.ledger.acts import Answer, Request
 from loopwright.ledger.roster import Roster
 from loopwright.types import Artifact, Digest
 
@@ -35,8 +35,6 @@ class Record(Protocol):
     def demo(self) -> bool: ...
     @property
     def roster(self) -> Roster: ...
-    @property
-    def acts(self) -> Acts: ...
     @property
     def latest(self) -> str: ...
 

@@ -20,13 +20,14 @@ def propose(workspace: Workspace, name: str) -> Path:
     Raises:
         UsageError: nothing was edited, or the edit is no valid recipe (PlanError).
     """
-    champion = workspace.state().champion
+    champion, target = workspace.state().champion, workspace.root / "recipes" / f"{name}.diff"
+    if champion is None and target.is_file():
+        return target
     if champion is None:
         raise UsageError("there is no champion yet: recipe.yaml may simply be edited", "`loopwright run`")
     file = workspace.root / "recipe.yaml"
     before = (workspace.root / f"cycles/{champion}/model/recipe.yaml").read_text(encoding="utf-8")
     after = file.read_text(encoding="utf-8")
-    target = workspace.root / "recipes" / f"{name}.diff"
     if before == after and target.is_file():
         return target
     if before == after:

@@ -267,8 +267,9 @@ class Plan(Section):
 
     @property
     def policy(self) -> Digest:
-        """Identity of what a promotion takes: the gate's rules and who has to sign."""
-        return digest_value(self.model_dump(mode="json", include={"gate", "approvals"}))
+        """Identity of what a promotion takes: how answers and models are checked, the gate's rules, and who has to sign."""
+        checks = {"verifier", "evaluator", "examiner", "gate", "approvals"}
+        return digest_value(self.model_dump(mode="json", include=checks))
 
 
 class SeedSection(Section):

@@ -111,6 +111,9 @@ class Approvals(Section):
     """Changes of gate, policy, verifier, sandbox or envelope, lifting a freeze."""
     expires_hours: Positive = 72.0
     """A request that is not carried out by then is void."""
+    canaries: Share = 0.0
+    """Chance that a run which asks persons also plants a request that is known to be bad and can't be carried out, to measure
+    how many of them are caught (`loopwright keys trust`)."""
 
 
 class Budgets(Section):

@@ -18,11 +18,11 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from loopwright.attempt import Attempt, Finished, disk_full
+from loopwright.consent.desk import now
 from loopwright.errors import InfraError, LoopwrightError, PhaseError
 from loopwright.identity import code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
@@ -155,6 +155,8 @@ class Run:
     seed: int = 0
     fence: Any = None
     """The workspace lease; checked before every write."""
+    launchers: tuple[str, ...] = ()
+    """Key ids of the persons who started it; none of them approves what it asks for."""
     state: LoopState = field(init=False)
 
     def __post_init__(self) -> None:
@@ -365,11 +367,6 @@ def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Ma
             "lock": lock_digest(),
         }
     )
-
-
-def now() -> str:
-    """RFC 3339, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _stage(phase: str, cycle: str) -> str:

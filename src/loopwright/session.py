@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loopwright.errors import PlanError
+from loopwright.ledger.hands import launchers
 from loopwright.plan import Plan
 from loopwright.plugins import load_domain, load_family
 from loopwright.run import Observer, Run, Tools
@@ -71,8 +72,8 @@ def _reachable(plan: Plan, root: Path) -> None:
 
 
 @contextmanager
-def open_run(workspace: Workspace, observer: Observer) -> Iterator[Run]:
-    """A `Run` on a workspace, with its lease held.
+def open_run(workspace: Workspace, observer: Observer, launcher: str | None = None) -> Iterator[Run]:
+    """A `Run` on a workspace, with its lease held. ``launcher``: the person who starts it, besides those whose keys lie here.
 
     Raises:
         LeaseHeld: another driver works here; the message says who and since when.
@@ -88,7 +89,17 @@ def open_run(workspace: Workspace, observer: Observer) -> Iterator[Run]:
             write_resolved(workspace.root, plan)
             dvc = DvcStore(workspace.root)
             try:
-                yield Run(root=workspace.root, plan=plan, ledger=ledger, dvc=dvc, tools=tools, observer=observer, fence=lease)
+                launched_by = launchers(workspace.root, ledger.roster(), launcher)
+                yield Run(
+                    root=workspace.root,
+                    plan=plan,
+                    ledger=ledger,
+                    dvc=dvc,
+                    tools=tools,
+                    observer=observer,
+                    fence=lease,
+                    launchers=launched_by,
+                )
             finally:
                 dvc.close()
     finally:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loopwright.attempt import frozen
 from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
+from loopwright.needs import ask_after, obtain_admission, obtain_before, pending_recipe
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.run import Run, now
@@ -71,7 +71,8 @@ def upcoming(run: Run, until: int) -> Iterator[str]:
 def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
     settle(run)
-    _not_frozen(run)
+    with _asking(run):
+        obtain_admission(run)
     if run.state.open is None:
         _open(run, name)
     _pinned(run)
@@ -118,14 +119,12 @@ def close_abandoned(root: Path, ledger: Ledger, reason: str) -> str:
 
 
 def _open(run: Run, name: str) -> None:
-    """Pin what the cycle stands on, in this order: judge approved, recipe chosen, entry, stages."""
+    """Pin what the cycle stands on, in this order: persons' consent, recipe chosen, entry, stages."""
     code = _code(run)
-    _not_halted(run)
-    _judge_approved(run.state, code["judge"])
+    recipe = _obtain(run)
     _judge_independent(run)
     parent, prev = (None, None) if name == "c0000" else (run.state.champion, run.state.last)
     seed = seed_of("cycle", run.plan.seed, name)
-    recipe = _pending_recipe(run)
     predicate: dict[str, Any] = {
         "cycle": name,
         "parent": parent,
@@ -137,6 +136,9 @@ def _open(run: Run, name: str) -> None:
         "commit": git.head(run.root) or "none",
         "fence": run.fence.token,
         "recipe": recipe,
+        "policy": run.plan.policy,
+        "approvals": run.plan.approvals.model_dump(mode="json"),
+        "launchers": list(run.launchers),
         "opened_at": now(),
     }
     run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")
@@ -144,32 +146,24 @@ def _open(run: Run, name: str) -> None:
     run.refresh()
 
 
-def _not_frozen(run: Run) -> None:
-    standing = frozen(run.state)
-    if standing:
-        first = standing[0]
-        raise WaitingForPerson(
-            f"admission is frozen: {first['message']}",
-            f"{first.get('suspects', {}).get('path', 'the record')} names the suspect verdicts; when a person has found the cause: "
-            f"`loopwright approve {first['digest']}` and run again",
-        )
+@contextmanager
+def _asking(run: Run) -> Iterator[None]:
+    """What was asked of persons is kept, too: under a checkpoint and, between cycles, in a commit."""
+    try:
+        yield
+    except (WaitingForPerson, HaltedError, RefusedError):
+        run.refresh()
+        if run.state.open is None:
+            run.ledger.sign_checkpoint()
+            _commit(run)
+        raise
 
 
-def _not_halted(run: Run) -> None:
-    """After a halt only a person's signature over that decision lets the loop go on."""
-    last = run.state.cycles[run.state.last] if run.state.last else None
-    decision = last.artifact("decision") if last and last.action == "halt" else None
-    if last and decision and decision.digest not in run.state.approvals:
-        raise _halted(run, last.cycle, last.phases["decide"].summary["reasons"][0])
-
-
-def _halted(run: Run, cycle: str, reason: str) -> HaltedError:
-    decision = run.state.cycles[cycle].artifact("decision")
-    return HaltedError(
-        f"{cycle} halted the loop: {reason}",
-        f"`loopwright show {cycle}`; when a person has found the cause: `loopwright approve {decision.digest if decision else ''}` "
-        "and run again",
-    )
+def _obtain(run: Run) -> dict[str, Any] | None:
+    """What persons have to agree to before a cycle opens; the recipe that it tries."""
+    with _asking(run):
+        obtain_before(run)
+        return pending_recipe(run)
 
 
 def _judge_independent(run: Run) -> None:
@@ -228,27 +222,6 @@ def _code(run: Run) -> dict[str, Digest]:
     }
 
 
-def _judge_approved(state: LoopState, judge: Digest) -> None:
-    """A judge that is not the last cycle's needs a person's signature before it may judge."""
-    closed = [record for record in state.cycles.values() if record.closed_at]
-    if closed and closed[-1].pins.get("judge") != judge and judge not in state.approvals:
-        raise WaitingForPerson(
-            f"the judge's code changed since {closed[-1].cycle} (now {judge}) and no person approved it",
-            f"look at the change, then `loopwright approve {judge}` and run again",
-        )
-
-
-def _pending_recipe(run: Run) -> dict[str, Any] | None:
-    """The first approved recipe diff that no cycle has used; unapproved ones wait."""
-    used = {record.recipe["digest"] for record in run.state.cycles.values() if record.recipe}
-    for path in sorted((run.root / "recipes").glob("*.diff")):
-        digest = digest_bytes(path.read_bytes())
-        if path.stat().st_size and digest in run.state.approvals and digest not in used:
-            approval = run.state.approvals[digest]
-            return {"path": f"recipes/{path.name}", "digest": digest, "approval": approval}
-    return None
-
-
 def _recipe_text(run: Run) -> str:
     """The recipe in force: the champion's, or the workspace's file before there is one."""
     champion = run.state.champion
@@ -292,14 +265,19 @@ def _close(run: Run, record: CycleRecord) -> None:
     run.fence.check()
     run.ledger.append("close", [], predicate, role="controller", event=f"close:{record.cycle}")
     run.refresh()
+    asked = ask_after(run)
     run.ledger.sign_checkpoint()
     run.observer.event(record.cycle, "", "checkpointed", {})
     _commit(run)
     run.observer.event(record.cycle, "", "committed", {"commit": git.head(run.root)})
     if run.plan.versioning.push == "cycle":
         run.dvc.push()
-    if action == "halt":
-        raise _halted(run, record.cycle, decision["reasons"][0])
+    if action == "halt" and asked:
+        short = asked[0].id[7:19]
+        raise HaltedError(
+            f"{record.cycle} halted the loop: {decision['reasons'][0]}",
+            f"`loopwright show {record.cycle}`; when persons have found the cause: `loopwright approve {short}` and run again",
+        )
 
 
 def _commit(run: Run) -> None:

@@ -147,7 +147,7 @@ def tell(ledger: Ledger, root: Path) -> None:
 
 def make(root: Path) -> None:
     """Write the workspace; the same bytes every time."""
-    keys = {role: public_bytes(key_of(role)) for role in ROLES}
+    keys = {role: public_bytes(key_of(role)) for role in (*ROLES, "person")}
     enrolling = genesis(
         workspace=WORKSPACE,
         name="golden",

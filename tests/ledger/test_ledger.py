@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
 from loopwright.ledger import Ledger, snapshot
 from loopwright.ledger.audit import audit
-from loopwright.ledger.keys import make_keys
+from loopwright.ledger.keys import DEMO_PERSONS, make_keys
 from loopwright.ledger.ledger import Draft
 from loopwright.ledger.location import locate
 from loopwright.ledger.signer import LocalSigner
@@ -51,7 +51,17 @@ def test_a_new_ledger_has_a_genesis_entry_under_a_checkpoint(workshop: Workshop)
 def test_private_keys_are_for_their_owner_alone_and_not_in_the_workspace(workshop: Workshop) -> None:
     keys = sorted((workshop.keys / "bench").iterdir())
     assert [key.name for key in keys] == [
-        f"{role}.key" for role in ("controller", "evaluator", "gate", "generator", "log", "person", "trainer", "verifier")
+        f"{name}.key"
+        for name in (
+            "controller",
+            "evaluator",
+            "gate",
+            "generator",
+            "log",
+            *sorted(DEMO_PERSONS.values()),
+            "trainer",
+            "verifier",
+        )
     ]
     assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
     assert (workshop.keys / "bench").stat().st_mode & 0o777 == 0o700
@@ -310,7 +320,7 @@ def test_creating_twice_is_refused_and_keys_of_an_interrupted_one_are_used(tmp_p
     keys = make_keys(tmp_path / "keys" / "bench")
     workshop = Workshop(tmp_path / "w", tmp_path / "keys")
     enrolled = next(workshop.ledger.statements()).predicate["principals"]
-    assert [one["role"] for one in enrolled] == list(keys)
+    assert [one["role"] for one in enrolled] == [*keys, *["person"] * len(DEMO_PERSONS)]
     with pytest.raises(WorkspaceError, match="has a ledger already"):
         Workshop(tmp_path / "w", tmp_path / "keys")
     workshop.ledger.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -88,8 +89,15 @@ def test_a_plan_changed_in_the_middle_of_a_cycle(lab: Workspace, victim: Callabl
     assert "abandon" in found.stderr
     found = command("abandon", "--reason", "the plan was wrong", cwd=lab.root)
     assert found.returncode == 0, found.stderr
+    assert victim(lab.root, 2)["code"] == 4
+    assert subprocess.run(["git", "status", "--porcelain"], cwd=lab.root, capture_output=True, check=True).stdout == b""
+    for asked in range(2):
+        [waiting] = json.loads(command("answer", "--json", cwd=lab.root).stdout)["requests"]
+        assert (waiting["action"], waiting["missing"]) == ("policy", [["2 more persons"], ["1 more person"]][asked])
+        assert command("approve", waiting["request"][7:19], cwd=lab.root).returncode == 0
     assert victim(lab.root, 2)["code"] == 0
     state = lab.state()
+    assert state.cycles["c0002"].policy == lab.plan().policy
     assert state.cycles["c0001"].action == "reject"
     assert state.cycles["c0002"].prev == "c0000"
     assert state.cycles["c0002"].closed_at

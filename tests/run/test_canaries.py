@@ -14,10 +14,11 @@ import pytest
 import loopwright.sandbox as seam
 from loopwright.attempt import Attempt, frozen
 from loopwright.errors import CanaryError, WaitingForPerson
-from loopwright.govern.approvals import approve
 from loopwright.govern.steering import abandon
 from loopwright.ledger.verify import verify
+from loopwright.needs import obtain_admission
 from loopwright.session import open_run
+from loopwright.turn import settle
 from loopwright.types import digest_bytes
 from loopwright.workspace import Workspace, load_flow
 from tests.run.small import make_small
@@ -82,8 +83,18 @@ def test_admission_stays_frozen_until_a_person_has_answered(broken: Workspace) -
     assert list(broken.state().cycles) == ["c0000", "c0001"]
     shown = json.loads(cli(broken, "status", "--json").stdout)["admission_frozen"]
     assert [freeze["suspects"] for freeze in shown] == [failure["suspects"]]
-    assert f"loopwright approve {shown[0]['digest']}" in again.stderr.replace("\n", " ")
-    approve(broken, shown[0]["digest"], "the comparison was patched")
+    [asked] = json.loads(cli(broken, "answer", "--json").stdout)["requests"]
+    assert (asked["action"], asked["details"]["failure"], asked["missing"]) == (
+        "admission",
+        shown[0]["digest"],
+        ["2 more persons"],
+    )
+    for person in ("owner", "safety"):
+        reason = ("--as", person, "--reason", "the comparison was patched")
+        assert cli(broken, "approve", asked["request"], *reason).returncode == 0
+    with open_run(broken, Silent()) as run:
+        settle(run)
+        obtain_admission(run)
     assert frozen(broken.state()) == []
     with open_run(broken, Silent()) as run:
         load_flow(broken.root)(run, 2)

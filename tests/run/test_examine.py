@@ -125,12 +125,15 @@ def test_a_stop_halts_and_only_a_persons_signature_lets_it_go_on(tmp_path: Path,
     assert state.open is None, "a halted cycle is closed and committed like any other"
     assert subprocess.run(["git", "status", "--porcelain"], cwd=lab.root, capture_output=True, check=True).stdout == b""
     refused = run(lab, "run", "--cycles", "1")
-    assert refused.returncode == 6
+    assert refused.returncode == 4, "it waits for a person"
     assert "c0001 halted the loop: behaviours" in refused.stderr
     decision = state.cycles["c0001"].artifact("decision")
     assert decision
-    assert f"loopwright approve {decision.digest}" in refused.stderr.replace("\n", " ")
+    [asked] = state.acts.requests.values()
+    assert (asked.action, [one.digest for one in asked.subjects]) == ("resume", [decision.digest])
+    assert f"loopwright approve {asked.id[7:19]}" in refused.stderr.replace("\n", " ")
     assert list(lab.state().cycles) == ["c0000", "c0001"], "nothing was opened"
+    assert run(lab, "approve", decision.digest, "--as", "operator").returncode == 3, "who launched it approves nothing"
     assert run(lab, "approve", decision.digest, "--reason", "the rule was mine").returncode == 0
     with open_run(lab, Silent()) as going, pytest.raises(HaltedError, match="c0002"):
         load_flow(lab.root)(going, 2)

@@ -26,7 +26,8 @@ def test_a_recipe_that_was_exchanged_after_its_approval_is_not_tried(
             subprocess.run(["git", *words], cwd=lab.root, check=True)
 
     propose("0.6")
-    subprocess.run([sys.executable, "-m", "loopwright", "approve", "recipes/more.diff"], cwd=lab.root, check=True)
+    for words in (["propose", "--name", "more"], ["approve", "recipes/more.diff"]):
+        subprocess.run([sys.executable, "-m", "loopwright", *words], cwd=lab.root, check=True)
     assert victim(lab.root, 1, ("c0001", "", "opened"))["signal"] == signal.SIGKILL
     propose("0.9")
     assert victim(lab.root, 1)["code"] == 2

@@ -23,7 +23,15 @@ __all__ = ["detached", "drive"]
 _LOOK_SECONDS = 0.05
 
 
-def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_promoted: bool, as_json: bool) -> None:
+def drive(
+    workspace: Workspace,
+    *,
+    cycles: int | None,
+    until: int | None,
+    until_promoted: bool,
+    as_json: bool,
+    launcher: str | None = None,
+) -> None:
     """Turn the loop and show how; the last thing on stdout is the table of cycles (or JSON).
 
     Args:
@@ -32,6 +40,7 @@ def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_
         until: The number of the last cycle; the plan's ``cycles`` when both are None.
         until_promoted: Stop at the first promotion; RefusedError where none comes.
         as_json: Print the overview as JSON.
+        launcher: The person who starts it, besides those whose keys lie in this account.
     """
     from loopwright.cli.sinks import open_sinks  # TensorBoard's imports, only for a run
     from loopwright.cli.tables import print_overview
@@ -41,7 +50,7 @@ def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_
     with LogFile(workspace.private / "logs" / f"{name}.log") as log, open_sinks(workspace) as sinks:
         observer = Fanout((view, log, *sinks))
         try:
-            with open_run(workspace, observer) as run:
+            with open_run(workspace, observer, launcher) as run:
                 promoted = _turn(workspace, run, _last(run, cycles, until), until_promoted=until_promoted)
                 if run.plan.versioning.push == "end":
                     run.dvc.push()
@@ -56,7 +65,9 @@ def drive(workspace: Workspace, *, cycles: int | None, until: int | None, until_
         raise RefusedError("no cycle was promoted", "`loopwright status` has the reasons")
 
 
-def detached(workspace: Workspace, cycles: int | None, *, until_promoted: bool) -> tuple[int, Path]:
+def detached(
+    workspace: Workspace, cycles: int | None, *, until_promoted: bool, launcher: str | None = None
+) -> tuple[int, Path]:
     """Start the same run in a session of its own; returns its process id and its log file, which is there by then.
 
     Raises:
@@ -71,6 +82,7 @@ def detached(workspace: Workspace, cycles: int | None, *, until_promoted: bool) 
     command = [sys.executable, "-m", "loopwright", "run", "--workspace", str(workspace.root)]
     command += ["--cycles", str(cycles)] if cycles else []
     command += ["--until-promoted"] if until_promoted else []
+    command += ["--as", launcher] if launcher else []
     with output.open("wb") as file:
         process = subprocess.Popen(  # our own command line
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, env=os.environ.copy()

@@ -25,6 +25,7 @@ def run(
     ] = None,
     until_promoted: Annotated[bool, typer.Option(help="Stop at the first promotion; exit 3 where there is none.")] = False,
     detach: Annotated[bool, typer.Option(help="Run in the background; `loopwright logs --follow` shows it.")] = False,
+    who: Annotated[str | None, typer.Option("--as", help="Who launches it, besides the persons whose keys lie here.")] = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -34,10 +35,10 @@ def run(
 
     found = find(workspace)
     if detach:
-        process, log = detached(found, cycles, until_promoted=until_promoted)
+        process, log = detached(found, cycles, until_promoted=until_promoted, launcher=who)
         sys.stdout.write(f"process {process} turns {found.root.name}; `loopwright logs --follow` shows {log.name}\n")
     else:
-        drive(found, cycles=cycles, until=None, until_promoted=until_promoted, as_json=as_json)
+        drive(found, cycles=cycles, until=None, until_promoted=until_promoted, as_json=as_json, launcher=who)
 
 
 def plan(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:

@@ -1,51 +1,175 @@
-"""Verbs of persons: approve, propose."""
+"""Verbs of persons: propose, answer, approve, reject."""
 
 from __future__ import annotations
 
+import getpass
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from loopwright.cli.options import AsJson, WorkspaceOption, emit
 
-__all__ = ["register"]
+__all__ = ["As", "PassphraseFile", "passphrase", "register"]
+
+As = Annotated[str | None, typer.Option("--as", help="Whose key signs: an enrolled name or key id.")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", help="File whose first line is the passphrase; asked at a terminal without it."),
+]
+What = Annotated[
+    str, typer.Argument(help="A request's id or its beginning, a file, or a sha256 digest that a request is about.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command()(approve)
-    app.command()(propose)
+    for verb in (propose, answer, approve, reject):
+        app.command()(verb)
 
 
-def approve(
-    what: Annotated[str, typer.Argument(help="A file (recipes/NAME.diff) or a sha256 digest.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
-    workspace: WorkspaceOption = Path(),
-    as_json: AsJson = False,
-) -> None:
-    """Sign exact bytes with the person's key. An approved recipe is tried by the next cycle."""
-    from loopwright.govern.approvals import approve as sign
-    from loopwright.workspace import find
+def passphrase(file: Path | None) -> Any:
+    """Asks for a passphrase: from the file, or at the terminal; UsageError where there is neither."""
+    from loopwright.errors import UsageError
 
-    digest, index = sign(find(workspace), what, reason)
-    if as_json:
-        emit({"schema_version": 1, "digest": digest, "leaf": index})
-    else:
-        sys.stdout.write(f"approved {digest} (entry {index})\n")
+    def ask(what: str) -> bytes:
+        if file is not None:
+            if file.stat().st_mode & 0o077:
+                raise UsageError(f"others may read {file}", f"chmod 600 {file}")
+            return file.read_bytes().partition(b"\n")[0]
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(f"the {what} is needed, and there is no terminal to ask at", "--passphrase-file FILE")
+        return getpass.getpass(f"{what}: ", stream=sys.stderr).encode()
+
+    return ask
 
 
 def propose(
-    name: Annotated[str, typer.Option(help="Name of the proposal: recipes/NAME.diff.")],
+    name: Annotated[str | None, typer.Option(help="Name of the proposal: recipes/NAME.diff.")] = None,
+    again: Annotated[str | None, typer.Option(help="Ask once more what this request asked.")] = None,
+    who: As = None,
+    passphrase_file: PassphraseFile = None,
     workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
 ) -> None:
-    """Turn your edit of recipe.yaml into a proposal; approve it to have the next cycle try it."""
+    """Turn your edit of recipe.yaml into a proposal and its request; when others have approved it the next cycle tries it."""
+    from loopwright.errors import UsageError
     from loopwright.govern.approvals import propose as write
+    from loopwright.govern.requests import Desk
     from loopwright.workspace import find
 
-    path = write(find(workspace), name)
+    folder = find(workspace)
+    with Desk(folder, passphrase(passphrase_file)) as desk:
+        if again is not None:
+            before = desk.find(desk.consent.state(), again)
+            made = desk.ask(before.action, before.said["details"], who)
+        elif name is not None:
+            path = write(folder, name)
+            made = desk.ask("recipe", {"path": f"recipes/{path.name}"}, who)
+        else:
+            raise UsageError("what is proposed?", "--name NAME for an edit of recipe.yaml, --again ID for an earlier request")
+    if as_json:
+        emit({"schema_version": 1, "request": made})
+    else:
+        commit = f"git add recipes/{name}.diff && git commit -m 'propose {name}' && " if name else ""
+        sys.stdout.write(f"request {made[7:19]} is made. Next: {commit}somebody else types `loopwright approve {made[7:19]}`\n")
+
+
+def answer(
+    what: Annotated[str | None, typer.Argument(help="A request to look at; all open ones without it.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """List what waits for persons, or show one request exactly as it would be signed."""
+    from loopwright.govern.requests import Desk
+    from loopwright.workspace import find
+
+    with Desk(find(workspace), passphrase(None)) as desk:
+        state = desk.consent.state()
+        if what is None:
+            rows = desk.listed(state, every=every)
+            if as_json:
+                emit({"schema_version": 1, "requests": rows})
+            else:
+                _list(rows)
+            return
+        request = desk.find(state, what)
+        shown = desk.show(request, state)
+        desk.opened(request)
+        row = desk.row(request, shown.standing, state)
+    if as_json:
+        emit({"schema_version": 1, **row, "signed": dict(shown.fields())})
+    else:
+        _show(row, shown.fields())
+
+
+def approve(
+    what: What,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    who: As = None,
+    passphrase_file: PassphraseFile = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Sign a request's exact bytes with your key. It's carried out when enough persons have, by the next `loopwright run`."""
+    _answer(what, reason, who, passphrase_file, workspace, approves=True, as_json=as_json)
+
+
+def reject(
+    what: What,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    who: As = None,
+    passphrase_file: PassphraseFile = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Sign a veto: one person's no is final for this request."""
+    _answer(what, reason, who, passphrase_file, workspace, approves=False, as_json=as_json)
+
+
+def _answer(
+    what: str, reason: str, who: str | None, secret: Path | None, workspace: Path, *, approves: bool, as_json: bool
+) -> None:
+    from loopwright.govern.requests import Desk
+    from loopwright.workspace import find
+
+    with Desk(find(workspace), passphrase(secret)) as desk:
+        request = desk.find(desk.consent.state(), what)
+        index = desk.answer(request, approves=approves, name=who, reason=reason)
+        state = desk.consent.state()
+        row = desk.row(state.acts.requests[request.id], desk.consent.standing(state.acts.requests[request.id], state), state)
+    if as_json:
+        emit({"schema_version": 1, **row, "leaf": index})
+        return
+    mine = row["answers"][-1]
+    note = f" ({mine['note']})" if mine["note"] else ""
     sys.stdout.write(
-        f"recipes/{path.name} is proposed. Next: git add recipes/{path.name} && git commit -m 'propose {name}' && "
-        f"loopwright approve recipes/{path.name}\n"
+        f"{mine['by']}{note} said {'yes' if approves else 'no'} to {row['request'][7:19]} (entry {index}): {row['status']}"
     )
+    sys.stdout.write(f", which still lacks {'; '.join(row['missing'])}\n" if row["missing"] else "\n")
+
+
+def _list(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        details = ", ".join(f"{name} {value}" for name, value in row["details"].items() if value)
+        lacks = f", lacks {'; '.join((*row['missing'], *row['reasons']))}" if row["missing"] else ""
+        sys.stdout.write(
+            f"{row['request'][7:19]}  {row['action']} {details}: {row['status']}{lacks} (expires {row['expires_at']})\n"
+        )
+        for told in row["answers"]:
+            note = f" ({told['note']})" if told["note"] else ""
+            sys.stdout.write(f"  {told['answer']} by {told['by']}{note}, entry {told['leaf']}\n")
+    if not rows:
+        sys.stdout.write("nothing waits for a person\n")
+
+
+def _show(row: Mapping[str, Any], fields: list[tuple[str, str]]) -> None:
+    """The signed fields and no others between the lines; what is worked out stands after them."""
+    sys.stdout.write(f"request {row['request']}: the bytes that an answer signs say\n{'-' * 40}\n")
+    for name, value in fields:
+        sys.stdout.write(f"{name}: {value}\n")
+    sys.stdout.write(f"{'-' * 40}\n")
+    _list([dict(row)])

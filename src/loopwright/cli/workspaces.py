@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loopwright.cli.options import AsJson, Set, WorkspaceOption, emit, pairs
+from loopwright.cli.people import PassphraseFile, passphrase
+
+if TYPE_CHECKING:
+    from loopwright.workspace import Workspace
 
 __all__ = ["register"]
 
@@ -27,17 +31,39 @@ def register(app: typer.Typer) -> None:
 def init(
     directory: Annotated[Path, typer.Argument(help="A new or empty directory.")],
     settings: Set = None,
+    person: Annotated[
+        str | None, typer.Option(help="Name of the first person; asked at a terminal, nobody without one.")
+    ] = None,
+    ssh: Annotated[
+        Path | None, typer.Option("--ssh", help="Their OpenSSH public key, instead of one behind a passphrase.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a workspace: plan, recipe, flows, git, DVC, keys, genesis."""
+    """Make a workspace: plan, recipe, flows, git, DVC, keys, genesis, and the first person."""
     from loopwright.workspace import create
 
     chosen = {"name": _slug(directory), **pairs(settings)}
     made = create(directory, overrides=chosen)
+    if person is None and sys.stdin.isatty() and sys.stderr.isatty():
+        person = typer.prompt("your name (it stays out of the record)", default="", show_default=False, err=True) or None
+    if person is not None:
+        _first(made, person, ssh, passphrase_file)
     if as_json:
         emit({"schema_version": 1, "workspace": str(made.root)})
     else:
         sys.stdout.write(f"{directory} is a workspace. Next: cd {directory} && loopwright run\n")
+
+
+def _first(workspace: Workspace, name: str, ssh: Path | None, secret: Path | None) -> None:
+    """Enrol the first person, before anything is run."""
+    from loopwright.govern.enrolment import enrol, new_key
+    from loopwright.govern.requests import Desk
+    from loopwright.store import git
+
+    with Desk(workspace, passphrase(secret)) as desk:
+        enrol(desk, name, (), new_key(name, passphrase(secret), ssh, None), None)
+    git.commit(workspace.root, ("ledger",), "record: the first person")
 
 
 def demo(

@@ -41,12 +41,14 @@ class Request:
     """Who signed it: a person, an agent, or the controller in the name of a run."""
     action: str
     subjects: tuple[Artifact, ...]
-    """The artifacts that it is about."""
+    """The artifacts that it is about; none where it is about the loop itself."""
     said: Mapping[str, Any]
     """The whole predicate."""
     answers: tuple[Answer, ...] = ()
     executed: int | None = None
     """The entry that carried it out."""
+    canary: str | None = None
+    """Of a planted request that was revealed: the salt that opens its commitment (`loopwright.ledger.quorum`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class Acts:
             return self._answered(statement)
         if kind == "execute":
             return self._executed(statement)
+        if kind == "reveal":
+            asked = self.requests[statement.predicate["request"]]
+            return self._with(replace(asked, canary=statement.predicate["salt"]))
         if kind in _KEPT:
             return replace(self, **{_KEPT[kind]: (*getattr(self, _KEPT[kind]), statement)})
         return self
@@ -80,22 +85,26 @@ class Acts:
             index=statement.index,
             key=statement.keyid,
             action=statement.predicate["action"],
-            subjects=statement.subjects,
+            subjects=tuple(one for one in statement.subjects if one.kind != "log"),
             said=statement.predicate,
         )
-        return replace(self, requests={**self.requests, made.id: made})
+        return self._with(made)
+
+    def _with(self, changed: Request) -> Acts:
+        return replace(self, requests={**self.requests, changed.id: changed})
 
     def _answered(self, statement: Statement) -> Acts:
         said = statement.predicate
         asked = self.requests[said["request"]]
         answer = Answer(index=statement.index, key=statement.keyid, approves=said["answer"] == "approve", said=said)
-        return replace(self, requests={**self.requests, asked.id: replace(asked, answers=(*asked.answers, answer))})
+        return self._with(replace(asked, answers=(*asked.answers, answer)))
 
     def _executed(self, statement: Statement) -> Acts:
         asked = self.requests[statement.predicate["request"]]
-        done = replace(self, requests={**self.requests, asked.id: replace(asked, executed=statement.index)})
-        ended = {"resume": "halts", "unfreeze": "freezes"}.get(asked.action)
-        return replace(done, **{ended: ()}) if ended else done
+        done = self._with(replace(asked, executed=statement.index))
+        if asked.action == "resume":
+            return replace(done, halts=())
+        return replace(done, freezes=()) if asked.action == "unfreeze" else done
 
 
 _KEPT = {"halt": "halts", "freeze": "freezes", "recall": "recalls", "observation": "observations"}

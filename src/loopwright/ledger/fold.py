@@ -70,6 +70,11 @@ class CycleRecord:
     """What was in force: code digests (``generator``, ``judge`` and others), and ``lock``."""
     index: int
     """Entry that opened it."""
+    policy: Digest | None = None
+    """What was in force when it opened: the digest of the policy, and who had to sign what; None where its entry tells neither."""
+    approvals: Mapping[str, Any] | None = None
+    launchers: tuple[str, ...] = ()
+    """Key ids of the persons who started the run that opened it."""
 
     def artifact(self, kind: str) -> Artifact | None:
         """The cycle's artifact of that kind, or None where no phase has recorded one."""
@@ -110,6 +115,8 @@ class LoopState:
     """Who is enrolled, and who was."""
     acts: Acts
     """Requests with their answers, halts, freezes, recalls, field results."""
+    latest: str
+    """The newest time that any entry tells: no clock that says less is right."""
     leaves: int
     """Entries that were folded."""
 
@@ -123,6 +130,7 @@ class LoopState:
             self,
             cycles={**self.cycles, cycle: after},
             finished={**self.finished, record.key: record},
+            latest=max(self.latest, record.finished_at),
             leaves=record.index + 1,
         )
 
@@ -140,7 +148,12 @@ class _Folding:
     champion: str | None = None
     last: str | None = None
     open: str | None = None
+    latest: str = ""
     leaves: int = 0
+
+    def take_time(self, statement: Statement) -> None:
+        told = (value for name, value in statement.predicate.items() if name.endswith("_at") and name != "expires_at")
+        self.latest = max((self.latest, *(time for time in told if isinstance(time, str))))
 
     def take_genesis(self, statement: Statement) -> None:
         self.genesis = statement.predicate
@@ -206,7 +219,7 @@ _TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
     "approval": _Folding.take_approval,
     "import": _Folding.take_import,
     **dict.fromkeys(("enrol", "rotate", "revoke"), _Folding.take_people),
-    **dict.fromkeys(("request", "execute", "halt", "freeze", "recall", "observation"), _Folding.take_act),
+    **dict.fromkeys(("request", "execute", "reveal", "halt", "freeze", "recall", "observation"), _Folding.take_act),
 }
 
 
@@ -230,7 +243,9 @@ def record_of(said: Mapping[str, Any], outputs: tuple[Artifact, ...], index: int
 def _opened(said: Mapping[str, Any], index: int) -> dict[str, Any]:
     same = ("cycle", "parent", "prev", "seed", "opened_at", "recipe", "plan", "commit")
     later = {"closed_at": None, "phases": {}, "action": None, "reasons": (), "champion_after": None, "failures": ()}
-    return {**{name: said[name] for name in same}, **later, "pins": {**said["code"], "lock": said["lock"]}, "index": index}
+    in_force = {"policy": said.get("policy"), "approvals": said.get("approvals"), "launchers": tuple(said.get("launchers", ()))}
+    pins = {**said["code"], "lock": said["lock"]}
+    return {**{name: said[name] for name in same}, **later, **in_force, "pins": pins, "index": index}
 
 
 def _decided(record: PhaseRecord) -> dict[str, Any]:
@@ -260,6 +275,7 @@ def fold(statements: Iterable[Statement]) -> LoopState:
     folding = _Folding()
     for statement in statements:
         folding.leaves += 1
+        folding.take_time(statement)
         take = _TAKE.get(statement.kind)
         try:
             if take is not None:
@@ -282,5 +298,6 @@ def fold(statements: Iterable[Statement]) -> LoopState:
         approvals=folding.approvals,
         roster=folding.roster,
         acts=folding.acts,
+        latest=folding.latest,
         leaves=folding.leaves,
     )

@@ -17,16 +17,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loopwright.errors import IntegrityError, UsageError, WorkspaceError
+from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
 from loopwright.ledger import snapshot as database
 from loopwright.ledger.commit import GroupCommit
-from loopwright.ledger.keys import key_folder, make_keys
+from loopwright.ledger.keys import key_folder, make_demo_keys, make_keys
 from loopwright.ledger.location import Location, Unreachable, locate
 from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
-from loopwright.ledger.principals import Principal, enrolled, enrolment, signed_by
+from loopwright.ledger.principals import Principal, enrolled, enrolment, principal_id, signed_by
 from loopwright.ledger.publication import keep_file, publish
+from loopwright.ledger.roster import Roster
 from loopwright.ledger.schema import problems
-from loopwright.ledger.signer import ProcessSigner, Signer, signable
+from loopwright.ledger.signer import Hand, ProcessSigner, Signer, signable
 from loopwright.ledger.statement import MAX_ENVELOPE, Statement, payload_of, read_statement, seal
 from loopwright.ledger.tiles import published_size, read_entries
 from loopwright.types import Artifact, Digest, digest_bytes
@@ -62,13 +63,18 @@ def genesis(
     custody: str,
     forked_from: Mapping[str, Any] | None,
     created_at: str,
+    persons: Mapping[str, bytes] | None = None,
 ) -> dict[str, Any]:
-    """The predicate of the first entry, which enrols a key for every role; ``keys`` are raw public ones by role."""
+    """The predicate of the first entry, which enrols a key for every role; ``keys`` are raw public ones by role.
+
+    ``persons``: those of a demonstration, by name, which is also their duty. Real ones are enrolled by entries of their own.
+    """
+    shown = [enrolment("person", key, custody, demo=demo, duties=[name]) for name, key in (persons or {}).items()]
     return {
         "workspace": workspace,
         "name": name,
         "demo": demo,
-        "principals": [enrolment(role, key, custody, demo=demo) for role, key in keys.items()],
+        "principals": [*(enrolment(role, key, custody, demo=demo) for role, key in keys.items()), *shown],
         "plan": plan,
         "policy": "none",
         "envelope": "none",
@@ -120,6 +126,7 @@ class Ledger:
             custody=hand.custody,
             forked_from=forked_from,
             created_at=now,
+            persons=make_demo_keys(folder) if demo else None,
         )
         return cls.begin(root, predicate, hand)
 
@@ -164,20 +171,40 @@ class Ledger:
         """Entries."""
         return max(_stored(self._location), published_size(self._root / FOLDER))
 
+    def head(self) -> tuple[int, bytes]:
+        """Size and root of the log as it is now."""
+        with self._storage.transaction() as snapshot:
+            tree = snapshot.tree()
+        return tree.size, tree.root()
+
+    def entries(self) -> list[bytes]:
+        """The log's leaves as they are stored."""
+        return list(_read(self._location, self._root, 0))
+
     def statements(self, start: int = 0) -> Iterator[Statement]:
         """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""
         entries = _read(self._location, self._root, start)
         return (_parsed(entry, index) for index, entry in enumerate(entries, start))
 
-    def append(self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], *, role: str, event: str) -> int:
+    def append(
+        self,
+        kind: str,
+        subjects: Sequence[Artifact],
+        predicate: Mapping[str, Any],
+        *,
+        role: str,
+        event: str,
+        hand: Hand | None = None,
+    ) -> int:
         """Sign and add a statement; its index. It is durable when this returns.
 
-        ``event`` names what happened: appended again under the same name, the first entry's index is returned and
+        A service signs by its ``role``; a person or an agent by their own ``hand`` (``person`` without one is a demonstration's
+        operator). ``event`` names what happened: appended again under the same name, the first entry's index is returned and
         nothing is added, whatever the rest says. UsageError where the statement is not well formed, RefusedError where
         the role may not say this, WorkspaceError without the role's key, InfraError where the disk is full or the lease
         that this ledger holds was lost.
         """
-        entry = self._seal(kind, subjects, {**predicate, "event": event}, role)
+        entry = self._seal(kind, subjects, {**predicate, "event": event}, role, hand)
         [index] = self._group.add([(event, entry)])
         return index
 
@@ -278,21 +305,48 @@ class Ledger:
             raise
         return storage
 
+    def roster(self) -> Roster:
+        """Who is enrolled as of now; IntegrityError where an entry enrols whom it may not."""
+        roster = Roster.of(self._genesis.predicate)
+        for statement in self.statements(1):
+            try:
+                roster = roster.after(statement)
+            except ValueError as error:
+                raise IntegrityError(f"entry {statement.index}: {error}", "loopwright verify") from error
+        return roster
+
+    @cached_property
+    def _services(self) -> Roster:
+        """As of the first signature: a service's key changes only while nobody holds the lease."""
+        return self.roster()
+
     def _principal(self, role: str) -> Principal:
-        found = [one for one in enrolled(self._genesis.predicate).values() if one.role == role]
-        if not found:
-            raise UsageError(f"no principal of this workspace has the role {role!r}", "loopwright keys")
+        found = self._services.current(role)
+        if not found or (role == "person" and found[0].kind != "demo"):
+            raise UsageError(
+                f"no principal of this workspace has the role {role!r} and a key of its own", "loopwright keys list"
+            )
         return found[0]
 
-    def _signature(self, principal: Principal, payload: bytes) -> bytes:
-        signature = self._signer.sign(principal.role, payload)
-        if not signed_by(principal, signature, signable(principal.role, self.workspace, payload)):
+    def _holder(self, hand: Hand) -> Principal:
+        key = principal_id(hand.public_key)
+        found = self.roster().holder(key)
+        if found is None:
+            raise RefusedError(f"key {key} is not enrolled in this workspace, or was revoked", "`loopwright keys list`")
+        return found
+
+    def _signature(self, principal: Principal, payload: bytes, hand: Hand | None = None) -> bytes:
+        message = signable(principal.role, self.workspace, payload)
+        signature = hand.sign(message) if hand else self._signer.sign(principal.role, payload)
+        if not signed_by(principal, signature, message):
             problem = f"the {principal.role} key on this machine is not the one that the workspace's genesis entry enrols"
             raise WorkspaceError(problem, "restore the workspace's keys from their backup")
         return signature
 
-    def _seal(self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], role: str) -> bytes:
-        principal = self._principal(role)
+    def _seal(
+        self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], role: str, hand: Hand | None = None
+    ) -> bytes:
+        principal = self._holder(hand) if hand else self._principal(role)
         about = subjects or [_log_itself(self._first)]
         try:
             payload = payload_of(kind, about, predicate)
@@ -301,7 +355,7 @@ class Ledger:
             raise UsageError(f"the {kind} statement has no canonical form: {error}") from error
         if missing:
             raise UsageError(f"the {kind} statement lacks, or has impossible values in: {', '.join(missing)}")
-        entry = seal(payload, principal.id, self._signature(principal, payload))
+        entry = seal(payload, principal.id, self._signature(principal, payload, hand))
         if len(entry) > MAX_ENVELOPE:
             problem = f"the {kind} statement is too long for the log: {len(entry)} bytes of {MAX_ENVELOPE}"
             raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")

@@ -1,7 +1,7 @@
 """Who may say what: principals, their rights, and the check of a signature.
 
 The genesis entry enrols the first ones; who was enrolled, rotated or revoked since is `roster`'s business. Only public keys
-here; private ones are in `keys` (files) and `signer` (the processes that use them).
+here; private ones are in `keys` (files), `signer` (the processes that use them) and `hands` (what persons sign with).
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 __all__ = [
     "CUSTODY",
+    "DEMONSTRATION",
     "RIGHTS",
     "ROLES",
+    "SK_SSH",
     "Principal",
+    "demonstration",
     "enrolled",
     "enrolment",
     "kind_of_role",
@@ -45,6 +48,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "enrol:founding",
             "request:run",
             "execute",
+            "reveal",
             "halt:budget",
             "anchor",
             "reproduction",
@@ -73,8 +77,8 @@ RIGHTS: Mapping[str, frozenset[str]] = {
 }
 """What each role's key may sign; what is in no set, nobody may. No right is in two sets (the judged is not the judge)."""
 
-ROLES: tuple[str, ...] = tuple(role for role in RIGHTS if role != "agent")
-"""Roles that the genesis entry enrols a key for; agents come later, each with its own."""
+ROLES: tuple[str, ...] = tuple(role for role in RIGHTS if role not in {"person", "agent"})
+"""Roles of services, for each of which the genesis entry enrols a key; persons and agents come with their own."""
 
 _QUALIFIED = ("enrol", "request", "halt")
 """Kinds that a person may say, and the driver or an agent only in the way that the predicate's ``by`` names."""
@@ -82,6 +86,12 @@ _QUALIFIED = ("enrol", "request", "halt")
 
 CUSTODY: tuple[str, ...] = ("passphrase", "ssh-agent", "sk-ssh")
 """Where a person's private key may live: in a file encrypted with a passphrase, in an agent, in a FIDO2 token."""
+
+SK_SSH = "sk-ssh-ed25519@openssh.com"
+"""Scheme of a FIDO2 token's signatures (OpenSSH, PROTOCOL.u2f)."""
+
+DEMONSTRATION = "demonstration key, not a person"
+"""What stands beside everything that a principal of kind ``demo`` signed, wherever it is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +109,8 @@ class Principal:
     """Where the private key is kept and who uses it: words in a genesis entry, one of `CUSTODY` for a person enrolled later."""
     scheme: str = "ed25519"
     """How its signatures are made: ``ed25519``, or ``sk-ssh-ed25519@openssh.com`` (a FIDO2 key)."""
+    application: str | None = None
+    """Of a FIDO2 key: the application it was made for, by default ``ssh:``; part of what the token signs."""
     person: str | None = None
     """Salted digest of a person's name: two keys of one person share it, and count once. None: the id stands for the person."""
     duties: tuple[str, ...] = ()
@@ -129,11 +141,16 @@ def kind_of_role(role: str, *, demo: bool) -> str:
     return "demo" if demo else "person"
 
 
-def enrolment(role: str, public_key: bytes, custody: str, *, demo: bool) -> dict[str, str]:
+def enrolment(role: str, public_key: bytes, custody: str, *, demo: bool, **more: Any) -> dict[str, Any]:
     """A principal as it is written into the genesis entry."""
     key = base64.b64encode(public_key).decode()
     kind = kind_of_role(role, demo=demo)
-    return {"id": principal_id(public_key), "role": role, "kind": kind, "public_key": key, "custody": custody}
+    return {"id": principal_id(public_key), "role": role, "kind": kind, "public_key": key, "custody": custody, **more}
+
+
+def demonstration(principal: Principal) -> str:
+    """Words that must stand beside what this principal signed; empty for all but demonstration keys."""
+    return DEMONSTRATION if principal.kind == "demo" else ""
 
 
 def read_principal(entry: Mapping[str, Any], *, demo: bool) -> Principal:
@@ -150,6 +167,8 @@ def read_principal(entry: Mapping[str, Any], *, demo: bool) -> Principal:
         raise ValueError(f"principal {found.id} of kind {found.kind!r} cannot hold the role {found.role!r}")
     if (found.role == "agent") != (found.owner is not None and found.model is not None):
         raise ValueError(f"principal {found.id}: an agent, and nobody else, has an owner and a model")
+    if found.scheme not in {"ed25519", SK_SSH} or (found.scheme == SK_SSH) != (found.application is not None):
+        raise ValueError(f"principal {found.id}: a FIDO2 key, and no other, names its application")
     return found
 
 
@@ -180,7 +199,16 @@ def _key(public_key: str) -> Ed25519PublicKey:
 
 
 def signed_by(principal: Principal, signature: bytes, message: bytes) -> bool:
-    """True where the principal's key made this signature over exactly these bytes."""
+    """True where the principal's key made this signature over exactly these bytes.
+
+    A FIDO2 token signs SHA256(application) ‖ flags ‖ counter ‖ SHA256(message); its signature is kept as the 64 bytes of
+    Ed25519, the flags (1 byte) and the counter (4 bytes). It counts only where the token says that somebody touched it.
+    """
+    if principal.scheme == SK_SSH:
+        said, signature = signature[64:], signature[:64]
+        if len(said) != 5 or not said[0] & 1:
+            return False
+        message = hashlib.sha256(str(principal.application).encode()).digest() + said + hashlib.sha256(message).digest()
     try:
         _key(principal.public_key).verify(signature, message)
     except InvalidSignature:

@@ -23,7 +23,7 @@ from loopwright.ledger.note import origin_of, read_text
 from loopwright.ledger.principals import may_sign, right
 from loopwright.ledger.statement import pae, read_payload
 
-__all__ = ["LocalSigner", "ProcessSigner", "Signer", "signable"]
+__all__ = ["Hand", "LocalSigner", "ProcessSigner", "Signer", "signable"]
 
 _LENGTH = struct.Struct(">I")
 _ORPHAN_SECONDS = 5.0
@@ -43,6 +43,19 @@ class Signer(Protocol):
 
     def close(self) -> None:
         """End what was started for it."""
+        ...
+
+
+class Hand(Protocol):
+    """What one person or agent signs with; where the private key is, is its own business (`loopwright.ledger.hands`)."""
+
+    @property
+    def public_key(self) -> bytes:
+        """32 raw bytes (Ed25519)."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature as `principals.signed_by` checks it; may ask for a touch. LoopwrightError where there is none."""
         ...
 
 

@@ -1,0 +1,203 @@
+"""The persons' side of a request: ask for something, look at it, answer it.
+
+What is signed is the request's canonical bytes, by their digest; what is shown is read from the same bytes. Nothing here has an
+authority of its own: an answer without a signature of an enrolled person's key is no answer, whoever calls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from loopwright.consent import Consent, describe
+from loopwright.consent.desk import now
+from loopwright.errors import RefusedError, UsageError
+from loopwright.ledger import Ledger
+from loopwright.ledger.acts import Request
+from loopwright.ledger.fold import LoopState
+from loopwright.ledger.hands import Passphrase, hand_of, hands_here
+from loopwright.ledger.keys import config_home
+from loopwright.ledger.names import name_of
+from loopwright.ledger.principals import Principal, demonstration
+from loopwright.ledger.quorum import Standing, excluded
+from loopwright.ledger.signer import Hand
+from loopwright.ledger.statement import unseal
+from loopwright.types import Digest
+from loopwright.workspace import Workspace
+
+__all__ = ["Desk", "Shown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One request as a person sees it before signing."""
+
+    id: Digest
+    payload: bytes
+    """The canonical bytes: their digest is the id, and what an answer signs."""
+    standing: Standing
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Every field of the signed bytes, by its dotted name, as JSON: all of them, and nothing else."""
+        return list(_flat("", json.loads(self.payload)))
+
+
+def _flat(name: str, value: Any) -> Any:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(f"{name}.{key}" if name else key, item)
+    elif isinstance(value, list) and value:
+        for number, item in enumerate(value):
+            yield from _flat(f"{name}[{number}]", item)
+    else:
+        yield name, json.dumps(value, ensure_ascii=False)
+
+
+class Desk:
+    """Requests of one workspace, for the persons who ask and answer. Use it as a context: it closes the ledger."""
+
+    def __init__(self, workspace: Workspace, passphrase: Passphrase) -> None:
+        self.root: Path = workspace.root
+        self.ledger: Ledger = workspace.ledger()
+        self.consent = Consent(root=workspace.root, plan=workspace.plan(), ledger=self.ledger)
+        self.passphrase = passphrase
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ledger.close()
+
+    def find(self, state: LoopState, what: str) -> Request:
+        """The request that an id (or its beginning), a file or a digest names: of several the newest that is open.
+
+        UsageError where none does.
+        """
+        requests = list(state.acts.requests.values())
+        path = Path(what) if Path(what).is_file() else self.root / what
+        from loopwright.types import digest_bytes
+
+        wanted = digest_bytes(path.read_bytes()) if path.is_file() else what
+        short = wanted.removeprefix("sha256:")
+        found = [one for one in requests if len(short) >= 6 and one.id.startswith(f"sha256:{short}")]
+        found = found or [one for one in requests if wanted in {subject.digest for subject in one.subjects}]
+        if not found:
+            raise UsageError(f"no request is about {what}", "`loopwright answer` lists them; `loopwright propose` makes one")
+        waiting = [one for one in found if self.consent.standing(one, state).status == "open"]
+        return (waiting or found)[-1]
+
+    def show(self, request: Request, state: LoopState) -> Shown:
+        """The request's stored bytes, and where it stands."""
+        payload = unseal(self.ledger.entries()[request.index]).payload
+        return Shown(id=request.id, payload=payload, standing=self.consent.standing(request, state))
+
+    def opened(self, request: Request) -> None:
+        """Remember, in this account, when the request was first looked at: how long people look is measured."""
+        path = self._opening(request)
+        if not path.is_file():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_text(now(), encoding="ascii")
+
+    def _opening(self, request: Request) -> Path:
+        return config_home() / "openings" / self.ledger.workspace / request.id.removeprefix("sha256:")
+
+    def _opened_at(self, request: Request) -> str | None:
+        path = self._opening(request)
+        return path.read_text(encoding="ascii") if path.is_file() else None
+
+    def ask(self, action: str, details: Mapping[str, Any], name: str | None) -> Digest:
+        """Make a request in a person's (or an agent's) name; its id."""
+        state = self.consent.state()
+        _, hand = self.hand(state, name, "operator")
+        ask = describe(self.root, self.consent.plan, state, action, details)
+        if not ask.subjects and action in {"recipe", "envelope", "promote"}:
+            raise UsageError(f"there is nothing here to {action}: {dict(details)}", "`loopwright status`")
+        return self.consent.ask(ask, hand=hand)
+
+    def answer(self, request: Request, *, approves: bool, name: str | None, reason: str) -> int:
+        """Sign yes or no under the request's bytes; the entry.
+
+        Raises:
+            UsageError: nobody of this name has a key here; it is over.
+            RefusedError: it would not count: who asks, launches or owns the agent that asks does not approve.
+        """
+        state = self.consent.state()
+        request = state.acts.requests[request.id]
+        principal, hand = self._answering(request, state, name)
+        found = self.consent.standing(request, state)
+        if found.status in {"executed", "void", "expired", "vetoed"}:
+            raise UsageError(f"request {request.id[7:19]} is {found.status}: {'; '.join(found.reasons)}", "`loopwright answer`")
+        barred = excluded(request, state.roster).get(principal.who)
+        if approves and barred:
+            raise RefusedError(
+                f"this approval would not count: {name_of(self.root, principal)} {barred}", "another person has to sign"
+            )
+        said = {
+            "request": request.id,
+            "answer": "approve" if approves else "veto",
+            "reason": reason,
+            "opened_at": self._opened_at(request),
+            "answered_at": now(),
+        }
+        event = f"answer:{request.id}:{principal.id}:{said['answer']}"
+        index = self.ledger.append("approval", request.subjects, said, role="person", event=event, hand=hand)
+        self.ledger.publish()
+        return index
+
+    def hand(self, state: LoopState, name: str | None, demo: str) -> tuple[Principal, Hand]:
+        """Who signs: the named one; without a name the one person whose key lies here, or the demonstration's ``demo``."""
+        if name is None:
+            here = hands_here()
+            mine = sorted({here[one.id] for one in state.roster.current("person") if one.id in here})
+            if state.demo:
+                mine = [demo]
+            if len(mine) != 1:
+                raise UsageError(
+                    f"who signs? {', '.join(mine) or 'no enrolled key lies in this account'}",
+                    "`--as NAME`; `loopwright keys enrol NAME`",
+                )
+            [name] = mine
+        return hand_of(self.root, state.workspace, state.roster, name, self.passphrase)
+
+    def _answering(self, request: Request, state: LoopState, name: str | None) -> tuple[Principal, Hand]:
+        """In a demonstration without a name: the first who has not answered and may."""
+        if name is None and state.demo:
+            barred, told = excluded(request, state.roster), {answer.key for answer in request.answers}
+            free = [one for one in state.roster.current("person") if one.who not in barred and one.id not in told]
+            return self.hand(state, name, name_of(self.root, free[0]) if free else "owner")
+        return self.hand(state, name, "owner")
+
+    def listed(self, state: LoopState, *, every: bool = False) -> list[dict[str, Any]]:
+        """Requests as plain values, newest last: the open and the granted, or all."""
+        rows = []
+        for request in state.acts.requests.values():
+            found = self.consent.standing(request, state)
+            if every or found.status in {"open", "granted"}:
+                rows.append(self.row(request, found, state))
+        return rows
+
+    def row(self, request: Request, found: Standing, state: LoopState) -> dict[str, Any]:
+        """One request as plain values."""
+        holders = state.roster.holdings
+        return {
+            "request": request.id,
+            "leaf": request.index,
+            "action": request.action,
+            "details": dict(request.said["details"]),
+            "requested_at": request.said["requested_at"],
+            "expires_at": request.said["expires_at"],
+            **asdict(found),
+            "answers": [
+                {
+                    "leaf": answer.index,
+                    "by": name_of(self.root, holders[answer.key].principal),
+                    "key": answer.key,
+                    "answer": "approve" if answer.approves else "veto",
+                    "note": demonstration(holders[answer.key].principal),
+                }
+                for answer in request.answers
+            ],
+        }

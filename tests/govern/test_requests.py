@@ -1,0 +1,290 @@
+"""Requests and the executor: what is shown is what is signed, nothing without signatures, once, and only as it was stored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopwright.consent import Consent, describe, desk
+from loopwright.errors import IntegrityError, RefusedError, UsageError, WaitingForPerson
+from loopwright.govern.requests import Desk
+from loopwright.govern.trust import trust
+from loopwright.ledger.acts import Request
+from loopwright.ledger.audit import audit
+from loopwright.ledger.keys import key_folder
+from loopwright.ledger.statement import payload_of, seal, unseal
+from loopwright.types import Artifact, digest_bytes
+from loopwright.workspace import Workspace, create, set_plan
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demonstration with two proposed recipes and nothing turned."""
+    root = tmp_path_factory.mktemp("template") / "lab"
+    create(root, overrides={"name": "lab"}, demo=True)
+    for name in ("longer", "other"):
+        (root / "recipes" / f"{name}.diff").write_text(f"a diff: {name}\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def lab(template: Path, tmp_path: Path) -> Workspace:
+    shutil.copytree(template, tmp_path / "lab")
+    return Workspace(root=tmp_path / "lab")
+
+
+def no_terminal(what: str) -> bytes:
+    raise UsageError(f"asked for the {what}")
+
+
+@pytest.fixture
+def people(lab: Workspace) -> Iterator[Desk]:
+    with Desk(lab, no_terminal) as opened:
+        yield opened
+
+
+def proposed(people: Desk, name: str = "longer") -> Request:
+    made = people.ask("recipe", {"path": f"recipes/{name}.diff"}, None)
+    return people.consent.state().acts.requests[made]
+
+
+def status(people: Desk, request: Request) -> str:
+    state = people.consent.state()
+    return people.consent.standing(state.acts.requests[request.id], state).status
+
+
+def agree(people: Desk, request: Request, name: str = "owner", *, approves: bool = True) -> int:
+    return people.answer(request, approves=approves, name=name, reason="")
+
+
+def test_what_is_shown_is_what_is_signed(people: Desk) -> None:
+    """Every value of the signed bytes is shown, nothing besides, and the answer names their digest."""
+    asked = proposed(people)
+    shown = people.show(asked, people.consent.state())
+    assert digest_bytes(shown.payload) == shown.id == asked.id
+    rebuilt: dict[str, Any] = {}
+    for name, value in shown.fields():
+        at: Any = rebuilt
+        parts = name.replace("[", ".[").split(".")
+        for part in parts[:-1]:
+            at = at.setdefault(part, {})
+        at[parts[-1]] = json.loads(value)
+
+    def lists(value: Any) -> Any:
+        if isinstance(value, dict) and value and all(key.startswith("[") for key in value):
+            return [lists(item) for item in value.values()]
+        return {key: lists(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+    assert lists(rebuilt) == json.loads(shown.payload)
+    index = agree(people, asked)
+    entry = unseal(people.ledger.entries()[index])
+    assert json.loads(entry.payload)["predicate"]["request"] == digest_bytes(shown.payload)
+
+
+def test_a_request_is_carried_out_once_as_it_was_stored(people: Desk) -> None:
+    asked = proposed(people)
+    with pytest.raises(RefusedError, match="1 more person"):
+        people.consent.carry_out(asked.id)
+    with pytest.raises(RefusedError, match="operator signed the request|operator proposed it"):
+        agree(people, asked, "operator")
+    approval = agree(people, asked)
+    assert agree(people, asked) == approval, "said again it is the same entry"
+    done = people.consent.carry_out(asked.id)
+    assert people.consent.carry_out(asked.id) == done
+    executes = [one for one in people.ledger.statements() if one.kind == "execute"]
+    assert [(one.index, one.predicate["request"], one.predicate["approvals"]) for one in executes] == [
+        (done, asked.id, [approval])
+    ]
+    assert status(people, asked) == "executed"
+    with pytest.raises(UsageError, match="is executed"):
+        agree(people, asked, "safety")
+    with pytest.raises(UsageError, match="no request"):
+        people.consent.carry_out(digest_bytes(b"another"))
+
+
+def test_a_changed_byte_on_disk_voids(people: Desk) -> None:
+    asked = proposed(people)
+    agree(people, asked)
+    (people.root / "recipes" / "longer.diff").write_text("another diff\n", encoding="utf-8")
+    assert status(people, asked) == "void"
+    with pytest.raises(RefusedError, match="what it is about has changed"):
+        people.consent.carry_out(asked.id)
+    (people.root / "recipes" / "longer.diff").unlink()
+    assert status(people, asked) == "void"
+
+
+def test_a_veto_is_final_and_a_new_request_needs_new_answers(people: Desk) -> None:
+    asked = proposed(people)
+    agree(people, asked)
+    agree(people, asked, "safety", approves=False)
+    assert status(people, asked) == "vetoed"
+    with pytest.raises(RefusedError, match="vetoed"):
+        people.consent.carry_out(asked.id)
+    assert status(people, proposed(people)) == "open"
+
+
+def test_a_weaker_plan_on_disk_voids_before_the_first_cycle(people: Desk) -> None:
+    asked = proposed(people)
+    agree(people, asked)
+    set_plan(people.root, {"gate.alpha": 0.4})
+    weaker = Consent(root=people.root, plan=Workspace(root=people.root).plan(), ledger=people.ledger)
+    with pytest.raises(RefusedError, match="policy has changed"):
+        weaker.carry_out(asked.id)
+
+
+# ------------------------------------------------------------------------------------------------ forged
+
+
+def forge(people: Desk, said: dict[str, Any], keyid: str, signature: bytes, about: tuple[Artifact, ...]) -> int:
+    """Put an entry into the log past `Ledger.append`, as somebody who can write the database could."""
+    said = {"answered_at": desk.now(), **said, "event": f"forged:{people.ledger.size}"}
+    entry = seal(payload_of("approval", about, said), keyid, signature)
+    with people.ledger._storage.transaction() as snapshot:
+        index = snapshot.append([(said["event"], entry)])
+    people.ledger.publish()
+    return index
+
+
+def test_a_user_interface_without_a_key_cannot_answer(people: Desk) -> None:
+    asked = proposed(people)
+    said = {"request": asked.id, "answer": "approve", "answered_at": desk.now()}
+    for role in ("controller", "gate", "generator"):
+        with pytest.raises(RefusedError, match="may not sign approval"):
+            people.ledger.append("approval", asked.subjects, said, role=role, event="forged")
+    with pytest.raises(UsageError, match="no principal"):
+        people.ledger.append("approval", asked.subjects, said, role="ui", event="forged")
+    with pytest.raises(UsageError, match="mallory is not enrolled"):
+        agree(people, asked, "mallory")
+    assert status(people, asked) == "open"
+
+
+@pytest.mark.parametrize("signature", [b"", bytes(64), None])
+def test_an_answer_with_a_signature_that_is_none_carries_nothing_out(people: Desk, signature: bytes | None) -> None:
+    asked, other = proposed(people), proposed(people, "other")
+    if signature is None:  # a real one, of the same person under another request
+        index = agree(people, other)
+        signature = unseal(people.ledger.entries()[index]).signature
+    owner = next(one.id for one in people.consent.state().roster.current("person") if "owner" in one.duties)
+    index = forge(people, {"request": asked.id, "answer": "approve"}, owner, signature, asked.subjects)
+    assert status(people, asked) == "granted", "a fold believes what it reads"
+    with pytest.raises(IntegrityError, match=f"entry {index} is not what {owner} signed"):
+        people.consent.carry_out(asked.id)
+    assert people.consent.state().acts.requests[asked.id].executed is None
+    assert {found.code for found in audit(people.root / "ledger").findings} == {"signature-invalid"}
+
+
+def test_an_approval_cannot_be_taken_into_another_workspace(people: Desk, lab: Workspace, tmp_path: Path) -> None:
+    """Same keys, same files, another log: request and approval are copied, and void there."""
+    asked = proposed(people)
+    agree(people, asked)
+    before = people.ledger.entries()
+    other = create(tmp_path / "other", overrides={"name": "lab"}, demo=True)
+    shutil.copyfile(people.root / "recipes/longer.diff", other.root / "recipes/longer.diff")
+    with Desk(other, no_terminal) as there:
+        with there.ledger._storage.transaction() as snapshot:
+            snapshot.append([("one", before[1]), ("two", before[2])])
+        state = there.consent.state()
+        found = there.consent.standing(state.acts.requests[asked.id], state)
+        assert found.status == "void"
+        assert "another workspace" in found.reasons[0]
+        with pytest.raises(RefusedError, match="another workspace"):
+            there.consent.carry_out(asked.id)
+        there.ledger.publish()
+        assert "signer-unknown" in {finding.code for finding in audit(other.root / "ledger").findings}
+
+
+def test_a_request_that_was_made_in_another_history_is_refused(people: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people.ledger, "head", lambda: (1, bytes(32)))
+    asked = proposed(people)
+    monkeypatch.undo()
+    agree(people, asked)
+    with pytest.raises(IntegrityError, match="in another log"):
+        people.consent.carry_out(asked.id)
+
+
+@pytest.mark.parametrize("years", [-1, 1])
+def test_an_executor_whose_clock_is_a_year_off_denies(people: Desk, monkeypatch: pytest.MonkeyPatch, years: int) -> None:
+    asked = proposed(people)
+    agree(people, asked)
+    right = desk.now()
+    monkeypatch.setattr(desk, "now", lambda: f"{int(right[:4]) + years}{right[4:]}")
+    with pytest.raises(RefusedError, match="clock|had to be carried out"):
+        people.consent.carry_out(asked.id)
+    monkeypatch.undo()
+    assert people.consent.carry_out(asked.id)
+
+
+# ------------------------------------------------------------------------------------------------ a run asks
+
+
+def test_a_run_asks_once_waits_and_goes_on(people: Desk) -> None:
+    consent = people.consent
+    operator = next(one.id for one in consent.state().roster.current("person") if "operator" in one.duties)
+    ask = describe(people.root, consent.plan, consent.state(), "policy")
+    for lacks in ("2 more persons", "1 more person"):
+        with pytest.raises(WaitingForPerson, match=f"the policy changed; .*lacks {lacks}") as waiting:
+            consent.obtain(ask, (operator,), "the policy changed")
+        [asked] = consent.state().acts.requests.values()
+        assert f"loopwright approve {asked.id[7:19]}" in waiting.value.next_step
+        with pytest.raises(RefusedError, match="launched the run"):
+            agree(people, asked, "operator")
+        agree(people, asked, "owner" if lacks.startswith("2") else "safety")
+    done = consent.obtain(ask, (operator,), "")
+    assert consent.obtain(ask, (operator,), "") == done
+    assert [one.kind for one in people.ledger.statements()].count("execute") == 1
+
+
+def test_a_planted_request_is_told_apart_only_after_it_was_answered_and_never_carried_out(people: Desk) -> None:
+    consent = people.consent
+    ask = describe(people.root, consent.plan, consent.state(), "resume")
+    planted, real = (consent._ask(ask, (), None, word) for word in ("canary", "real"))
+    requests = consent.state().acts.requests
+    assert requests[planted].said.keys() == requests[real].said.keys()
+    assert len(requests[planted].said["commitment"]) == len(requests[real].said["commitment"])
+    assert consent.reveal() == []
+    people.opened(requests[planted])
+    agree(people, requests[planted])
+    agree(people, requests[real], "safety")
+    with pytest.raises(RefusedError, match="cannot be opened as a real one"):
+        consent.carry_out(planted)
+    assert consent.reveal() == [planted]
+    assert consent.reveal() == []
+    assert consent.carry_out(real)
+    owner, safety = trust(consent.state(), people.root)["persons"]
+    assert (owner["name"], owner["note"]) == ("owner", "demonstration key, not a person")
+    assert (owner["caught"]["value"], owner["caught"]["n"], owner["without_opening"], owner["seconds_n"]) == (0.0, 1, 0, 1)
+    assert (safety["caught"], safety["approved"]["value"], safety["without_opening"]) == (None, 1.0, 1)
+    for path in (people.root / ".loopwright/commitments").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_whose_salt_is_lost_asks_anew(people: Desk) -> None:
+    ask = describe(people.root, people.consent.plan, people.consent.state(), "resume")
+    asked, _ = people.consent.requested(ask, ())
+    agree(people, asked)
+    shutil.rmtree(people.root / ".loopwright/commitments")
+    again, found = people.consent.requested(ask, ())
+    assert (again.id != asked.id, found.status) == (True, "open")
+
+
+def test_what_is_asked_must_be_there(people: Desk) -> None:
+    with pytest.raises(UsageError, match="nothing here to recipe"):
+        people.ask("recipe", {"path": "recipes/none-such.diff"}, None)
+    with pytest.raises(UsageError, match="nothing here to recipe"):
+        people.ask("recipe", {"path": "../../etc/hostname"}, None)
+    asked = proposed(people)
+    state = people.consent.state()
+    for name in (asked.id, asked.id[7:19], "recipes/longer.diff", asked.subjects[0].digest):
+        assert people.find(state, name).id == asked.id
+    with pytest.raises(UsageError, match="no request is about"):
+        people.find(state, "recipes/other.diff")
+
+
+def test_the_keys_of_a_demonstration_lie_in_the_account(people: Desk) -> None:
+    folder = key_folder(people.ledger.workspace)
+    assert {path.name for path in folder.glob("person*.key")} == {"person.key", "person.owner.key", "person.safety.key"}

@@ -1,0 +1,93 @@
+"""Verbs for those who check: verify (a workspace or a bundle), export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loopwright.cli.options import AsJson, WorkspaceOption, emit
+
+if TYPE_CHECKING:
+    from loopwright.ledger.audit import Finding
+    from loopwright.ledger.trust import Standing, Trust
+
+__all__ = ["register"]
+
+_REPAIR = "a file: `dvc checkout PATH` or `git checkout PATH` brings the recorded one back; the log: compare with a copy"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    for verb in (verify,):
+        app.command()(verb)
+
+
+def verify(
+    bundle: Annotated[Path | None, typer.Argument(help="A bundle that `loopwright export` wrote; else the workspace.")] = None,
+    witness: Annotated[
+        list[str] | None, typer.Option(help="Whom you trust: a witness' verifier key, or a file of them.")
+    ] = None,
+    quorum: Annotated[int | None, typer.Option(help="How many of them must have cosigned; 1 by default.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Your witnesses, quorum and authorities as a YAML file.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A checkpoint that you kept: the log must continue it.")] = None,
+    tsa: Annotated[
+        list[Path] | None, typer.Option(help="A time-stamping authority's certificates (PEM): check time stamps.")
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Check the record offline: log, signatures, manifests, DVC objects, cosignatures. Exit 5 names what is wrong."""
+    from loopwright.ledger.trust import load_trust
+
+    trust = load_trust(policy, witness or [], quorum, checkpoint or [], tsa or [])
+    _workspace(workspace, trust, as_json=as_json)
+
+
+def _workspace(place: Path, trust: Trust, *, as_json: bool) -> None:
+    from loopwright.ledger.trust import standing
+    from loopwright.ledger.verify import verify as check
+    from loopwright.workspace import find
+
+    root = find(place).root
+    report, seen = check(root), standing(root / "ledger", trust)
+    found = [*report.findings, *seen.findings]
+    told = {"leaves": report.leaves, **_trusted(seen)}
+    _tell(found, told, as_json=as_json, what="the record")
+    if not as_json:
+        sys.stdout.write(f"the record is whole: {report.leaves} entries, every signature, manifest and object as recorded\n")
+        sys.stdout.write(_coverage(seen, trust, report.leaves))
+
+
+def _trusted(seen: Standing) -> dict[str, Any]:
+    signed = [{"size": size, "witness": one.key.name, "time": one.time} for size, one in seen.cosignatures]
+    return {"witnessed": seen.witnessed, "cosignatures": signed, "timestamps": [dict(one) for one in seen.stamps]}
+
+
+def _coverage(seen: Standing, trust: Trust, leaves: int) -> str:
+    """What others vouch for, in words; that nobody does is said as well."""
+    lines = [f"time stamp: {one['size']} entries were there by {one['time']} ({one['authority']})" for one in seen.stamps]
+    if trust.quorum:
+        names = ", ".join(sorted({one.key.name for size, one in seen.cosignatures if size == seen.witnessed}))
+        rest = f"; the {leaves - seen.witnessed} after it are the log's word alone" if leaves > seen.witnessed else ""
+        lines.append(f"witnessed: {seen.witnessed} entries by {names}{rest}")
+    elif not trust.kept:
+        lines.append("no witness was named (--witness KEY): who holds all keys could have cut or rewritten this log")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _tell(found: list[Finding], told: dict[str, Any], *, as_json: bool, what: str) -> None:
+    from loopwright.errors import IntegrityError
+
+    findings = [{"code": one.code, "where": one.where, "message": one.message} for one in found]
+    if as_json:
+        emit({"schema_version": 1, "ok": not findings, **told, "findings": findings})
+    else:
+        for one in findings:
+            sys.stdout.write(f"{one['code']}: {one['where']}: {one['message']}\n")
+    if findings:
+        shown = findings[0]
+        things = "1 thing differs" if len(findings) == 1 else f"{len(findings)} things differ"
+        raise IntegrityError(f"{things} from {what}, first {shown['where']}: {shown['message']}", _REPAIR)

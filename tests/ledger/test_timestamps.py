@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loopwright.ledger import timestamps
+from loopwright.ledger.trust import STAMPS
 from tests.ledger.outside import loopwright, told
 from tests.ledger.workshop import Workshop
 
@@ -162,4 +162,4 @@ def test_no_answer_and_no_address_are_told(lab: Workshop) -> None:
     assert loopwright("witness", "timestamp", "--tsa", "http://127.0.0.1:9/", "-w", lab.root).code == 1
     assert loopwright("witness", "timestamp", "--tsa", "file:///etc/passwd", "-w", lab.root).code == 2
     assert loopwright("witness", "timestamp", "-w", lab.root).code == 2
-    assert not (lab.published / timestamps.FOLDER).exists()
+    assert not (lab.published / STAMPS).exists()

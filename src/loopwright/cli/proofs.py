@@ -21,7 +21,7 @@ _REPAIR = "a file: `dvc checkout PATH` or `git checkout PATH` brings the recorde
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (verify,):
+    for verb in (verify, export):
         app.command()(verb)
 
 
@@ -36,6 +36,9 @@ def verify(
     tsa: Annotated[
         list[Path] | None, typer.Option(help="A time-stamping authority's certificates (PEM): check time stamps.")
     ] = None,
+    log_key: Annotated[
+        str | None, typer.Option(help="The log's verifier key, if you have it: a bundle must be of that log.")
+    ] = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +46,60 @@ def verify(
     from loopwright.ledger.trust import load_trust
 
     trust = load_trust(policy, witness or [], quorum, checkpoint or [], tsa or [])
-    _workspace(workspace, trust, as_json=as_json)
+    if bundle is not None:
+        _bundle(bundle, trust, log_key, as_json=as_json)
+    else:
+        _workspace(workspace, trust, as_json=as_json)
+
+
+def export(
+    cycle: Annotated[str | None, typer.Option(help="The cycle to prove, for example c0005.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the bundle.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Every entry of the log: then nothing can have been left out.")
+    ] = False,
+    since: Annotated[
+        list[int] | None, typer.Option(help="Size of a checkpoint that the reader kept; shown to be continued.")
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Write one file from which an outsider checks a cycle offline: statements, proofs, checkpoints; no weights, rows or names."""
+    from loopwright.errors import UsageError
+    from loopwright.ledger.export import export as make
+    from loopwright.ledger.publication import write_file
+    from loopwright.types import digest_bytes
+    from loopwright.workspace import find
+
+    if cycle is None or out is None:
+        raise UsageError("which cycle, and where to", "loopwright export --cycle c0005 --out c0005.zip")
+    data = make(find(workspace).root, cycle, whole=whole, since=since or ())
+    write_file(out, data)
+    if as_json:
+        emit({"schema_version": 1, "cycle": cycle, "file": str(out), "digest": digest_bytes(data), "bytes": len(data)})
+    else:
+        sys.stdout.write(f"{out}: {digest_bytes(data)}\n")
+
+
+def _bundle(path: Path, trust: Trust, log_key: str | None, *, as_json: bool) -> None:
+    from loopwright.errors import UsageError
+    from loopwright.ledger.bundle import MAX_BYTES
+    from loopwright.ledger.bundle_audit import check_bundle
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error}", "a workspace is given by -w DIRECTORY") from error
+    report = check_bundle(data, trust, log_key)
+    about = {"workspace": report.workspace, "cycle": report.cycle, "leaves": report.size, "entries": report.entries}
+    told = {**about, "whole": report.whole, "log_key": report.log_key, **(_trusted(report.standing) if report.standing else {})}
+    _tell(list(report.findings), told, as_json=as_json, what="what the bundle says")
+    if not as_json and report.standing:
+        part = "all" if report.whole else f"{report.entries} of"
+        sys.stdout.write(f"the bundle holds: {report.cycle} of {report.workspace}, {part} {report.size} entries, each proven\n")
+        sys.stdout.write("" if log_key else f"log key: {report.log_key} (compare it with one that you have from elsewhere)\n")
+        sys.stdout.write(_coverage(report.standing, trust, report.size))
 
 
 def _workspace(place: Path, trust: Trust, *, as_json: bool) -> None:

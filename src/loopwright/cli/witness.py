@@ -134,8 +134,9 @@ def timestamp(
     """An RFC 3161 time stamp of a checkpoint: an authority's word that it was there by then."""
     from loopwright.errors import UsageError
     from loopwright.ledger.publication import write_file
-    from loopwright.ledger.timestamps import FOLDER, accept, ask
+    from loopwright.ledger.timestamps import accept, ask
     from loopwright.ledger.timestamps import request as make
+    from loopwright.ledger.trust import STAMPS
 
     if sum(one is not None for one in (tsa, request, response)) != 1:
         raise UsageError("one of --tsa URL, --request FILE, --response FILE", "loopwright witness timestamp --help")
@@ -147,7 +148,7 @@ def timestamp(
     else:
         data = ask(tsa, text) if tsa else _bytes(response)
         accept(data, text)
-        place = ledger / FOLDER / f"{number}.tsr"
+        place = ledger / STAMPS / f"{number}.tsr"
         write_file(place, data)
     if as_json:
         emit({"schema_version": 1, "size": number, "file": str(place)})

@@ -19,7 +19,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from loopwright.ledger.note import split_note
 
-__all__ = ["MAX_NOTE", "Cosignature", "WitnessKey", "cosign", "cosignatures", "is_cosignature", "read_key", "with_lines"]
+__all__ = [
+    "MAX_NOTE",
+    "Cosignature",
+    "WitnessKey",
+    "cosign",
+    "cosignatures",
+    "is_cosignature",
+    "is_line",
+    "read_key",
+    "with_lines",
+]
 
 MAX_NOTE = 16_384
 """Bytes of a note: far more than sixteen cosignatures, and little to read of a hostile one."""
@@ -92,6 +102,11 @@ def _parts(line: str) -> tuple[str, bytes]:
         return "", b""
     sound = dash == "\u2014" and line == f"\u2014 {name} {base64.b64encode(blob).decode()}"
     return (name, blob) if sound else ("", b"")
+
+
+def is_line(line: str) -> bool:
+    """Has this the shape of a signature line, whosever it is?"""
+    return _parts(line)[0] != ""
 
 
 def is_cosignature(line: str) -> bool:

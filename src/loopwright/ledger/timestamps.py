@@ -20,10 +20,7 @@ from cryptography import x509
 from loopwright.errors import InfraError, RefusedError, UsageError
 from loopwright.ledger.audit import Finding
 
-__all__ = ["FOLDER", "accept", "ask", "check", "request"]
-
-FOLDER = "timestamps"
-"""Below ``ledger/``: ``SIZE.tsr``, the DER response for the checkpoint of that size."""
+__all__ = ["accept", "ask", "check", "request"]
 
 _MOST = 65_536
 _SECONDS = 30

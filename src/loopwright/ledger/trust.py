@@ -7,7 +7,7 @@ fault to be found in it; only what others signed or kept makes that evident.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.note import Checkpoint, read_text, split_note
 from loopwright.ledger.tiles import entries_in, read_files
 
-__all__ = ["Standing", "Trust", "fit", "load_trust", "standing", "witnessed"]
+__all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "stamped", "standing", "witnessed"]
+
+STAMPS = "timestamps"
+"""Below ``ledger/``, and in a bundle: ``SIZE.tsr``, the DER response of an authority for the checkpoint of that size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,12 +167,19 @@ def standing(ledger: Path, trust: Trust) -> Standing:
     origin = found[0][0].origin if found else ""
     seen = witnessed({one.size: note for one, note, _ in sound}, {one.size: where for one, _, where in sound}, trust)
     findings = [*seen.findings, *fit(trust.kept, origin, roots, len(entries))]
-    stamps: list[Mapping[str, Any]] = []
-    if trust.authorities:
-        from loopwright.ledger.timestamps import check  # late: only who asks for time stamps needs its library
+    texts = {one.size: split_note(note)[0] for one, note, _ in sound}
+    responses = {name: data for name, data in files.items() if name.startswith(f"{STAMPS}/")}
+    seen, wrong = stamped(seen, responses, texts, trust)
+    return replace(seen, findings=(*findings, *wrong))
 
-        texts = {one.size: split_note(note)[0] for one, note, _ in sound}
-        responses = {name: data for name, data in files.items() if name.startswith("timestamps/")}
-        stamps, wrong = check(responses, texts, trust.authorities)
-        findings += wrong
-    return Standing(findings=tuple(findings), witnessed=seen.witnessed, cosignatures=seen.cosignatures, stamps=tuple(stamps))
+
+def stamped(
+    seen: Standing, responses: Mapping[str, bytes], texts: Mapping[int, str], trust: Trust
+) -> tuple[Standing, list[Finding]]:
+    """The standing with the time stamps that hold, and what is wrong with others; unchanged where no authority is trusted."""
+    if not trust.authorities:
+        return seen, []
+    from loopwright.ledger.timestamps import check  # late: only who asks for time stamps needs its library
+
+    stamps, wrong = check(responses, texts, trust.authorities)
+    return replace(seen, stamps=tuple(stamps)), wrong

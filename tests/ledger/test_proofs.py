@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loopwright.ledger.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
 from loopwright.ledger.proofs import consistency, inclusion, over, tiled
-from loopwright.ledger.tiles import levels_of, tiles_of
+from loopwright.ledger.tiles import WIDTH, tiles_of
 
 LEAVES = [hashlib.sha256(str(number).encode()).digest() for number in range(70_000)]
 
@@ -20,7 +20,10 @@ class Tiles:
     """The hash tiles of a log of ``size`` entries, and which were read."""
 
     def __init__(self, leaves: Sequence[bytes]) -> None:
-        levels = levels_of(leaves)
+        levels = [leaves]
+        while len(levels[-1]) >= WIDTH:
+            full = range(0, len(levels[-1]) - WIDTH + 1, WIDTH)
+            levels.append([root_of(levels[-1][at : at + WIDTH]) for at in full])
         self.files = {
             tile.name: b"".join(levels[tile.level][tile.start : tile.stop]) for tile in tiles_of(len(leaves)) if tile.level >= 0
         }

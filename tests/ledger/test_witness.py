@@ -226,7 +226,7 @@ def test_cosigning_while_a_driver_appends_loses_nothing(lab: Workshop, tmp_path:
     def drive() -> None:
         ledger = Ledger.open(lab.root, lab.keys, signer=lab.signer)
         for number in range(12):
-            ledger.append("approval", [], {"number": number}, role="person", event=f"n:{number}")
+            ledger.append("rollback", [], {"cycle": "c0000"}, role="controller", event=f"n:{number}")
             ledger.sign_checkpoint()
         ledger.close()
         done.set()

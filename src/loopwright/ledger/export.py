@@ -56,7 +56,7 @@ def export(root: Path, cycle: str, *, whole: bool = False, since: Collection[int
         raise IntegrityError(
             f"the log is not sound ({first.where}: {first.message}), so nothing is proven by it", "loopwright verify"
         )
-    told = log.statements
+    told = tuple(log.statements)
     end = next((one.index for one in told if one.kind == "close" and one.predicate["cycle"] == cycle), None)
     if end is None:
         raise UsageError(

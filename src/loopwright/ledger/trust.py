@@ -16,7 +16,7 @@ from loopwright.ledger.audit import Finding
 from loopwright.ledger.cosignature import Cosignature, WitnessKey, cosignatures, read_key
 from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.note import Checkpoint, read_text, split_note
-from loopwright.ledger.tiles import entries_in, read_files
+from loopwright.ledger.tiles import read_entries, read_files
 
 __all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "stamped", "standing", "witnessed"]
 
@@ -158,7 +158,7 @@ def standing(ledger: Path, trust: Trust) -> Standing:
     """What the reader's trust says about a published log, whose own soundness is `loopwright.ledger.verify`'s business."""
     files = read_files(ledger)
     try:
-        entries = entries_in(files)
+        entries = read_entries(ledger)
     except ValueError:
         entries = []
     found = list(_notes(files))

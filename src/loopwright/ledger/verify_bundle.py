@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 CLASSES = ("archive", "form", "checkpoint", "inclusion", "signature", "artifact", "incomplete", "trust")  # exit 10, 11, …
 MEMBER = re.compile(r"\w+\.(txt|py|json)|(entries|checkpoints|timestamps|manifests|keys|files)(/[\w-][\w.-]*){1,10}", re.ASCII)
 MAY = """controller: genesis open phase:seed phase:merge failure close rollback import enrol:founding request:run execute
-controller: halt:budget anchor reproduction | generator: phase:generate | verifier: phase:verify | gate: phase:decide
+controller: halt:budget anchor reproduction reveal gc | generator: phase:generate | verifier: phase:verify | gate: phase:decide
 trainer: phase:train signature | evaluator: phase:evaluate phase:examine | agent: request:agent | log:
 person: approval enrol rotate revoke request halt freeze recall observation"""
 MAY = [(line.partition(":")[0].strip(), line.partition(":")[2].split()) for line in re.split(r"[\n|]", MAY)]
@@ -48,6 +48,7 @@ def key_id(name, kind, key):
 
 
 def witness_key(text):
+    need(text.count("+") >= 2, "trust", "a witness' key is NAME+ID+KEY")
     return text.split("+")[0], b64(text.split("+", 2)[2])[1:]
 
 
@@ -115,7 +116,16 @@ def continues(old, new, before, after, proof):
 def principal(told, demo):
     kinds = {"person": ("person", "demo") if demo else ("person",), "agent": ("agent",)}.get(told["role"], ("service",))
     need(told["kind"] in kinds and sha(b64(told["public_key"])).hex()[:16] == told["id"], "form", "no principal")
-    return {"role": told["role"], "key": b64(told["public_key"]), "person": told.get("person") or told["id"], "revoked": False}
+    whose, token = told.get("person") or told["id"], told.get("application")
+    return {"role": told["role"], "key": b64(told["public_key"]), "person": whose, "token": token, "revoked": False}
+
+
+def spoke(who, signature, message):
+    """Did this principal sign? A FIDO2 token signs digests, and says that somebody touched it (OpenSSH, PROTOCOL.u2f)."""
+    if who["token"] is None:
+        return signed(who["key"], signature, message)
+    touched = len(signature) == 69 and signature[64] & 1
+    return touched and signed(who["key"], signature[:64], sha(who["token"].encode()) + signature[64:] + sha(message))
 
 
 def signatures(entries, people, demo):
@@ -125,7 +135,7 @@ def signatures(entries, people, demo):
         right += ":" + said["by"] if kind in ("enrol", "request", "halt") and "by" in said else ""
         who, pae = people.get(keyid), b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload
         good = who and not who["revoked"] and any(role == who["role"] and right in rights for role, rights in MAY)
-        need(good and signed(who["key"], signature, pae), "signature", f"entry {index}: no key of today that may sign {right}")
+        need(good and spoke(who, signature, pae), "signature", f"entry {index}: no key of today that may sign {right}")
         gone = {"rotate": said.get("old"), "revoke": said.get("principal")}.get(kind)
         need(not people.get(gone, {"revoked": gone})["revoked"], "signature", f"entry {index} ends no key")
         people.get(gone, {})["revoked"] = True
@@ -226,12 +236,13 @@ def verify(data, witnesses, quorum, log_key):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=argparse.FileType("rb"))
-    parser.add_argument("--witness", action="append", default=[], type=witness_key)
+    parser.add_argument("--witness", action="append", default=[])
     parser.add_argument("--quorum", type=int, default=1)
     parser.add_argument("--log-key")
     asked = parser.parse_args()
     try:
-        print(verify(asked.bundle.read(2**28 + 1), list(dict.fromkeys(asked.witness)), asked.quorum, asked.log_key))
+        witnesses = [witness_key(text) for text in dict.fromkeys(asked.witness)]
+        print(verify(asked.bundle.read(2**28 + 1), witnesses, asked.quorum, asked.log_key))
     except (Wrong, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         kind, say = error.args if isinstance(error, Wrong) else ("form", repr(error))
         parser.exit(10 + CLASSES.index(kind), f"{kind}: {say}\n")

@@ -54,7 +54,10 @@ def verify(
 
 def export(
     cycle: Annotated[str | None, typer.Option(help="The cycle to prove, for example c0005.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the bundle.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Instead: the weights of this cycle, with an OpenSSF model signature.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the bundle (a file), or the model (a new folder).")] = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="Every entry of the log: then nothing can have been left out.")
     ] = False,
@@ -71,14 +74,34 @@ def export(
     from loopwright.types import digest_bytes
     from loopwright.workspace import find
 
-    if cycle is None or out is None:
-        raise UsageError("which cycle, and where to", "loopwright export --cycle c0005 --out c0005.zip")
+    if out is None or (cycle is None) == (model is None):
+        raise UsageError("one of --cycle and --model, and where to", "loopwright export --cycle c0005 --out c0005.zip")
+    if cycle is None:
+        _model(workspace, str(model), out, as_json=as_json)
+        return
     data = make(find(workspace).root, cycle, whole=whole, since=since or ())
     write_file(out, data)
     if as_json:
         emit({"schema_version": 1, "cycle": cycle, "file": str(out), "digest": digest_bytes(data), "bytes": len(data)})
     else:
         sys.stdout.write(f"{out}: {digest_bytes(data)}\n")
+
+
+def _model(place: Path, cycle: str, out: Path, *, as_json: bool) -> None:
+    from loopwright.ledger.model_signature import export_model
+    from loopwright.workspace import find
+
+    workspace = find(place)
+    ledger = workspace.ledger()
+    try:
+        signed = export_model(workspace.root, ledger, cycle, out)
+    finally:
+        ledger.close()
+    check = f"model_signing verify key {out}/model --signature {out}/model.sig --public_key {out}/signing-key.pem"
+    if as_json:
+        emit({"schema_version": 1, "cycle": cycle, "folder": str(out), "digest": signed.model.digest, "leaf": signed.index})
+    else:
+        sys.stdout.write(f"{out}: the model of {cycle}, signed (entry {signed.index}). Check: {check} --no-ignore-git-paths\n")
 
 
 def _bundle(path: Path, trust: Trust, log_key: str | None, *, as_json: bool) -> None:

@@ -20,7 +20,11 @@ State = Annotated[Path, typer.Option("--state", help="The witness' own folder: i
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    group = typer.Typer(help="Cosign a log from elsewhere, so that nobody can rewind or fork it unseen.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(
+        help="Cosign a log from elsewhere, so that nobody can rewind or fork it unseen.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
     for verb in (init, cosign, add, show, timestamp):
         group.command()(verb)
     app.add_typer(group, name="witness")

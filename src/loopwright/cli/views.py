@@ -1,4 +1,4 @@
-"""Verbs that look: status, show, verify, doctor."""
+"""Verbs that look: status, show, doctor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (status, show, verify, doctor):
+    for verb in (status, show, doctor):
         app.command()(verb)
 
 
@@ -64,39 +64,6 @@ def show(
         emit(row)
     else:
         print_cycle(row)
-
-
-def verify(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
-    """Check the record offline: log, signatures, manifests, DVC objects. Exit 5 names what is wrong."""
-    from loopwright.errors import IntegrityError
-    from loopwright.ledger.inspection import inspect
-    from loopwright.workspace import find
-
-    report = inspect(find(workspace).root)
-    findings = [{"code": found.code, "where": found.where, "message": found.message} for found in report.findings]
-    if as_json:
-        emit(
-            {
-                "schema_version": 1,
-                "ok": not findings,
-                "leaves": report.leaves,
-                "findings": findings,
-                "unseen": list(report.unseen),
-            }
-        )
-    else:
-        for found in findings:
-            sys.stdout.write(f"{found['code']}: {found['where']}: {found['message']}\n")
-    for unseen in report.unseen:
-        sys.stderr.write(f"{unseen}\n")
-    if findings:
-        shown = findings[0]
-        raise IntegrityError(
-            f"{len(findings)} things differ from the record, first {shown['where']}: {shown['message']}",
-            "a file: `dvc checkout PATH` or `git checkout PATH` brings the recorded one back; the log: compare with a copy",
-        )
-    if not as_json:
-        sys.stdout.write(f"the record is whole: {report.leaves} entries, every signature, manifest and object as recorded\n")
 
 
 def doctor(as_json: AsJson = False) -> None:

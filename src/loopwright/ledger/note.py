@@ -24,6 +24,7 @@ __all__ = [
     "read_checkpoint",
     "read_text",
     "sign_note",
+    "split_note",
     "verifier_key",
 ]
 
@@ -96,14 +97,19 @@ def _signature_line(line: str, name: str) -> bytes:
     return blob if base64.b64encode(blob).decode() == encoded else b""
 
 
-def read_checkpoint(note: str, logs: Sequence[Principal]) -> Checkpoint:
-    """The checkpoint in a note; ValueError unless a key that is or was the log's signed it under the checkpoint's origin."""
+def split_note(note: str) -> tuple[str, list[str]]:
+    """A note's text and its signature lines; ValueError where it ends within a line."""
     text, _, lines = note.rpartition("\n\n")
-    text += "\n"
-    found = read_text(text)
     if not lines.endswith("\n"):
         raise ValueError("the note ends within a line")
-    blobs = [_signature_line(line, found.origin) for line in lines.removesuffix("\n").split("\n")]
+    return text + "\n", lines.removesuffix("\n").split("\n")
+
+
+def read_checkpoint(note: str, logs: Sequence[Principal]) -> Checkpoint:
+    """The checkpoint in a note; ValueError unless a key that is or was the log's signed it under the checkpoint's origin."""
+    text, lines = split_note(note)
+    found = read_text(text)
+    blobs = [_signature_line(line, found.origin) for line in lines]
     keys = [(log, _key_id(found.origin, base64.b64decode(log.public_key))) for log in logs]
     if not any(blob[:4] == key_id and signed_by(log, blob[4:], text.encode()) for blob in blobs for log, key_id in keys):
         raise ValueError("no valid signature of the log's key")

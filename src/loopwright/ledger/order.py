@@ -1,7 +1,8 @@
 """The order in which things may happen, by the order of the entries: what a log must satisfy beyond its signatures.
 
 One genesis, first. One cycle open at a time; a phase, a failure or a close belongs to the open one. Fencing tokens
-never go back. No event and no attempt is told twice. What a phase used is what was last recorded at that path.
+never go back. No event and no attempt is told twice. What a phase used is what was last recorded at that path. What is answered
+or carried out was asked for in this log, and is carried out once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from loopwright.ledger.acts import request_id
 from loopwright.ledger.statement import Statement
 
 __all__ = ["disorder"]
@@ -27,6 +29,8 @@ class _Walk:
         self.attempts: set[tuple[str, int]] = set()
         self.events: set[str] = set()
         self.made: dict[str, str] = {}
+        self.asked: set[str] = set()
+        self.done: set[str] = set()
 
     def opened(self, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if self.open is not None:
@@ -68,6 +72,16 @@ class _Walk:
         if said["cycle"] not in self.cycles:
             yield "order", f"back to {said['cycle']}, which this log does not know"
 
+    def answered(self, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if said.get("request", "") not in {"", *self.asked}:
+            yield "request-unknown", f"speaks of {said['request'][:15]}…, which nobody asked for in this log"
+
+    def executed(self, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        yield from self.answered(said)
+        if said["request"] in self.done:
+            yield "request-executed", f"carries out {said['request'][:15]}… a second time"
+        self.done.add(said["request"])
+
 
 def disorder(statements: Iterable[Statement]) -> Iterator[Problem]:
     """Every entry that may not stand where it stands. The statements are well formed (`schema.problems`)."""
@@ -79,6 +93,8 @@ def disorder(statements: Iterable[Statement]) -> Iterator[Problem]:
         "close": walk.closed,
         "import": walk.imported,
         "rollback": walk.rolled_back,
+        "approval": walk.answered,
+        "execute": walk.executed,
     }
     for statement in statements:
         if (statement.kind == "genesis") != (statement.index == 0):
@@ -86,6 +102,8 @@ def disorder(statements: Iterable[Statement]) -> Iterator[Problem]:
         if statement.event in walk.events:
             yield statement.index, "event-repeated", f"the event {statement.event!r} is in the log already"
         walk.events.add(statement.event)
+        if statement.kind == "request":
+            walk.asked.add(request_id(statement))
         if statement.kind in rules:
             for code, message in rules[statement.kind](statement.predicate):
                 yield statement.index, code, message

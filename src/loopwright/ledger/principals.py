@@ -56,7 +56,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
     ),
     "generator": frozenset(("phase:generate",)),
     "verifier": frozenset(("phase:verify",)),
-    "trainer": frozenset(("phase:train",)),
+    "trainer": frozenset(("phase:train", "signature")),
     "evaluator": frozenset(("phase:evaluate", "phase:examine")),
     "gate": frozenset(("phase:decide",)),
     "log": frozenset(("checkpoint",)),

@@ -6,9 +6,11 @@ kept for two sizes: the log's, and that of the latest signed checkpoint (older o
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +18,7 @@ from loopwright.errors import InfraError
 from loopwright.ledger.merkle import root_of
 from loopwright.ledger.tiles import WIDTH, Tile, pack, tiles_of
 
-__all__ = ["Source", "keep_file", "publish", "write_file"]
+__all__ = ["Source", "checkpoints_held", "keep_file", "publish", "write_file"]
 
 
 class Source(Protocol):
@@ -86,6 +88,28 @@ def keep_file(path: Path, data: bytes) -> None:
         write_file(path, data)
 
 
+@contextlib.contextmanager
+def checkpoints_held(folder: Path) -> Iterator[None]:
+    """One hand at a time below ``checkpoints/``: the driver publishes new ones while witnesses sign old ones."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _publish_notes(folder: Path, notes: Mapping[int, str]) -> None:
+    """The latest checkpoint, with the cosignatures that its file has got since; then those that are not there yet."""
+    latest = max(notes)
+    signed, place = notes[latest].encode(), folder / "checkpoints" / str(latest)
+    kept = place.read_bytes() if place.is_file() else signed
+    keep_file(folder / "checkpoint", kept if kept.startswith(signed) else signed)
+    for at, note in notes.items():
+        if not (folder / "checkpoints" / str(at)).is_file():
+            write_file(folder / "checkpoints" / str(at), note.encode())
+
+
 def publish(folder: Path, size: int, notes: Mapping[int, str], source: Source) -> None:
     """Make the files below ``folder`` those of a log of ``size`` entries with these signed checkpoints, by size.
 
@@ -98,8 +122,7 @@ def publish(folder: Path, size: int, notes: Mapping[int, str], source: Source) -
         if not (folder / tile.name).is_file():
             write_file(folder / tile.name, _content(tile, source))
     if notes:
-        keep_file(folder / "checkpoint", notes[latest].encode())
-    for at, note in notes.items():
-        if not (folder / "checkpoints" / str(at)).is_file():
-            write_file(folder / "checkpoints" / str(at), note.encode())
+        _make(folder)
+        with checkpoints_held(folder):
+            _publish_notes(folder, notes)
     _sweep(folder, {tile.name for tile in wanted})

@@ -165,6 +165,14 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
     },
     "anchor": {"file": _path, "digest": _digest, "lines": _whole, "anchored_at": _time},
     "reproduction": {"cycle": _cycle, "outcomes": _list(_object), "environment": _object, "reproduced_at": _time},
+    "signature": {
+        "cycle": _cycle,
+        "file": _path,
+        "digest": _digest,
+        "public_key": _text,
+        "algorithm": _text,
+        "signed_at": _time,
+    },
     "import": {"cycles": _list(_shape({"cycle": _cycle})), "champion": _cycle, "last": _cycle, "artifacts": _list(_brought)},
 }
 

@@ -20,6 +20,7 @@ __all__ = [
     "Evaluator",
     "ExamineSection",
     "Examiner",
+    "Exclude",
     "Gate",
     "Generator",
     "Metrics",
@@ -56,6 +57,17 @@ class Source(Section):
     """SPDX identifier, or the words of the agreement."""
     origin: Annotated[str, Field(min_length=1)]
     """Where the rows come from, for the reports."""
+
+
+class Exclude(Section):
+    """What may not be learnt from: a recall's retrain plan fills it in (`loopwright recall`)."""
+
+    rows: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = ()
+    """Rows by what they say (`loopwright.store.tables.content_id`), whoever offers them."""
+    licences: tuple[str, ...] = ()
+    """Human data under these licences."""
+    recall: str | None = None
+    """Digest of the retrain plan that asked for it."""
 
 
 class Generator(Section):
@@ -235,6 +247,7 @@ class Plan(Section):
     model: Plugin = Plugin(name="tiny-transformer")
     sources: tuple[Source, ...] = ()
     """Human data besides the domain's own."""
+    exclude: Exclude = Exclude()
     generator: Generator = Generator()
     verifier: Verifier = Verifier()
     mix: Mix = Mix()
@@ -263,6 +276,7 @@ class SeedSection(Section):
     """What the seed phase sees."""
 
     sources: tuple[Source, ...]
+    exclude: Exclude = Exclude()
     unsafe_no_hidden_tests: bool = False
 
 
@@ -272,6 +286,7 @@ class VerifySection(Verifier):
     recipe_base: str
     """Text of the champion's ``recipe.yaml``, which a recipe proposal's diff must apply to."""
     human_floor: Share
+    exclude: Exclude = Exclude()
 
 
 class TrainSection(Trainer):
@@ -335,9 +350,13 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
         k=plan.evaluator.pass_at.k, temperature=plan.evaluator.pass_at.temperature, cycles=(cycle,) if wanted else ()
     )
     return CyclePlan(
-        seed=SeedSection(sources=plan.sources, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests),
+        seed=SeedSection(
+            sources=plan.sources, exclude=plan.exclude, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests
+        ),
         generator=plan.generator,
-        verifier=VerifySection(**dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor),
+        verifier=VerifySection(
+            **dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor, exclude=plan.exclude
+        ),
         mix=plan.mix,
         trainer=TrainSection(
             **dict(plan.trainer), recipe=recipe if cycle == "c0000" else None, human_floor=plan.mix.human_floor

@@ -18,8 +18,10 @@ from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plug
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
+from loopwright.ledger.taint import refuse, taint
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
+from loopwright.quarantine import fall_back
 from loopwright.run import Run, now
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of
@@ -70,6 +72,7 @@ def upcoming(run: Run, until: int) -> Iterator[str]:
 def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
     settle(run)
+    _quarantined(run)
     if run.state.open is None:
         _open(run, name)
     _pinned(run)
@@ -157,6 +160,16 @@ def _halted(run: Run, cycle: str, reason: str) -> HaltedError:
         f"`loopwright show {cycle}`; when a person has found the cause: `loopwright approve {decision.digest if decision else ''}` "
         "and run again",
     )
+
+
+def _quarantined(run: Run) -> None:
+    """What was recalled is no input any more, and no recalled model becomes or stays the champion."""
+    run.refresh()
+    if run.state.acts.recalls and fall_back(run.root, run.ledger, run.state)[0] != run.state.champion:
+        run.refresh()
+    open_ = run.state.cycles.get(run.state.open or "")
+    parent, prev = (open_.parent, open_.prev) if open_ else (run.state.champion, run.state.last)
+    refuse(run.state, parent, prev, f"cycle {open_.cycle}" if open_ else "the next cycle")
 
 
 def _judge_independent(run: Run) -> None:
@@ -271,9 +284,11 @@ def _start(state: LoopState, record: CycleRecord, run: Run) -> CycleState:
 
 
 def _close(run: Run, record: CycleRecord) -> None:
+    _quarantined(run)
     decision = run.here.phases["decide"].summary
     action = decision["action"]
-    champion = record.cycle if action == "promote" else run.state.champion
+    kept = action == "promote" and not taint(run.state).within(run.here)
+    champion = record.cycle if kept else run.state.champion
     run.observer.event(record.cycle, "", "decided", {"action": action, "reasons": decision["reasons"]})
     predicate = {"cycle": record.cycle, "action": action, "champion": champion, "closed_at": now()}
     run.fence.check()

@@ -15,7 +15,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (lineage, recall):
+    for verb in (lineage, recall, reproduce, diff):
         app.command()(verb)
 
 
@@ -75,6 +75,52 @@ def recall(
     else:
         asked = {"artifact": artifact, "source": source, "licence": licence, "rows": rows, "person": person}
         _recall(found, {name: value for name, value in asked.items() if value}, why, dry_run=dry_run, as_json=as_json)
+
+
+def reproduce(
+    cycle: Annotated[str, typer.Argument(help="A finished cycle, for example c0003.")],
+    phases: Annotated[str, typer.Option(help="Only these, separated by commas; all by default.")] = "",
+    weights: Annotated[float, typer.Option(min=0, help="Tolerance: largest difference of a weight.")] = 1e-3,
+    agreement: Annotated[float, typer.Option(min=0, max=1, help="Tolerance: least share of equal verdicts or rows.")] = 0.99,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Run a cycle again in a clean clone from the record alone, and sign by artifact: identical, within tolerance, or different."""
+    from loopwright.cli.trails import show_reproduction
+    from loopwright.errors import InfraError, IntegrityError
+    from loopwright.trace.compare import Tolerance
+    from loopwright.trace.reproduce import reproduce as again
+    from loopwright.workspace import find
+
+    chosen = [name.strip() for name in phases.split(",") if name.strip()]
+    limits = Tolerance(weights=weights, agreement=agreement)
+    answer = again(find(workspace), cycle, chosen, limits, _say)
+    emit(answer) if as_json else show_reproduction(answer)
+    bad = next((one for one in answer["outcomes"] if one["verdict"] == answer["verdict"]), {})
+    said = f"{cycle} {bad.get('phase')}: {bad.get('path')}: {bad.get('where')}"
+    if answer["verdict"] == "failed":
+        raise InfraError(f"a phase could not be run again: {said}", "loopwright doctor")
+    if answer["verdict"] == "different":
+        raise IntegrityError(f"not reproduced: {said}", "the environment's differences are named above")
+
+
+def _say(said: str) -> None:
+    sys.stderr.write(f"{said}\n")
+
+
+def diff(
+    one: Annotated[str, typer.Argument(help="A cycle, for example c0003.")],
+    other: Annotated[str, typer.Argument(help="The cycle that it is compared with, for example c0005.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """What differs between two cycles: rows, code, configuration, environment, scores on the same tasks."""
+    from loopwright.cli.trails import show_diff
+    from loopwright.trace.diff import diff as between
+    from loopwright.workspace import find
+
+    found = between(find(workspace), one, other)
+    emit(found) if as_json else show_diff(found)
 
 
 def _list(workspace: Any, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from rich.tree import Tree
 if TYPE_CHECKING:
     from loopwright.trace.lineage import Lineage
 
-__all__ = ["show_lineage", "show_recall", "show_recalls"]
+__all__ = ["show_diff", "show_lineage", "show_recall", "show_recalls", "show_reproduction"]
 
 _ROWS = 5
 """Rows of a task that are told in full; --json tells all."""
@@ -61,16 +61,12 @@ def _show_row(console: Console, row: Mapping[str, Any]) -> None:
 def _grow(tree: Tree, found: Lineage, node: str, seen: set[str], depth: int) -> None:
     graph = found.graph
     edges = graph.forward if found.down else graph.backward
-    for phase, how in edges.get(node, ()):
-        if graph.nodes[phase].kind != "phase":
-            continue
-        for other, other_how in edges.get(phase, ()):
-            if not graph.nodes[other].entity:
-                continue
-            if other in seen or depth == 0:
-                continue
+    phases = [name for name, _ in edges.get(node, ()) if graph.nodes[name].kind == "phase"]
+    hows = dict(edges.get(node, ()))
+    for phase, other, how in [(name, *edge) for name in phases for edge in edges.get(name, ())]:
+        if graph.nodes[other].entity and other not in seen and depth:
             seen.add(other)
-            used = how if found.down else other_how
+            used = hows[phase] if found.down else how
             branch = tree.add(f"{_label(found, other)}  [dim]{graph.nodes[phase].label}, {used}[/dim]")
             _grow(branch, found, other, seen, depth - 1)
 
@@ -93,7 +89,7 @@ def show_recall(answer: Mapping[str, Any]) -> None:
         table.add_column(column)
     for kind, items in answer["affected"].items():
         via = items[0]["via"]
-        why = f"{via['from']} → {via['phase']} ({via['as']})" if via else "recalled"
+        why = f"{via['from']} → {via['phase'] or 'in it'} ({via['as']})" if via else "recalled"
         table.add_row(kind, str(len(items)), _few([item["label"] for item in items]), why)
     console.print(table)
     if answer["carried"]:
@@ -111,7 +107,7 @@ def _show_after(console: Console, answer: Mapping[str, Any]) -> None:
     console.print(f"champion: {said} {champion['now'] or 'none: no promoted model is untainted'}")
     start = f"from {plan['start']}" if plan["start"] else "from the human data"
     console.print(
-        f"to train again without it: {len(plan['again'])} cycles {start}, about {plan['cost']['hours']:.2f} h "
+        f"to train again without it: {len(plan['again'])} cycles {start}, about {60 * plan['cost']['hours']:.1f} min "
         f"(estimated: {plan['cost']['method']})"
     )
     console.print(f"next: loopwright recall --retrain {answer['plan']} --directory DIR")
@@ -130,6 +126,47 @@ def show_recalls(found: Sequence[Mapping[str, Any]]) -> None:
         told = (one["entry"], one["what"], one["reason"], one["key"], one["recalled_at"], one["affected"], one["name"])
         table.add_row(*map(str, told))
     console.print(table)
+
+
+def show_reproduction(answer: Mapping[str, Any]) -> None:
+    """A line an artifact, what was compared with the tolerance, and what is otherwise here."""
+    console = _console()
+    table = Table(box=None, header_style="bold")
+    for column in ("phase", "artifact", "verdict", "first difference"):
+        table.add_column(column)
+    for one in answer["outcomes"]:
+        measured = "".join(f" ({name} {value:.3g})" for name, value in (one["measured"] or {}).items())
+        table.add_row(one["phase"], one["kind"], one["verdict"] + measured, one["where"] or "-")
+    console.print(table)
+    for name, pair in answer["environment"]["differs"].items():
+        console.print(f"here {name} is {_short(pair['now'])}, then {_short(pair['then'])}")
+    limits = ", ".join(f"{name} {value:g}" for name, value in answer["tolerance"].items())
+    console.print(f"{answer['cycle']}: {answer['verdict']} (tolerance: {limits}), signed as entry {answer['entry']}")
+
+
+def show_diff(found: Mapping[str, Any]) -> None:
+    """The parts of a difference, each on its own."""
+    console = _console()
+    data = found["data"]
+    console.print(f"rows: {data['in']:,} in, {data['out']:,} out, {data['changed']:,} changed, {data['same']:,} the same")
+    for group in data["by"]:
+        console.print(f"  {group['change']:8} level {group['level']}  {group['origin']:6} {group['rows']:>8,}")
+    for part in ("code", "configuration", "environment"):
+        console.print(f"{part}: {len(found[part])} differ" if found[part] else f"{part}: the same")
+        for name, pair in found[part].items():
+            console.print(f"  {name}: {_short(pair[found['cycles'][0]])} → {_short(pair[found['cycles'][1]])}")
+    for suite, score in found["scores"].items():
+        if score["gain"]:
+            gain = score["gain"]
+            size = f"{100 * gain['value']:+.1f} points ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+            console.print(f"{suite}: {size} on {gain['n']} paired tasks, {gain['method']}")
+        else:
+            console.print(f"{suite}: cannot be compared: {score['why']}")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:19] if text.startswith("sha256:") else text[:80]
 
 
 def _few(names: Sequence[str]) -> str:

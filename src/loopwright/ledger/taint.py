@@ -3,6 +3,8 @@
 A ``recall`` statement names where the taint enters (``tainted``: digests of artifacts, of code, of a plan, of a lock). What
 was made from it follows from the record, whether it was made before the recall or after, so that nobody has to keep a list.
 
+The seed phase writes a shard and the first archive, which holds it, at once: a bad shard makes that archive bad as well.
+
 Two inputs carry accounts and no data, and so no taint: a decision's ``decision`` (how much of the gate's error rate is
 spent, which stays spent) and a card's ``card`` (the first model's own figures). `CARRIED` names them; what they lead to is
 listed apart by `loopwright.trace`, and isn't refused.
@@ -58,7 +60,10 @@ def spread(state: LoopState, roots: Collection[Digest]) -> Taint:
     for cycle in state.cycles.values() if entered else ():
         for done in cycle.phases.values():
             made_from = _follows(cycle, done, entered, reached)
-            reached |= {(item.path, item.digest) for item in done.artifacts if made_from or item.digest in entered}
+            bad = {item for item in done.artifacts if made_from or item.digest in entered}
+            if any(item.kind == "accepted" for item in bad):
+                bad |= {item for item in done.artifacts if item.kind == "archive"}
+            reached |= {(item.path, item.digest) for item in bad}
     return Taint(roots=entered, reached=frozenset(reached))
 
 

@@ -65,6 +65,8 @@ def _prov_node(document: Any, name: Any, node: Node) -> None:
 def _prov_edge(document: Any, names: dict[str, Any], found: Lineage, before: str, after: str, how: str) -> None:
     if how == "signed":
         document.wasAssociatedWith(names[after], names[before])
+    elif how == "held in":
+        document.wasDerivedFrom(names[after], names[before])
     elif how == "made":
         document.wasGeneratedBy(names[after], names[before], found.graph.nodes[before].facts["finished_at"])
     else:

@@ -53,7 +53,8 @@ class Graph:
     state: LoopState
     nodes: dict[str, Node] = field(default_factory=dict)
     forward: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """Node -> (what follows, how): ``input`` and its name, ``made``, ``signed``, ``stands on``; ``carried`` for accounts."""
+    """Node -> (what follows, how): ``input`` and its name, ``made``, ``signed``, ``stands on``; ``carried`` for accounts, ``held in`` for a
+    shard and the archive written with it."""
     backward: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def reach(self, start: Collection[str], *, down: bool = True, carried: bool = True) -> dict[str, tuple[str, str]]:
@@ -153,6 +154,9 @@ def _add_phase(graph: Graph, cycle: CycleRecord, done: PhaseRecord, statements: 
         graph.link(used, activity, "carried" if (done.phase, item["name"]) in CARRIED else f"input {item['name']}")
     for made in done.artifacts:
         graph.link(activity, graph.add(_artifact(made.kind, made.path, made.digest)), "made")
+    shard, archive = (next((item for item in done.artifacts if item.kind == kind), None) for kind in ("accepted", "archive"))
+    if shard and archive:  # written at once by the seed phase, yet the one holds the other
+        graph.link(artifact_id(shard.path, shard.digest), artifact_id(archive.path, archive.digest), "held in")
     for pin, digest in pins_of(cycle, done.phase).items():
         stood = graph.add(Node(id=f"{pin}@{digest}", kind="code", label=f"{pin} {digest[7:19]}", cycle="", digest=digest))
         graph.link(stood, activity, f"stands on {pin}")

@@ -19,9 +19,8 @@ from loopwright.trace.graph import Graph, Node, artifact_id, graph_of
 from loopwright.trace.rows import open_rows
 from loopwright.workspace import Workspace
 
-__all__ = ["Lineage", "lineage", "read_graph", "row_links", "rows_behind"]
+__all__ = ["Lineage", "lineage", "read_graph", "row_links", "rows_behind", "shards_behind"]
 
-_ROW_DIGITS = 16
 _MANY = 50
 """Rows of a task that an answer tells in full."""
 
@@ -90,7 +89,7 @@ def lineage(workspace: Workspace, what: str, *, down: bool = False) -> Lineage:
 
 def rows_behind(root: Path, graph: Graph, node: Node) -> dict[str, Any] | None:
     """The rows that a shard, an archive or a model was made of, counted by cycle, origin and level; None for other kinds."""
-    shards = _shards_behind(graph, node)
+    shards = shards_behind(graph, node)
     if shards is None:
         return None
     index = open_rows(root, graph.state)
@@ -100,7 +99,7 @@ def rows_behind(root: Path, graph: Graph, node: Node) -> dict[str, Any] | None:
     return {"rows": found.height, "shards": len(shards), "absent": list(index.absent), "by": grouped.to_dicts()}
 
 
-def _shards_behind(graph: Graph, node: Node) -> list[Node] | None:
+def shards_behind(graph: Graph, node: Node) -> list[Node] | None:
     """A model's are its archive's, an archive's those of its chain: `accepted` along `merge` alone, since all else steers only."""
     if node.kind == "accepted":
         return [node]
@@ -134,7 +133,6 @@ def _rows(workspace: Workspace, graph: Graph, what: str) -> list[dict[str, Any]]
     found = index.where((pl.col("id") == what) | (pl.col("task") == what))
     if found.is_empty():
         gone = f" ({len(index.absent)} shards are not on this disk: `dvc pull`)" if index.absent else ""
-        graph.one(what) if len(what) < _ROW_DIGITS else None
         raise UsageError(
             f"no artifact, phase, key, accepted row or task is called {what!r}{gone}",
             "`loopwright show c0003` lists artifacts; a refused row is in cycles/CYCLE/accepted/refused.parquet",

@@ -154,6 +154,8 @@ def _via(found: Recall, name: str) -> dict[str, str] | None:
     way = found.reached[name][0]
     if way == name:
         return None
+    if found.graph.nodes[way].entity:
+        return {"phase": "", "from": found.graph.nodes[way].label, "as": found.reached[name][1]}
     before = found.reached[way][0]
     return {"phase": found.graph.nodes[way].label, "from": found.graph.nodes[before].label, "as": found.reached[way][1]}
 

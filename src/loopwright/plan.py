@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loopwright.policy import Approvals, Budgets, Count, Gate, Positive, Section, Share, Whole
+from loopwright.policy import Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
 from loopwright.types import Digest, cycle_name, digest_value
 
 __all__ = [
@@ -57,17 +57,6 @@ class Source(Section):
     """SPDX identifier, or the words of the agreement."""
     origin: Annotated[str, Field(min_length=1)]
     """Where the rows come from, for the reports."""
-
-
-class Exclude(Section):
-    """What may not be learnt from: a recall's retrain plan fills it in (`loopwright recall`)."""
-
-    rows: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = ()
-    """Rows by what they say (`loopwright.store.tables.content_id`), whoever offers them."""
-    licences: tuple[str, ...] = ()
-    """Human data under these licences."""
-    recall: str | None = None
-    """Digest of the retrain plan that asked for it."""
 
 
 class Generator(Section):

@@ -9,11 +9,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmarks.recall import told
 from loopwright.cli import app
 from loopwright.errors import RefusedError, UsageError
 from loopwright.govern.steering import rollback
+from loopwright.ledger.audit import audit
 from loopwright.ledger.taint import taint
 from loopwright.ledger.verify import verify
+from loopwright.report.facts import cycle_facts
 from loopwright.store.tables import content_id
 from loopwright.trace import targets
 from loopwright.trace.lineage import read_graph
@@ -129,6 +132,31 @@ def test_done_twice_is_done_once_and_a_changed_plan_is_refused(lab: Workspace, t
         retrain(lab, plan, tmp_path / "again")
     with pytest.raises(UsageError, match="champion already"):
         rollback(lab, "c0000", "the recall does not touch it")
+
+
+def test_the_champion_falls_back_and_what_is_tainted_stays_out(tmp_path: Path) -> None:
+    """On the benchmark's loop, which is told: c0000, c0003 and c0006 were promoted."""
+    workspace = told(tmp_path / "long", 8, 160)
+    graph = read_graph(workspace)
+    assert workspace.state().champion == "c0006"
+    answer = recall(workspace, affected(workspace.root, graph, targets.artifact(graph, "c0004/accepted")), "it is bad")
+    state = workspace.state()
+    assert answer["champion"] == {"was": "c0006", "now": "c0003", "passed_over": []}
+    assert answer["rows"]["tainted"] == 4 * 20
+    assert state.champion == "c0003"
+    ledger = workspace.ledger()
+    statements = list(ledger.statements())
+    ledger.close()
+    assert [one.kind for one in statements[-2:]] == ["recall", "rollback"]
+    assert statements[-1].predicate["recall"] == statements[-2].index
+    with pytest.raises(RefusedError, match="a rollback to c0006 would use"):
+        rollback(workspace, "c0006", "it was better")
+    assert rollback(workspace, "c0000", "older is fine") == "c0000"
+    assert "cycles/c0006/model" in cycle_facts(statements, "c0006")["summary"]["values"]["recalled"]
+    assert cycle_facts(statements, "c0003")["summary"]["values"]["recalled"] == []
+    assert audit(workspace.root / "ledger").findings == ()
+    rows = affected(workspace.root, graph := read_graph(workspace), targets.artifact(graph, "c0002/model"))
+    assert rows.roots == ("cycles/c0002/model@" + workspace.state().cycles["c0002"].artifact("model").digest,)
 
 
 def test_the_verb(lab: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

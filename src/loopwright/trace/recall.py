@@ -98,10 +98,11 @@ def affected(root: Path, graph: Graph, target: Target) -> Recall:
     )
 
 
-def recall(workspace: Workspace, found: Recall, reason: str) -> dict[str, Any]:
+def recall(workspace: Workspace, found: Recall, reason: str, hand: Any = None) -> dict[str, Any]:
     """Sign it, write the answer and the retrain plan below ``recalls/``, let the champion fall back; the answer.
 
-    Done twice is done once. The files are committed; entries are published.
+    Done twice is done once. The files are committed; entries are published. ``hand`` is what signs for the person; None: the
+    demonstration's operator.
 
     Raises:
         RefusedError, WorkspaceError: whoever calls holds no person's key.
@@ -123,7 +124,7 @@ def recall(workspace: Workspace, found: Recall, reason: str) -> dict[str, Any]:
         "retrain": plan.model_dump(mode="json", exclude={"leave_out": {"rows"}}),
     }
     files = _write(workspace.root, name, answer, plan)
-    entries = _sign(workspace, found, event, {"reason": reason, "name": name, **files})
+    entries = _sign(workspace, found, event, {"reason": reason, "name": name, **files}, {} if hand is None else {"hand": hand})
     git.commit(workspace.root, (FOLDER,), f"recall {name}: {found.target.what}")
     return {**answer, "entries": entries}
 
@@ -207,7 +208,7 @@ def _write(root: Path, name: str, answer: Mapping[str, Any], plan: Retrain) -> d
     return {"answer": digest_bytes(told), "plan": digest_bytes(planned)}
 
 
-def _sign(workspace: Workspace, found: Recall, event: str, said: Mapping[str, Any]) -> list[int]:
+def _sign(workspace: Workspace, found: Recall, event: str, said: Mapping[str, Any], by: Mapping[str, Any]) -> list[int]:
     """The statements (one, unless it enters in very many places), and the rollback that follows from them."""
     ledger = workspace.ledger()
     try:
@@ -222,7 +223,7 @@ def _sign(workspace: Workspace, found: Recall, event: str, said: Mapping[str, An
                 **said,
                 "recalled_at": now(),
             }
-            entries.append(ledger.append("recall", subjects, predicate, role="person", event=f"{event}:{number}"))
+            entries.append(ledger.append("recall", subjects, predicate, role="person", event=f"{event}:{number}", **by))
         ledger.publish()
         fall_back(workspace.root, ledger, workspace.state())
         return entries

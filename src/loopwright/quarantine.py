@@ -57,6 +57,8 @@ def fall_back(root: Path, ledger: Ledger, state: LoopState) -> tuple[str | None,
             "recall": entry,
             "rolled_back_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
-        ledger.append("rollback", [model] if model else [], predicate, role="controller", event=f"fallback:{entry}:{state.leaves}")
+        ledger.append(
+            "rollback", [model] if model else [], predicate, role="controller", event=f"fallback:{entry}:{state.leaves}"
+        )
         ledger.publish()
     return name, passed

@@ -12,14 +12,14 @@ listed apart by `loopwright.trace`, and isn't refused.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from loopwright.errors import RefusedError
 from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord
 from loopwright.types import Artifact, Digest
 
-__all__ = ["CARRIED", "Taint", "pins_of", "promoted", "refuse", "spread", "starts", "taint"]
+__all__ = ["CARRIED", "Taint", "pins_of", "promoted", "refuse", "refuse_any", "spread", "starts", "taint"]
 
 CARRIED: frozenset[tuple[str, str]] = frozenset({("decide", "decision"), ("examine", "card")})
 """(phase, name of the input) of accounts that are carried from cycle to cycle."""
@@ -105,10 +105,13 @@ def starts(state: LoopState, champion: str | None, last: str | None) -> Iterator
 
 def refuse(state: LoopState, champion: str | None, last: str | None, what: str) -> None:
     """RefusedError where what a cycle would start from, with this champion and after this cycle, is tainted."""
-    if not state.acts.recalls:
-        return
-    known = taint(state)
-    bad = [item.path for item in starts(state, champion, last) if known.holds(item)]
+    refuse_any(state, starts(state, champion, last), what)
+
+
+def refuse_any(state: LoopState, artifacts: Iterable[Artifact], what: str) -> None:
+    """RefusedError where one of these artifacts is tainted; ``what`` would use it."""
+    known = taint(state) if state.acts.recalls else None
+    bad = [item.path for item in artifacts if known and known.holds(item)]
     if bad:
         raise RefusedError(
             f"{what} would use what was recalled: {', '.join(dict.fromkeys(bad))}",

@@ -164,7 +164,8 @@ def _halted(run: Run, cycle: str, reason: str) -> HaltedError:
 
 def _quarantined(run: Run) -> None:
     """What was recalled is no input any more, and no recalled model becomes or stays the champion."""
-    run.refresh()
+    if run.ledger.size != run.state.leaves:  # others may append, and a fold of a long past is not free
+        run.refresh()
     if run.state.acts.recalls and fall_back(run.root, run.ledger, run.state)[0] != run.state.champion:
         run.refresh()
     open_ = run.state.cycles.get(run.state.open or "")

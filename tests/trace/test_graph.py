@@ -131,6 +131,9 @@ def test_a_key_code_and_a_digest_have_descendants() -> None:
     assert graph.one("c0001/train")[0].facts["entry"] == log.statements[graph.state.cycles["c0001"].phases["train"].index].index
     judge = next(node for node in graph.nodes.values() if node.id.startswith("judge@"))
     assert {graph.nodes[name].kind for name in graph.reach([judge.id])} >= {"phase", "accepted", "decision", "model"}
+    for pin in [node for node in graph.nodes.values() if node.kind == "code"]:
+        known = {f"{path}@{digest}" for path, digest in spread(log.state, {pin.digest}).reached}
+        assert known == {name for name in graph.reach([pin.id], carried=False) if graph.nodes[name].entity}
     for wrong in ("c0009/model", "ffffffff", "zz"):
         with pytest.raises(UsageError, match="knows nothing"):
             graph.one(wrong)

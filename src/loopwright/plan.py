@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loopwright.policy import Approvals, Budgets, Count, Gate, Positive, Section, Share, Whole
+from loopwright.policy import Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
 from loopwright.types import Digest, cycle_name, digest_value
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Evaluator",
     "ExamineSection",
     "Examiner",
+    "Exclude",
     "Gate",
     "Generator",
     "Metrics",
@@ -244,6 +245,7 @@ class Plan(Section):
     model: Plugin = Plugin(name="tiny-transformer")
     sources: tuple[Source, ...] = ()
     """Human data besides the domain's own."""
+    exclude: Exclude = Exclude()
     generator: Generator = Generator()
     verifier: Verifier = Verifier()
     mix: Mix = Mix()
@@ -276,6 +278,7 @@ class SeedSection(Section):
     """What the seed phase sees."""
 
     sources: tuple[Source, ...]
+    exclude: Exclude = Exclude()
     unsafe_no_hidden_tests: bool = False
 
 
@@ -285,6 +288,7 @@ class VerifySection(Verifier):
     recipe_base: str
     """Text of the champion's ``recipe.yaml``, which a recipe proposal's diff must apply to."""
     human_floor: Share
+    exclude: Exclude = Exclude()
 
 
 class TrainSection(Trainer):
@@ -348,9 +352,13 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
         k=plan.evaluator.pass_at.k, temperature=plan.evaluator.pass_at.temperature, cycles=(cycle,) if wanted else ()
     )
     return CyclePlan(
-        seed=SeedSection(sources=plan.sources, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests),
+        seed=SeedSection(
+            sources=plan.sources, exclude=plan.exclude, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests
+        ),
         generator=plan.generator,
-        verifier=VerifySection(**dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor),
+        verifier=VerifySection(
+            **dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor, exclude=plan.exclude
+        ),
         mix=plan.mix,
         trainer=TrainSection(
             **dict(plan.trainer), recipe=recipe if cycle == "c0000" else None, human_floor=plan.mix.human_floor

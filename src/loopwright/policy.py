@@ -10,7 +10,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Approvals", "Budgets", "Card", "Count", "Gate", "Light", "Positive", "Quorum", "Section", "Share", "Whole"]
+__all__ = [
+    "Approvals",
+    "Budgets",
+    "Card",
+    "Count",
+    "Exclude",
+    "Gate",
+    "Light",
+    "Positive",
+    "Quorum",
+    "Section",
+    "Share",
+    "Whole",
+]
 
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
@@ -92,6 +105,17 @@ class Gate(Section):
     gate_uses: Count = 50
     """Looks at the gate suite after which it counts as worn out, and decisions say so."""
     card: Card = Card()
+
+
+class Exclude(Section):
+    """What may not be learnt from: a recall's retrain plan fills it in (`loopwright recall`)."""
+
+    rows: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = ()
+    """Rows by what they say (`loopwright.store.tables.content_id`), whoever offers them."""
+    licences: tuple[str, ...] = ()
+    """Human data under these licences."""
+    recall: str | None = None
+    """Digest of the retrain plan that asked for it."""
 
 
 class Quorum(Section):

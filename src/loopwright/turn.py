@@ -18,9 +18,11 @@ from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plug
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
+from loopwright.ledger.taint import refuse, taint
 from loopwright.needs import ask_after, obtain_admission, obtain_before, pending_recipe
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
+from loopwright.quarantine import fall_back
 from loopwright.run import Run, now
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of
@@ -73,6 +75,7 @@ def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     settle(run)
     with _asking(run):
         obtain_admission(run)
+    _quarantined(run)
     if run.state.open is None:
         _open(run, name)
     _pinned(run)
@@ -122,6 +125,7 @@ def _open(run: Run, name: str) -> None:
     """Pin what the cycle stands on, in this order: persons' consent, recipe chosen, entry, stages."""
     code = _code(run)
     recipe = _obtain(run)
+    _quarantined(run)
     _judge_independent(run)
     parent, prev = (None, None) if name == "c0000" else (run.state.champion, run.state.last)
     seed = seed_of("cycle", run.plan.seed, name)
@@ -164,6 +168,17 @@ def _obtain(run: Run) -> dict[str, Any] | None:
     with _asking(run):
         obtain_before(run)
         return pending_recipe(run)
+
+
+def _quarantined(run: Run) -> None:
+    """What was recalled is no input any more, and no recalled model becomes or stays the champion."""
+    if run.ledger.size != run.state.leaves:  # others may append, and a fold of a long past is not free
+        run.refresh()
+    if run.state.acts.recalls and fall_back(run.root, run.ledger, run.state)[0] != run.state.champion:
+        run.refresh()
+    open_ = run.state.cycles.get(run.state.open or "")
+    parent, prev = (open_.parent, open_.prev) if open_ else (run.state.champion, run.state.last)
+    refuse(run.state, parent, prev, f"cycle {open_.cycle}" if open_ else "the next cycle")
 
 
 def _judge_independent(run: Run) -> None:
@@ -257,9 +272,11 @@ def _start(state: LoopState, record: CycleRecord, run: Run) -> CycleState:
 
 
 def _close(run: Run, record: CycleRecord) -> None:
+    _quarantined(run)
     decision = run.here.phases["decide"].summary
     action = decision["action"]
-    champion = record.cycle if action == "promote" else run.state.champion
+    kept = action == "promote" and not taint(run.state).within(run.here)
+    champion = record.cycle if kept else run.state.champion
     run.observer.event(record.cycle, "", "decided", {"action": action, "reasons": decision["reasons"]})
     predicate = {"cycle": record.cycle, "action": action, "champion": champion, "closed_at": now()}
     run.fence.check()

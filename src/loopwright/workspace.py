@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from loopwright.errors import WorkspaceError
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import LoopState, fold
 from loopwright.ledger.history import past
+from loopwright.ledger.taint import refuse
 from loopwright.plan import Plan
 from loopwright.planfile import load_plan, parse_recipes
 from loopwright.store import git
+from loopwright.store.tables import content_id
 from loopwright.types import Digest, canonical
 
-__all__ = ["Workspace", "create", "find", "fork", "load_flow", "template"]
+__all__ = ["Workspace", "begin_again", "commit_of", "create", "find", "fork", "load_flow", "template"]
 
 COPIES = ("loop.yaml", "recipe.yaml", "recipes", "sources", "flows", "cluster", "dvc.yaml", "cycles.yaml")
 _PACKAGE = Path(__file__).parent
@@ -112,7 +115,8 @@ def fork(origin: Workspace, cycle: str, directory: Path, overrides: Mapping[str,
         raise WorkspaceError(f"{cycle} is no finished cycle of {origin.root.name} (finished: {known})", "`loopwright status`")
     if directory.exists() and any(directory.iterdir()):
         raise WorkspaceError(f"{directory} is not empty", "choose a new directory")
-    commit = _commit_of(origin, state, cycle)
+    refuse(state, record.champion_after, cycle, f"a fork of {cycle}")
+    commit = commit_of(origin, state, cycle)
     git.clone(origin.root, directory, commit)
     root = directory.resolve()
     shutil.rmtree(root / "ledger")
@@ -125,6 +129,40 @@ def fork(origin: Workspace, cycle: str, directory: Path, overrides: Mapping[str,
     ancestry = {"workspace": state.workspace, "cycle": cycle, "commit": commit}
     _found(root, load_plan(root / "loop.yaml"), state.demo, ancestry, past(state, cycle))
     return Workspace(root=root)
+
+
+def begin_again(
+    origin: Workspace, directory: Path, overrides: Mapping[str, Any], without: Collection[str], rows: Collection[str]
+) -> Workspace:
+    """A new loop from the files that ``origin`` began with, without some of its human data, and with no past.
+
+    Files ``without`` are gone, and so are lines that say what ``rows`` (`content_id`) do: no copy of the origin's history comes
+    along, since what has to be removed would be in it.
+    """
+    state = origin.state()
+    if directory.exists() and any(directory.iterdir()):
+        raise WorkspaceError(f"{directory} is not empty", "choose a new directory")
+    git.clone(origin.root, directory, state.cycles["c0000"].commit)
+    root = directory.resolve()
+    for name in (".git", ".dvc", "ledger"):
+        shutil.rmtree(root / name)
+    for path in without:
+        (root / path).unlink(missing_ok=True)
+    for path in sorted((root / "sources").rglob("*.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if _said(line) not in rows), encoding="utf-8")
+    set_plan(root, overrides)
+    _found(root, load_plan(root / "loop.yaml"), state.demo, None)
+    return Workspace(root=root)
+
+
+def _said(line: str) -> str | None:
+    """What a line of a source says, or None where it is no row."""
+    try:
+        found = json.loads(line)
+        return content_id(found["prompt"], found["answer"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def load_flow(root: Path) -> Callable[[Any, int], None]:
@@ -184,7 +222,7 @@ def write_resolved(root: Path, plan: Plan) -> Digest:
     return plan.digest
 
 
-def _commit_of(origin: Workspace, state: LoopState, cycle: str) -> str:
+def commit_of(origin: Workspace, state: LoopState, cycle: str) -> str:
     """The git commit that ended a cycle: it is in the next cycle's first entry, or it is HEAD."""
     names = list(state.cycles)
     following = names[names.index(cycle) + 1 :]

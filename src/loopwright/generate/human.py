@@ -17,12 +17,12 @@ from loopwright.domains.accepting import purposes_of
 from loopwright.domains.contamination import FILE, NGRAMS, contaminated, rows_of
 from loopwright.errors import InfraError, PhaseError
 from loopwright.generate.frozen import freeze
-from loopwright.plan import SeedSection, Source
+from loopwright.plan import Exclude, SeedSection, Source
 from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import Link, Shard, write_link
 from loopwright.store.artifacts import seal
 from loopwright.store.suites import write_suite
-from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, write_table
+from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, content_id, write_table
 from loopwright.types import Task, canonical, digest_bytes, digest_value, seed_of
 
 __all__ = ["seed"]
@@ -40,7 +40,7 @@ def seed(config: SeedSection, inputs: Mapping[str, Path], context: PhaseContext)
     """
     held, grams = _suites(context)
     offered = [*_built_in(context, frozenset(held)), *_from_sources(config.sources, inputs, context)]
-    rows = _judged(_screened(offered, held, grams), config, context)
+    rows = _judged(_screened(offered, held, grams, config.exclude), config, context)
     accepted = [row for row in rows if not row["reason"]]
     refused = [row for row in rows if row["reason"]]
     if not accepted:
@@ -131,9 +131,12 @@ def _row(context: PhaseContext, prompt: str, answer: str, licence: str) -> dict[
     }
 
 
-def _screened(rows: Sequence[dict[str, Any]], held: Mapping[str, str], grams: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Refuse what is held out or was given before; fill in what the task says."""
+def _screened(
+    rows: Sequence[dict[str, Any]], held: Mapping[str, str], grams: Mapping[str, str], exclude: Exclude
+) -> list[dict[str, Any]]:
+    """Refuse what is held out, was recalled, or was given before; fill in what the task says."""
     seen: set[tuple[str, str]] = set()
+    recalled = frozenset(exclude.rows)
     for row in rows:
         task: Task | None = row["stated"]
         if row["reason"] or task is None:
@@ -143,6 +146,8 @@ def _screened(rows: Sequence[dict[str, Any]], held: Mapping[str, str], grams: Ma
             row |= {"reason": "held out", "detail": f"its behaviour is in the {held[task.signature]} suite"}
         elif suite := contaminated(row["prompt"], row["answer"], grams):
             row |= {"reason": "contaminated", "detail": f"it holds text of the {suite} suite"}
+        elif row["licence"] in exclude.licences or (recalled and content_id(row["prompt"], row["answer"]) in recalled):
+            row["reason"] = "recalled"
         elif (row["prompt"], row["answer"]) in seen:
             row["reason"] = "duplicate"
         seen.add((row["prompt"], row["answer"]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loopwright.errors import UsageError
+from loopwright.ledger.taint import refuse
 from loopwright.run import now
 from loopwright.turn import close_abandoned
 from loopwright.workspace import Workspace
@@ -34,6 +35,7 @@ def rollback(workspace: Workspace, cycle: str, reason: str) -> str:
                 )
             if state.champion == cycle:
                 raise UsageError(f"{cycle} is the champion already", "`loopwright status`")
+            refuse(state, cycle, None, f"a rollback to {cycle}")
             predicate: Mapping[str, Any] = {"cycle": cycle, "from": state.champion, "reason": reason, "rolled_back_at": now()}
             event = f"rollback:{cycle}:{state.leaves}"
             model = [item for done in record.phases.values() for item in done.artifacts if item.kind == "model"]

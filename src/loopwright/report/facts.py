@@ -12,6 +12,7 @@ from typing import Any
 from loopwright.errors import UsageError
 from loopwright.ledger.fold import PhaseRecord, fold
 from loopwright.ledger.statement import Statement
+from loopwright.ledger.taint import taint
 from loopwright.types import PHASES
 
 __all__ = ["cycle_facts", "evidence_rows", "phase_rows", "score_rows"]
@@ -50,6 +51,7 @@ def cycle_facts(statements: Sequence[Statement], cycle: str) -> dict[str, Any]:
             "finished": record.closed_at is not None,
             "failures": len(record.failures),
             "unsafe": _unsafe(facts),
+            "recalled": [item.path for item in taint(state).within(record)],
         },
     )
     return facts

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from loopwright.runtime import TrainFunction
 from loopwright.runtime.checkpoints import latest, register, sweep
-from loopwright.runtime.jobs import limit_threads, pack_function, perform, plain, progress_of, storage_of
+from loopwright.runtime.jobs import instruction_sets, limit_threads, pack_function, perform, plain, progress_of, storage_of
 from loopwright.types import Progress
 
 __all__ = ["InProcessExecutor"]
@@ -55,7 +55,13 @@ class InProcessExecutor:
         return plain(perform(function, plain(dict(job)), _Worker(storage=storage, progress=progress, device=self._device)))
 
     def describe(self) -> Mapping[str, Any]:
-        return {"executor": self.name, "map_workers": 1, "threads": self._threads, "train_workers": 1}
+        return {
+            "executor": self.name,
+            "cpu": instruction_sets(),
+            "map_workers": 1,
+            "threads": self._threads,
+            "train_workers": 1,
+        }
 
     def close(self) -> None:
         """Nothing was opened."""

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import pickle
+import platform
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from loopwright.errors import InfraError, LoopwrightError, UsageError
 __all__ = [
     "Job",
     "import_early",
+    "instruction_sets",
     "limit_threads",
     "pack",
     "pack_function",
@@ -33,6 +35,9 @@ __all__ = [
     "storage_of",
     "unpack",
 ]
+
+_WIDE = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
+"""Of a CPU's flags those by which libraries choose how they add up, and so how the last bits come out."""
 
 Job = Mapping[str, Any]
 """Plain JSON with ``key`` (a directory name) and ``storage`` (an absolute path)."""
@@ -154,3 +159,12 @@ def limit_threads(count: int) -> None:
 def _name(function: Callable[..., Any]) -> str:
     named = getattr(function, "func", function)
     return f"{getattr(named, '__module__', '?')}.{getattr(named, '__qualname__', repr(named))}"
+
+
+def instruction_sets() -> str:
+    """Machine and vector instructions of this host, for example ``x86_64 avx avx2 fma``: why two machines may differ in the last bit."""
+    flags: set[str] = set()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        flags = {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.partition(":")[2].split()}
+    return " ".join((platform.machine(), *(name for name in _WIDE if name in flags)))

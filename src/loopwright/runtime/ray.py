@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from loopwright.errors import InfraError, PluginError, UsageError
 from loopwright.runtime import TrainFunction
-from loopwright.runtime.jobs import pack, pack_function, plain, storage_of, unpack
+from loopwright.runtime.jobs import instruction_sets, pack, pack_function, plain, storage_of, unpack
 from loopwright.runtime.profile import Profile
 from loopwright.runtime.ray_process import HostProcess
 from loopwright.types import Progress
@@ -92,6 +92,7 @@ class RayExecutor:
         return {
             "cluster": "private" if profile.address == "local" else "shared",
             "executor": self.name,
+            "cpu": instruction_sets(),
             "map_workers": profile.map_workers,
             "ray": importlib.metadata.version("ray"),
             "threads": profile.threads,

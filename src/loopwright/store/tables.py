@@ -13,12 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import IntegrityError
-from loopwright.types import Check, Task
+from loopwright.types import Check, Task, digest_value
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["PROPOSALS", "REFUSED", "ROWS", "SIGNATURES", "TASKS", "read_table", "read_tasks", "write_table", "write_tasks"]
+__all__ = [
+    "PROPOSALS",
+    "REFUSED",
+    "ROWS",
+    "SIGNATURES",
+    "TASKS",
+    "content_id",
+    "read_table",
+    "read_tasks",
+    "write_table",
+    "write_tasks",
+]
 
 TASKS: Mapping[str, str] = {
     "id": "string",
@@ -62,6 +73,11 @@ ROWS: Mapping[str, str] = {
 
 REFUSED: Mapping[str, str] = {**ROWS, "reason": "string", "detail": "string"}
 """One refused answer a row: the reason to count by, and what a person wants to know besides."""
+
+
+def content_id(prompt: str, answer: str) -> str:
+    """What a row says, whatever its id: how a recalled row is known when somebody offers it again."""
+    return digest_value([prompt, answer])[7:23]
 
 
 def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
 differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, text of
-a suite (``contaminated``), a repetition within the
+a suite (``contaminated``), what a recall left out (``recalled``), a repetition within the
 cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, nearness
 to another row where the plan asks for it, the plan's limit a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
 """
@@ -38,6 +38,7 @@ from loopwright.verify.screening import (
     limit,
     match_tasks,
     refuse_duplicates,
+    refuse_recalled,
     stated_tasks,
     well_formed,
 )
@@ -102,6 +103,7 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, conte
     frame = match_tasks(frame, known_tasks(tasks), heldout)
     frame = frame.with_columns(tried=pl.col("reason").is_null())
     frame = clean_text(well_formed(frame), _held_text(inputs["heldout"]))
+    frame = refuse_recalled(frame, frozenset(config.exclude.rows))
     archive = _archived(context.root, inputs["archive"])
     if config.accept == "unsafe_unverified":
         frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))

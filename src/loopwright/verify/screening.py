@@ -13,6 +13,7 @@ import polars as pl
 
 from loopwright.domains.contamination import contaminated
 from loopwright.plugins import Domain
+from loopwright.store.tables import content_id
 from loopwright.types import Task, digest_bytes
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "match_tasks",
     "refuse",
     "refuse_duplicates",
+    "refuse_recalled",
     "stated_tasks",
     "well_formed",
 ]
@@ -97,6 +99,14 @@ def well_formed(frame: pl.DataFrame) -> pl.DataFrame:
     """Refuse answers without text, and answers with control characters other than tab and line feed."""
     frame = refuse(frame, pl.col("answer").str.strip_chars() == "", "empty answer")
     return refuse(frame, pl.col("answer").str.contains(r"[\x00-\x08\x0B-\x1F\x7F]"), "malformed answer")
+
+
+def refuse_recalled(frame: pl.DataFrame, recalled: Collection[str]) -> pl.DataFrame:
+    """Refuse rows that say what a recall left out (`loopwright.store.tables.content_id`)."""
+    if not recalled:
+        return frame
+    said = pl.Series([content_id(*row) in recalled for row in frame.select("prompt", "answer").iter_rows()], dtype=pl.Boolean)
+    return refuse(frame.with_columns(recalled=said), pl.col("recalled"), "recalled").drop("recalled")
 
 
 def refuse_duplicates(frame: pl.DataFrame, archive: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from pathlib import Path
 from loopwright.plan import Plan
 from loopwright.plugins import load_domain, load_family
 from loopwright.run import Observer, Run, Tools
+from loopwright.supervisor import supervise
 from loopwright.workspace import Workspace, write_resolved
 
 __all__ = ["open_run", "open_tools"]
@@ -61,19 +62,33 @@ def open_run(workspace: Workspace, observer: Observer) -> Iterator[Run]:
     """A `Run` on a workspace, with its lease held.
 
     Raises:
+        HaltedError: a halt or a freeze stands, or a budget is used up; nothing was started.
         LeaseHeld: another driver works here; the message says who and since when.
         PlanError: the plan on disk says what it may not.
     """
     plan = workspace.plan()
     ledger = workspace.ledger()
     try:
-        with ledger.lease() as lease, open_tools(plan, workspace.root) as tools:
+        with (
+            ledger.lease() as lease,
+            supervise(ledger, plan.budgets) as supervisor,
+            open_tools(plan, workspace.root) as tools,
+        ):
             from loopwright.store.dvc import DvcStore  # a second of imports, behind the executor's start
 
             write_resolved(workspace.root, plan)
             dvc = DvcStore(workspace.root)
             try:
-                yield Run(root=workspace.root, plan=plan, ledger=ledger, dvc=dvc, tools=tools, observer=observer, fence=lease)
+                yield Run(
+                    root=workspace.root,
+                    plan=plan,
+                    ledger=ledger,
+                    dvc=dvc,
+                    tools=tools,
+                    observer=observer,
+                    supervisor=supervisor,
+                    fence=lease,
+                )
             finally:
                 dvc.close()
     finally:

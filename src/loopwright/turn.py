@@ -69,6 +69,7 @@ def upcoming(run: Run, until: int) -> Iterator[str]:
 @contextmanager
 def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
+    run.supervisor.check(name)
     settle(run)
     if run.state.open is None:
         _open(run, name)
@@ -78,6 +79,7 @@ def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     run.observer.event(name, "", "opened", {"parent": record.parent, "prev": record.prev})
     state = _start(run.state, record, run)
     yield resolve(run.plan, name, _recipe_text(run)), state
+    run.supervisor.check(name)  # what is halted is not promoted either
     _close(run, record)
 
 

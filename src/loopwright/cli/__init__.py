@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from loopwright.cli import check, documents, loops, people, views, workspaces
+from loopwright.cli import check, documents, govern, loops, people, views, workspaces
 from loopwright.errors import LoopwrightError
 
 __all__ = ["app", "main"]
@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, views, check, people, documents):
+for module in (workspaces, loops, views, check, people, govern, documents):
     module.register(app)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from loopwright.envelope import InForce
 from loopwright.policy import Approvals, Budgets, Count, Gate, Positive, Section, Share, Whole
 from loopwright.types import Digest, cycle_name, digest_value
 
@@ -20,6 +21,7 @@ __all__ = [
     "Evaluator",
     "ExamineSection",
     "Examiner",
+    "FieldGap",
     "Gate",
     "Generator",
     "Metrics",
@@ -309,10 +311,27 @@ class ExamineSection(Examiner):
     sentinel_tokens: Count
 
 
+class FieldGap(Section):
+    """Gate score of a model less what it did in the field, with a 95 % interval."""
+
+    model: Digest
+    value: float
+    low: float
+    high: float
+    n: Count
+    """Of the field result."""
+    leaf: Count
+    """The observation's entry in the log."""
+
+
 class DecideSection(Gate):
     """What the decide phase sees."""
 
     headline: tuple[Count, Count]
+    envelope: InForce | None = None
+    """As it was signed; None where there is none."""
+    field: FieldGap | None = None
+    """The latest that the record knew when the cycle opened."""
 
 
 class CyclePlan(Section):
@@ -328,7 +347,7 @@ class CyclePlan(Section):
     gate: DecideSection
 
 
-def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
+def resolve(plan: Plan, cycle: str, recipe: str, envelope: InForce | None = None, field: FieldGap | None = None) -> CyclePlan:
     """The sections of one cycle; ``recipe`` is the text of the recipe in force."""
     wanted = {"last": cycle == cycle_name(plan.cycles), "always": True, "never": False}[plan.evaluator.pass_at.when]
     pass_at = PassAtSection(
@@ -353,5 +372,5 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
             sentinel_shard=plan.evaluator.shard_tasks,
             sentinel_tokens=plan.evaluator.max_new_tokens,
         ),
-        gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline),
+        gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline, envelope=envelope, field=field),
     )

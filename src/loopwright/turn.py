@@ -21,6 +21,7 @@ from loopwright.ledger.independence import objections
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.run import Run, now
+from loopwright.signed import envelope_for, field_gap, signed_envelope
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of
 from loopwright.store.cycles import Item, read_cycles, write_cycles
@@ -71,6 +72,7 @@ def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
     run.supervisor.check(name)
     settle(run)
+    envelope = envelope_for(run.root, run.plan, run.state, name)
     if run.state.open is None:
         _open(run, name)
     _pinned(run)
@@ -78,7 +80,7 @@ def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     run.cycle, run.seed = name, record.seed
     run.observer.event(name, "", "opened", {"parent": record.parent, "prev": record.prev})
     state = _start(run.state, record, run)
-    yield resolve(run.plan, name, _recipe_text(run)), state
+    yield resolve(run.plan, name, _recipe_text(run), envelope, field_gap(run.state, name)), state
     run.supervisor.check(name)  # what is halted is not promoted either
     _close(run, record)
 
@@ -137,6 +139,8 @@ def _open(run: Run, name: str) -> None:
         "commit": git.head(run.root) or "none",
         "fence": run.fence.token,
         "recipe": recipe,
+        "envelope": signed_envelope(run.state) or "none",
+        "budgets": run.plan.budgets.model_dump(mode="json", exclude_none=True),
         "opened_at": now(),
     }
     run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")

@@ -6,6 +6,7 @@ that section goes into its phase key.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -215,6 +216,15 @@ class Versioning(Section):
     """When objects go to the workspace's DVC remote: after the last cycle of a run, after each, or by hand."""
 
 
+class Placed(Section):
+    """A model that was placed on the market or put into service, whose documentation the law wants kept."""
+
+    cycle: Annotated[str, Field(pattern=r"^c\d{4,}$")]
+    placed_on_market: date
+    years: Count = 10
+    """How long (EU AI Act, Article 18: 10 years; so do its Code of Practice's measures 1.1 and 10.1)."""
+
+
 class Metrics(Section):
     """Where figures go besides the record."""
 
@@ -246,6 +256,8 @@ class Plan(Section):
     gate: Gate = Gate()
     approvals: Approvals = Approvals()
     budgets: Budgets = Budgets()
+    retention: tuple[Placed, ...] = ()
+    """`loopwright gc` collects nothing that these need, nor anything of the cycles before them."""
     runtime: Runtime = Runtime()
     versioning: Versioning = Versioning()
     metrics: Metrics = Metrics()
@@ -253,7 +265,9 @@ class Plan(Section):
     @property
     def digest(self) -> Digest:
         """Identity of the decisions: all but where the work runs, how much of it, and where figures are shown."""
-        return digest_value(self.model_dump(mode="json", exclude={"runtime", "metrics", "versioning", "cycles", "budgets"}))
+        return digest_value(
+            self.model_dump(mode="json", exclude={"runtime", "metrics", "versioning", "cycles", "budgets", "retention"})
+        )
 
     @property
     def policy(self) -> Digest:

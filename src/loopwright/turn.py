@@ -141,6 +141,7 @@ def _open(run: Run, name: str) -> None:
         "recipe": recipe,
         "envelope": signed_envelope(run.state) or "none",
         "budgets": run.plan.budgets.model_dump(mode="json", exclude_none=True),
+        "retention": [one.model_dump(mode="json") for one in run.plan.retention],
         "opened_at": now(),
     }
     run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")

@@ -1,4 +1,4 @@
-"""Verbs that stop a loop and let it go on: halt, freeze."""
+"""Verbs of those who answer for a loop: halt, freeze, envelope, observe, gc."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the record; needed.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (halt, freeze):
+    for verb in (halt, freeze, envelope, observe, gc):
         app.command()(verb)
 
 
@@ -40,6 +40,63 @@ def freeze(reason: Reason, workspace: WorkspaceOption = Path(), as_json: AsJson 
     from loopwright.workspace import find
 
     _told("freeze", stop(find(workspace), reason), "nothing is altered until persons lift it: `loopwright unfreeze`", as_json)
+
+
+def envelope(
+    draft: Annotated[bool, typer.Option("--draft", help="Print one that allows no change, to start from.")] = False,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """The pre-determined change envelope: what is in force, and whether envelope.yaml is that."""
+    from loopwright.govern.envelope import draft_of, in_force
+    from loopwright.workspace import find
+
+    found = find(workspace)
+    if draft:
+        sys.stdout.write(draft_of(found))
+        return
+    force = in_force(found)
+    if as_json:
+        emit({"schema_version": 1, **force})
+    else:
+        sys.stdout.write(f"envelope in force: {force['digest'] or 'none'}; envelope.yaml: {force['file']}\n")
+
+
+def observe(
+    file: Annotated[Path, typer.Argument(help="YAML or JSON: model, metric, value, low, high, n, period, source.")],
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Record a result from the field, signed; `status` shows the gap to the laboratory, and the gate can use it."""
+    from loopwright.govern.observe import observe as record
+    from loopwright.workspace import find
+
+    _told("observation", record(find(workspace), file), "`loopwright status` shows the gap to the laboratory", as_json)
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be kept and removed, and remove nothing.")] = False,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Remove data that nothing needs any more from DVC's cache; retention, recalls, open requests and freezes are honoured."""
+    from dataclasses import asdict
+
+    from loopwright.govern.gc import gc as collect
+    from loopwright.workspace import find
+
+    found = collect(find(workspace), dry_run=dry_run)
+    if as_json:
+        emit({"schema_version": 1, "dry_run": dry_run, **asdict(found)})
+        return
+    for item in found.kept:
+        sys.stdout.write(f"kept     {item.path or 'objects without a name'}  {item.bytes:,} bytes: {item.why}\n")
+    word = "would go" if dry_run else "removed "
+    for item in found.removed:
+        sys.stdout.write(f"{word} {item.path or 'objects without a name'}  {item.bytes:,} bytes\n")
+    total = sum(item.bytes for item in found.removed)
+    signed = f"; entries {', '.join(map(str, found.leaves))}" if found.leaves else ""
+    sys.stdout.write(f"{len(found.removed)} artifacts, {total:,} bytes {'would be ' if dry_run else ''}removed{signed}\n")
 
 
 def _told(what: str, index: int, then: str, as_json: bool) -> None:

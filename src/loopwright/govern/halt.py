@@ -45,11 +45,16 @@ def not_frozen(workspace: Workspace) -> None:
         raise found
 
 
-def say(workspace: Workspace, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any]) -> int:
-    """Append and publish what a person says; it is published before this returns, and so acknowledged."""
+def say(
+    workspace: Workspace, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], event: str | None = None
+) -> int:
+    """Append and publish what a person says; it is published before this returns, and so acknowledged.
+
+    ``event``: what must be said only once; by default nothing is the same.
+    """
     ledger = workspace.ledger()
     try:
-        index = ledger.append(kind, subjects, predicate, role="person", event=f"{kind}:{uuid.uuid4().hex}")
+        index = ledger.append(kind, subjects, predicate, role="person", event=event or f"{kind}:{uuid.uuid4().hex}")
         ledger.publish()
     finally:
         ledger.close()

@@ -190,14 +190,14 @@ def standing(acts: Acts) -> HaltedError | None:
         first = acts.freezes[0]
         return HaltedError(
             f"the workspace is frozen since {first.predicate['frozen_at']} {_said(first)}",
-            "nothing is altered until persons lift it: `loopwright unfreeze --reason …` asks for that",
+            "nothing is altered until persons lift it: `loopwright unfreeze` asks for that",
         )
     if acts.halts:
         last = acts.halts[-1]
         raised = "raise the budget in loop.yaml, then " if last.predicate.get("by") == "budget" else ""
         return HaltedError(
             f"the loop is halted since {last.predicate['halted_at']} {_said(last)}",
-            f"{raised}`loopwright resume --reason …` asks persons to let it go on",
+            f"{raised}`loopwright resume` asks persons to let it go on",
         )
     return None
 
@@ -216,7 +216,7 @@ def _unsigned(acts: Acts, budgets: Budgets) -> HaltedError | None:
         return None
     return HaltedError(
         "the budgets in loop.yaml are not those that persons signed when they let this loop go on after a halt",
-        "put them back with git, or `loopwright resume --reason …` asks for the new ones",
+        "put them back with git, or `loopwright resume` asks for the new ones",
     )
 
 

@@ -22,7 +22,6 @@ from loopwright.ledger.verify import verify
 from loopwright.session import open_run
 from loopwright.workspace import Workspace, load_flow
 from tests.govern.record import Silent, executed
-from tests.run.small import make_small, small_recipe
 
 SECONDS = 10.0
 """What the design promises."""
@@ -163,27 +162,3 @@ def test_a_driver_that_does_not_listen_is_ended_with_all_below_it_and_exits_6(la
 def test_a_halt_needs_a_reason(lab: Workspace) -> None:
     with pytest.raises(UsageError, match="reason"):
         halt(lab, "  ")
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_a_halt_ends_training_on_ray_and_every_process_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 60.0)
-    workspace = make_small(tmp_path / "lab", **{"runtime.profile": "cluster/local.yaml"})
-    small_recipe(workspace.root, steps=20000)
-
-    class AtStep(Trips):
-        def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None:
-            if phase == "train" and not self.children:
-                self.look()
-                self.act(self.workspace, "the loss looks wrong")
-
-    trips = AtStep(workspace, "train")
-    with pytest.raises(HaltedError, match="the loss looks wrong"):
-        turn(workspace, 0, trips)
-    assert trips.children
-    assert stopped(workspace)["phase"] == "train"
-    end = time.monotonic() + 5
-    while living(trips.children):
-        assert time.monotonic() < end
-        time.sleep(0.1)

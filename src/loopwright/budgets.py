@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from loopwright.ledger.acts import Acts
 from loopwright.ledger.statement import Statement
 from loopwright.policy import Budgets
 from loopwright.types import Digest, digest_value
 
-__all__ = ["Line", "Used", "budgets_digest", "exhausted", "lines", "used_by"]
+__all__ = ["Line", "Used", "agreed", "budgets_digest", "exhausted", "lines", "used_by"]
 
 _HOUR = 3600.0
 _JOULES = 3.6e6
@@ -126,6 +127,14 @@ def exhausted(budgets: Budgets, used: Used, *, between: bool) -> Line | None:
 def budgets_digest(budgets: Budgets) -> Digest:
     """Identity of what was allowed: what a person signs who lets a loop go on after a budget ended it."""
     return digest_value(budgets.model_dump(mode="json"))
+
+
+def agreed(acts: Acts, budgets: Budgets) -> bool:
+    """After a halt the budgets are those that persons signed when they last let the loop go on; before one, the plan's."""
+    done = [request for request in acts.requests.values() if request.action == "resume" and request.executed is not None]
+    last = max(done, key=lambda request: request.executed or 0, default=None)
+    signed = last.said["details"].get("budgets") if last is not None else None
+    return signed is None or signed == budgets_digest(budgets)
 
 
 def _between(start: str, end: str) -> float:

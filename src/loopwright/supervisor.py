@@ -24,14 +24,14 @@ from types import FrameType
 
 import psutil
 
-from loopwright.budgets import Line, Used, budgets_digest, exhausted
+from loopwright.budgets import Line, Used, agreed, budgets_digest, exhausted
 from loopwright.errors import HaltedError, IntegrityError, LoopwrightError
 from loopwright.ledger import Ledger
-from loopwright.ledger.acts import Acts, Request
+from loopwright.ledger.acts import Acts
 from loopwright.ledger.statement import Statement
 from loopwright.policy import Budgets
 
-__all__ = ["GRACE_SECONDS", "LOOK_SECONDS", "Interruption", "Supervisor", "lifted", "standing", "supervise"]
+__all__ = ["GRACE_SECONDS", "LOOK_SECONDS", "Interruption", "Supervisor", "standing", "supervise"]
 
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 5.0
@@ -202,17 +202,8 @@ def standing(acts: Acts) -> HaltedError | None:
     return None
 
 
-def lifted(acts: Acts) -> Request | None:
-    """The last executed request that let a halted loop go on."""
-    done = [request for request in acts.requests.values() if request.action == "resume" and request.executed is not None]
-    return max(done, key=lambda request: request.executed or 0, default=None)
-
-
 def _unsigned(acts: Acts, budgets: Budgets) -> HaltedError | None:
-    """After a halt the budgets are those that persons signed when they let the loop go on."""
-    last = lifted(acts)
-    signed = last.said["details"].get("budgets") if last is not None else None
-    if signed is None or signed == budgets_digest(budgets):
+    if agreed(acts, budgets):
         return None
     return HaltedError(
         "the budgets in loop.yaml are not those that persons signed when they let this loop go on after a halt",

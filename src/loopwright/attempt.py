@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loopwright.errors import CanaryError
+from loopwright.errors import CanaryError, InfraError, LoopwrightError, PhaseError
+from loopwright.identity import lock_digest
 from loopwright.ledger.fold import LoopState
 from loopwright.store.artifacts import adopt, seal
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed
 from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
 
-__all__ = ["Attempt", "Finished", "disk_full", "frozen"]
+__all__ = ["Attempt", "Finished", "disk_full", "frozen", "in_words", "phase_key"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,22 @@ def _answered(state: LoopState) -> set[str]:
     return set(state.approvals) | named | {str(value) for request in done for value in request.said["details"].values()}
 
 
+def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Mapping[str, Artifact], code: Digest) -> Digest:
+    """Identity of a piece of work: same key, same bytes. The cycle's seed and configuration are in ``config``."""
+    content = {name: artifact.digest for name, artifact in inputs.items()}
+    return digest_value(
+        {
+            "workspace": workspace,
+            "cycle": cycle,
+            "phase": phase,
+            "config": config,
+            "inputs": content,
+            "code": code,
+            "lock": lock_digest(),
+        }
+    )
+
+
 def disk_full(error: BaseException | None) -> bool:
     """Whether it comes from a full disk or quota; libraries in other languages tell it in words alone."""
     while error is not None:
@@ -126,3 +143,15 @@ def disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def in_words(phase: str, error: Exception) -> LoopwrightError:
+    """Whatever went wrong in a phase, as an error that says what and what next."""
+    if disk_full(error):
+        return InfraError(f"disk full in the {phase} phase: {error}", "free some space, then `loopwright run` goes on")
+    if isinstance(error, LoopwrightError):
+        return error
+    if isinstance(error, MemoryError):
+        return InfraError(f"out of memory in the {phase} phase", "give it more memory or smaller shards, then `loopwright run`")
+    next_step = "`loopwright logs` has the traceback; `loopwright run` tries again"
+    return PhaseError(f"the {phase} phase failed: {type(error).__name__}: {error}", next_step)

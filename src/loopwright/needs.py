@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.attempt import frozen
+from loopwright.budgets import agreed
 from loopwright.consent import Consent, describe
 from loopwright.errors import HaltedError, RefusedError
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import CycleRecord, LoopState
 from loopwright.ledger.quorum import Standing
+from loopwright.planfile import parse_envelope
 from loopwright.run import Run
+from loopwright.signed import FILE as ENVELOPE
+from loopwright.signed import signed_envelope
+from loopwright.types import Digest, digest_bytes
 
-__all__ = ["ask_after", "obtain_admission", "obtain_before", "pending_recipe", "waiting_for"]
+__all__ = ["ask_after", "lift", "obtain_admission", "obtain_before", "pending_recipe", "waiting_for"]
 
 
 def _consent(run: Run) -> Consent:
@@ -103,9 +108,21 @@ def obtain_before(run: Run) -> None:
             raise HaltedError(f"{why}; a person is against going on", "`loopwright propose --again ID` asks once more")
         run.refresh()
     for action, why in _changed(run.state, run):
-        if consent.obtain(describe(run.root, run.plan, run.state, action), run.launchers, why) is None:
+        details = {"path": ENVELOPE} if action == "envelope" else {}
+        if consent.obtain(describe(run.root, run.plan, run.state, action, details), run.launchers, why) is None:
             raise RefusedError(f"{why}; a person is against it", "put the old one back, or change it and ask again")
         run.refresh()
+
+
+def lift(consent: Consent, launchers: tuple[str, ...]) -> None:
+    """Before anything begins: carry out what persons granted to end a freeze or a halt; ask them where nobody has."""
+    for action in ("unfreeze", "resume"):
+        state = consent.state()
+        halted = state.acts.halts or not agreed(state.acts, consent.plan.budgets)
+        if state.acts.freezes if action == "unfreeze" else halted:
+            request, found = consent.requested(describe(consent.root, consent.plan, state, action), launchers)
+            if found.status == "granted":
+                consent.carry_out(request.id)
 
 
 def _changed(state: LoopState, run: Run) -> list[tuple[str, str]]:
@@ -115,10 +132,18 @@ def _changed(state: LoopState, run: Run) -> list[tuple[str, str]]:
     ruled = [record for record in closed if record.policy]
     if ruled and ruled[-1].policy != run.plan.policy:
         changed.append(("policy", f"the policy in loop.yaml is not the one that {ruled[-1].cycle} was opened under"))
+    envelope, file = signed_envelope(state), run.root / ENVELOPE
+    if closed and file.is_file() and (signed := digest_bytes(file.read_bytes())) != envelope and not _none(file, envelope):
+        changed.append(("envelope", f"{ENVELOPE} ({signed[:19]}) is not the envelope that persons signed"))
     [judge] = describe(run.root, run.plan, state, "judge").subjects
     if closed and closed[-1].pins.get("judge") != judge.digest:
         changed.append(("judge", f"the judge's code changed since {closed[-1].cycle}"))
     return changed
+
+
+def _none(file: Path, signed: Digest | None) -> bool:
+    """No envelope was ever signed, and none is asked for."""
+    return signed is None and parse_envelope(file.read_text(encoding="utf-8"), ENVELOPE) is None
 
 
 def pending_recipe(run: Run) -> dict[str, Any] | None:
@@ -138,8 +163,6 @@ def pending_recipe(run: Run) -> dict[str, Any] | None:
 
 def _lies_here(root: Path, request: Request) -> bool:
     """A diff that was granted once and changed or went away since is not tried."""
-    from loopwright.types import digest_bytes
-
     [diff] = request.subjects
     path = root / diff.path
     return path.is_file() and bool(path.stat().st_size) and digest_bytes(path.read_bytes()) == diff.digest

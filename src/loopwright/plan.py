@@ -6,11 +6,14 @@ that section goes into its phase key.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from loopwright.envelope import InForce
 from loopwright.policy import Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
+from loopwright.recipe import Recipe, Recipes
 from loopwright.types import Digest, cycle_name, digest_value
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "ExamineSection",
     "Examiner",
     "Exclude",
+    "FieldGap",
     "Gate",
     "Generator",
     "Metrics",
@@ -112,43 +116,6 @@ class Mix(Section):
     """Least share of human rows in every training batch."""
 
 
-class Recipe(Section):
-    """How one model is trained."""
-
-    steps: Count
-    batch: Count = 64
-    """Rows a step, over all shards and workers."""
-    shards: Count = 2
-    """Parts that a step's batch is cut into, whatever the number of workers."""
-    lr: Positive
-    warmup: Whole = 20
-    betas: tuple[Share, Share] = (0.9, 0.98)
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    clip: Positive = 1.0
-    """Largest norm of the gradient."""
-    floor: Share = 0.1
-    """The learning rate falls linearly to this share of ``lr``."""
-    human_share: Share = 0.5
-    """Share of each batch that is human data."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.batch % self.shards:
-            raise ValueError(f"batch {self.batch} must be a multiple of shards {self.shards}")
-        if self.warmup >= self.steps:
-            raise ValueError(f"warmup {self.warmup} must be below steps {self.steps}")
-        return self
-
-
-class Recipes(Section):
-    """``recipe.yaml``: the file that recipe proposals may change, in its ``cycle`` part."""
-
-    seed: Recipe
-    """The first model."""
-    cycle: Recipe
-    """Every cycle's model, which continues from the champion."""
-
-
 class Trainer(Section):
     """The train phase, apart from the recipe."""
 
@@ -223,6 +190,15 @@ class Record(Section):
     for drivers on several hosts. It holds no password: that is taken from ``$PGPASSFILE`` or ``~/.pgpass``."""
 
 
+class Placed(Section):
+    """A model that was placed on the market or put into service, whose documentation the law wants kept."""
+
+    cycle: Annotated[str, Field(pattern=r"^c\d{4,}$")]
+    placed_on_market: date
+    years: Count = 10
+    """How long (EU AI Act, Article 18: 10 years; so do its Code of Practice's measures 1.1 and 10.1)."""
+
+
 class Metrics(Section):
     """Where figures go besides the record."""
 
@@ -255,6 +231,8 @@ class Plan(Section):
     gate: Gate = Gate()
     approvals: Approvals = Approvals()
     budgets: Budgets = Budgets()
+    retention: tuple[Placed, ...] = ()
+    """`loopwright gc` collects nothing that these need, nor anything of the cycles before them."""
     runtime: Runtime = Runtime()
     versioning: Versioning = Versioning()
     record: Record = Record()
@@ -263,9 +241,8 @@ class Plan(Section):
     @property
     def digest(self) -> Digest:
         """Identity of the decisions: all but where the work runs and is written down, how much of it, and where figures are shown."""
-        return digest_value(
-            self.model_dump(mode="json", exclude={"runtime", "record", "metrics", "versioning", "cycles", "budgets"})
-        )
+        elsewhere = {"runtime", "record", "metrics", "versioning", "cycles", "budgets", "retention"}
+        return digest_value(self.model_dump(mode="json", exclude=elsewhere))
 
     @property
     def policy(self) -> Digest:
@@ -326,10 +303,27 @@ class ExamineSection(Examiner):
     sentinel_tokens: Count
 
 
+class FieldGap(Section):
+    """Gate score of a model less what it did in the field, with a 95 % interval."""
+
+    model: Digest
+    value: float
+    low: float
+    high: float
+    n: Count
+    """Of the field result."""
+    leaf: Count
+    """The observation's entry in the log."""
+
+
 class DecideSection(Gate):
     """What the decide phase sees."""
 
     headline: tuple[Count, Count]
+    envelope: InForce | None = None
+    """As it was signed; None where there is none."""
+    field: FieldGap | None = None
+    """The latest that the record knew when the cycle opened."""
 
 
 class CyclePlan(Section):
@@ -345,7 +339,7 @@ class CyclePlan(Section):
     gate: DecideSection
 
 
-def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
+def resolve(plan: Plan, cycle: str, recipe: str, envelope: InForce | None = None, field: FieldGap | None = None) -> CyclePlan:
     """The sections of one cycle; ``recipe`` is the text of the recipe in force."""
     wanted = {"last": cycle == cycle_name(plan.cycles), "always": True, "never": False}[plan.evaluator.pass_at.when]
     pass_at = PassAtSection(
@@ -374,5 +368,5 @@ def resolve(plan: Plan, cycle: str, recipe: str) -> CyclePlan:
             sentinel_shard=plan.evaluator.shard_tasks,
             sentinel_tokens=plan.evaluator.max_new_tokens,
         ),
-        gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline),
+        gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline, envelope=envelope, field=field),
     )

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from loopwright.envelope import Envelope, EnvelopeFile
 from loopwright.errors import PlanError
 from loopwright.plan import Plan, Recipes, Section
 
-__all__ = ["load_plan", "parse_recipes", "plan_schema"]
+__all__ = ["load_plan", "parse_as", "parse_envelope", "parse_recipes", "plan_schema"]
 
 Model = TypeVar("Model", bound=Section)
 Keys = tuple[str | int, ...]
@@ -40,8 +41,19 @@ def load_plan(path: Path, overrides: tuple[str, ...] = ()) -> Plan:
 
 def parse_recipes(text: str, name: str = "recipe.yaml") -> Recipes:
     """Check the text of a ``recipe.yaml``; PlanError as in `load_plan`."""
+    return parse_as(Recipes, text, name)
+
+
+def parse_as(model: type[Model], text: str, name: str) -> Model:
+    """Check the text of a YAML or JSON file that a person writes; PlanError as in `load_plan`."""
     data, lines = _parse(text, name)
-    return _validate(Recipes, data, lines, name)
+    return _validate(model, data, lines, name)
+
+
+def parse_envelope(text: str, name: str = "envelope.yaml") -> Envelope | None:
+    """Check the text of an ``envelope.yaml``; None where it says ``none``; PlanError as in `load_plan`."""
+    data, lines = _parse(text, name)
+    return None if data == {"envelope": "none"} else _validate(EnvelopeFile, data, lines, name).envelope
 
 
 def plan_schema() -> dict[str, Any]:

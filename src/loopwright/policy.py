@@ -102,6 +102,9 @@ class Gate(Section):
     """Largest fall of any level, and of any slice that the domain names, where it's more than two standard errors."""
     max_jump: Share = 0.25
     """A larger paired gain in one cycle is held for a person."""
+    field_gap: Light = Light(bad="above", warn=0.10, stop=0.20)
+    """Gate score less what the same model did in the field (`loopwright observe`): beyond ``stop`` with its whole interval, a promotion
+    is held for a person. The sealed score has no part in it: it steers nothing."""
     gate_uses: Count = 50
     """Looks at the gate suite after which it counts as worn out, and decisions say so."""
     card: Card = Card()
@@ -133,6 +136,8 @@ class Approvals(Section):
     """Recipes, held promotions, lifting a halt."""
     strict: Quorum = Quorum(persons=2)
     """Changes of gate, policy, verifier, sandbox or envelope, lifting a freeze."""
+    promote_inside: Literal["automatic", "person"] = "automatic"
+    """Of a promotion inside the signed envelope: whether a person signs it as well. Without an envelope the gate alone decides."""
     expires_hours: Positive = 72.0
     """A request that is not carried out by then is void."""
     canaries: Share = 0.0

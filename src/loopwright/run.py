@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from loopwright.attempt import Attempt, Finished, disk_full
+from loopwright.attempt import Attempt, Finished, in_words, phase_key
 from loopwright.consent.desk import now
-from loopwright.errors import InfraError, LoopwrightError, PhaseError
+from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
@@ -37,9 +37,10 @@ from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed, measure
 from loopwright.store.suites import Sealer
-from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
+from loopwright.supervisor import Interruption, Supervisor
+from loopwright.types import Artifact, Phase, canonical, digest_bytes
 
-__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now", "phase_key"]
+__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +151,8 @@ class Run:
     dvc: DvcStore
     tools: Tools
     observer: Observer
+    supervisor: Supervisor
+    """Ends the work where a person or a budget says so."""
     cycle: str = ""
     """The open cycle's name; `loopwright.turn` opens and closes it."""
     seed: int = 0
@@ -170,6 +173,7 @@ class Run:
         """The phase's output artifact (a mapping by name where it has several), done before or done now.
 
         Raises:
+            HaltedError: a halt, a freeze or a budget ended it, or forbids that it begins.
             IntegrityError: an input on disk differs from its record.
             PhaseError: the phase failed; the failed attempt is on the record.
         """
@@ -181,11 +185,15 @@ class Run:
             shutil.rmtree(self._place(attempt), ignore_errors=True)  # where a kill came between record and clearing up
             self.observer.event(self.cycle, phase, "skipped", {"summary": done.summary})
             return _result(spec, done.artifacts)
+        self.supervisor.check(self.cycle, phase)
         try:
             seen = {artifact.path: check(self.root, artifact) for artifact in named.values()}
             seen[attempt_config(self.cycle, phase)] = measure(self.root / attempt_config(self.cycle, phase), "config")
-            finished = self._work(attempt, section)
+            with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error)):
+                finished = self._work(attempt, section)
             return _result(spec, self._record(attempt, finished, seen))
+        except Interruption as caught:
+            raise self._failed(attempt, caught.halted) from None
         except Exception as error:  # the one boundary: whatever went wrong is put on the record, then goes on its way
             raise self._failed(attempt, error) from error
 
@@ -326,7 +334,7 @@ class Run:
 
     def _failed(self, attempt: Attempt, error: Exception) -> LoopwrightError:
         """Put the failure on the record, if the machine still can, and say it in words."""
-        said = _in_words(attempt.phase, error)
+        said = in_words(attempt.phase, error)
         try:
             predicate = attempt.failed(self.root, self.cycle, error, said.message) | {"failed_at": now()}
             self.ledger.append("failure", [], predicate, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
@@ -353,22 +361,6 @@ def attempt_config(cycle: str, phase: str) -> str:
     return f"cycles/{cycle}/config/{phase}.json"
 
 
-def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Mapping[str, Artifact], code: Digest) -> Digest:
-    """Identity of a piece of work: same key, same bytes. The cycle's seed and configuration are in ``config``."""
-    content = {name: artifact.digest for name, artifact in inputs.items()}
-    return digest_value(
-        {
-            "workspace": workspace,
-            "cycle": cycle,
-            "phase": phase,
-            "config": config,
-            "inputs": content,
-            "code": code,
-            "lock": lock_digest(),
-        }
-    )
-
-
 def _stage(phase: str, cycle: str) -> str:
     if cycle != "c0000":
         return f"{phase}@{cycle}"
@@ -377,14 +369,3 @@ def _stage(phase: str, cycle: str) -> str:
 
 def _result(spec: PhaseSpec, artifacts: tuple[Artifact, ...]) -> Any:
     return artifacts[0] if len(spec.outputs) == 1 else {artifact.kind: artifact for artifact in artifacts}
-
-
-def _in_words(phase: str, error: Exception) -> LoopwrightError:
-    if disk_full(error):
-        return InfraError(f"disk full in the {phase} phase: {error}", "free some space, then `loopwright run` goes on")
-    if isinstance(error, LoopwrightError):
-        return error
-    if isinstance(error, MemoryError):
-        return InfraError(f"out of memory in the {phase} phase", "give it more memory or smaller shards, then `loopwright run`")
-    next_step = "`loopwright logs` has the traceback; `loopwright run` tries again"
-    return PhaseError(f"the {phase} phase failed: {type(error).__name__}: {error}", next_step)

@@ -6,14 +6,17 @@ The lease comes first, so that a second driver leaves at once; the executor star
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from loopwright.consent import Consent
 from loopwright.errors import PlanError
 from loopwright.ledger.hands import launchers
+from loopwright.needs import lift
 from loopwright.plan import Plan
 from loopwright.plugins import load_domain, load_family
 from loopwright.run import Observer, Run, Tools
+from loopwright.supervisor import supervise
 from loopwright.workspace import Workspace, write_resolved
 
 __all__ = ["open_run", "open_tools"]
@@ -76,6 +79,7 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
     """A `Run` on a workspace, with its lease held. ``launcher``: the person who starts it, besides those whose keys lie here.
 
     Raises:
+        HaltedError: a halt or a freeze stands, or a budget is used up; nothing was started.
         LeaseHeld: another driver works here; the message says who and since when.
         PlanError: the plan on disk says what it may not, or work on other hosts under a record that only this one can reach.
     """
@@ -83,13 +87,17 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
     _reachable(plan, workspace.root)
     ledger = workspace.ledger()
     try:
-        with ledger.lease() as lease, open_tools(plan, workspace.root) as tools:
+        with ExitStack() as opened:
+            lease = opened.enter_context(ledger.lease())
+            launched_by = launchers(workspace.root, ledger.roster(), launcher)
+            lift(Consent(root=workspace.root, plan=plan, ledger=ledger), launched_by)
+            supervisor = opened.enter_context(supervise(ledger, plan.budgets))
+            tools = opened.enter_context(open_tools(plan, workspace.root))
             from loopwright.store.dvc import DvcStore  # a second of imports, behind the executor's start
 
             write_resolved(workspace.root, plan)
             dvc = DvcStore(workspace.root)
             try:
-                launched_by = launchers(workspace.root, ledger.roster(), launcher)
                 yield Run(
                     root=workspace.root,
                     plan=plan,
@@ -97,6 +105,7 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
                     dvc=dvc,
                     tools=tools,
                     observer=observer,
+                    supervisor=supervisor,
                     fence=lease,
                     launchers=launched_by,
                 )

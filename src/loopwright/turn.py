@@ -24,6 +24,7 @@ from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.quarantine import fall_back
 from loopwright.run import Run, now
+from loopwright.signed import envelope_for, field_gap, signed_envelope
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of
 from loopwright.store.cycles import Item, read_cycles, write_cycles
@@ -72,18 +73,21 @@ def upcoming(run: Run, until: int) -> Iterator[str]:
 @contextmanager
 def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
+    run.supervisor.check(name)
     settle(run)
     with _asking(run):
         obtain_admission(run)
     _quarantined(run)
     if run.state.open is None:
         _open(run, name)
+    envelope = envelope_for(run.root, run.plan, run.state, name)
     _pinned(run)
     record = run.state.cycles[name]
     run.cycle, run.seed = name, record.seed
     run.observer.event(name, "", "opened", {"parent": record.parent, "prev": record.prev})
     state = _start(run.state, record, run)
-    yield resolve(run.plan, name, _recipe_text(run)), state
+    yield resolve(run.plan, name, _recipe_text(run), envelope, field_gap(run.state, name)), state
+    run.supervisor.check(name)  # what is halted is not promoted either
     _close(run, record)
 
 
@@ -143,6 +147,9 @@ def _open(run: Run, name: str) -> None:
         "policy": run.plan.policy,
         "approvals": run.plan.approvals.model_dump(mode="json"),
         "launchers": list(run.launchers),
+        "envelope": signed_envelope(run.state) or "none",
+        "budgets": run.plan.budgets.model_dump(mode="json", exclude_none=True),
+        "retention": [one.model_dump(mode="json") for one in run.plan.retention],
         "opened_at": now(),
     }
     run.ledger.append("open", [], predicate, role="controller", event=f"open:{name}")

@@ -30,7 +30,7 @@ from loopwright.types import Digest, canonical
 
 __all__ = ["Workspace", "begin_again", "commit_of", "create", "find", "fork", "load_flow", "template"]
 
-COPIES = ("loop.yaml", "recipe.yaml", "recipes", "sources", "flows", "cluster", "dvc.yaml", "cycles.yaml")
+COPIES = ("loop.yaml", "recipe.yaml", "envelope.yaml", "recipes", "sources", "flows", "cluster", "dvc.yaml", "cycles.yaml")
 _PACKAGE = Path(__file__).parent
 _REPOSITORY = _PACKAGE.parent.parent
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import statistics
 import sys
+from dataclasses import asdict, replace
 from typing import Any
 
+from loopwright.budgets import Line, Used, lines, used_by
+from loopwright.plan import Plan
 from loopwright.planfile import parse_recipes
 from loopwright.plugins import load_domain, load_family
 from loopwright.workspace import Workspace
@@ -52,6 +55,7 @@ def estimate(workspace: Workspace) -> dict[str, Any]:
         "flop": flop,
         "hours": seconds / 3600,
         "disk_bytes": cycles * (4 * parameters + rows * 60),
+        "budgets": _budgets(workspace, plan, cycles, seconds, flop),
         "method": {
             "tokens": method,
             "flop": "2·P·sampled + 6·P·trained tokens",
@@ -71,6 +75,33 @@ def show(cost: dict[str, Any]) -> None:
         f"  hours   {cost['hours']:.2f}   ({cost['method']['hours']})\n"
         f"  disk    {cost['disk_bytes'] / 2**20:.1f} MiB   ({cost['method']['disk']})\n"
     )
+    for line in cost["budgets"]:
+        word = "WARNING: exceeds" if line["exceeded"] else "within"
+        said = f"{line['used']:.4g} used, {line['expected']:.4g} expected, limit {line['limit']:.4g} {line['unit']}".rstrip()
+        sys.stdout.write(f"  {word} budget {line['name']}: {said} ({line['method']})\n")
+
+
+def _budgets(workspace: Workspace, plan: Plan, cycles: int, seconds: float, flop: float) -> list[dict[str, Any]]:
+    """Each budget that has a limit: used so far, expected at the end, and whether that is too much."""
+    ledger = workspace.ledger()
+    try:
+        used = used_by(ledger.statements())
+    finally:
+        ledger.close()
+    then = used.running(seconds)
+    at_end = lines(plan.budgets, _later(then, cycles, flop))
+    return [
+        {**asdict(now), "expected": end.used, "exceeded": end.used > (now.limit or 0.0)}
+        for now, end in zip(_limited(lines(plan.budgets, used)), _limited(at_end), strict=True)
+    ]
+
+
+def _later(used: Used, cycles: int, flop: float) -> Used:
+    return replace(used, cycles=used.cycles + cycles, flop=used.flop + flop)
+
+
+def _limited(found: tuple[Line, ...]) -> list[Line]:
+    return [line for line in found if line.limit is not None]
 
 
 def _measured(record: Any) -> dict[str, float]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["print_cycle", "print_overview"]
+__all__ = ["print_cycle", "print_overview", "print_standing"]
 
 
 def print_overview(seen: Mapping[str, Any]) -> None:
@@ -32,6 +32,26 @@ def print_overview(seen: Mapping[str, Any]) -> None:
         table.add_row(*_cells(row))
     console.print(table)
     console.print(Text(_trend(seen["tightening"])))
+
+
+def print_standing(seen: Mapping[str, Any]) -> None:
+    """What stands in the way, what is used up of what, and what models do in the field."""
+    console = _console()
+    if seen["halted"]:
+        console.print(Text(f"HALTED: {seen['halted']['message']}", style="red"), soft_wrap=True)
+        console.print(Text(f"  next: {seen['halted']['next_step']}"), soft_wrap=True)
+    if seen["envelope"]:
+        console.print(Text(f"envelope in force: {seen['envelope'][:19]}"))
+    for line in seen["budgets"]:
+        if line["limit"] is not None:
+            used = f"{line['used']:.4g} of {line['limit']:.4g} {line['unit']}".rstrip()
+            console.print(Text(f"budget {line['name']}: {used} used ({line['used'] / line['limit']:.0%}; {line['method']})"))
+    for row in seen["field"]:
+        lab = (
+            f"sealed {_score(row['sealed'])}, gap {_signed(row['gap'], '')}" if row["gap"] else "no laboratory score to compare"
+        )
+        said = f"field {row['cycle']} {row['metric']}: {_score(row)}, n = {row['n']}; {lab} ({row['source']})"
+        console.print(Text(said), soft_wrap=True)
 
 
 def print_cycle(row: Mapping[str, Any]) -> None:

@@ -20,18 +20,17 @@ def register(app: typer.Typer) -> None:
 
 
 def status(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
-    """Where the loop stands: champion, cycles with scores and decisions, how fast it tightens."""
-    from loopwright.attempt import frozen
-    from loopwright.cli.tables import print_overview
-    from loopwright.ledger.overview import overview
+    """Where the loop stands: champion, cycles with scores and decisions, how fast it tightens, what halts it, budgets, field."""
+    from loopwright.cli.tables import print_overview, print_standing
+    from loopwright.govern.status import status_of
     from loopwright.workspace import find
 
-    state = find(workspace).state()
-    seen = {**overview(state), "admission_frozen": frozen(state)}
+    seen = status_of(find(workspace))
     if as_json:
         emit(seen)
     else:
         print_overview(seen)
+        print_standing(seen)
 
 
 def show(

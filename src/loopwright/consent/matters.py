@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.budgets import budgets_digest
 from loopwright.identity import JUDGE, code_digest, plugin_package
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
@@ -100,12 +101,16 @@ def _promote(here: _Here, details: Mapping[str, Any]) -> Ask:
 
 
 def _resume(here: _Here, details: Mapping[str, Any]) -> Ask:
-    """All halts that stand, of persons and of the gate: one that came later was not part of what was asked."""
+    """All halts that stand, of persons and of the gate, and the budgets from here on: what came later was not asked for."""
     last = here.state.cycles.get(here.state.last or "")
     cycle = last.cycle if last and last.action == "halt" else None
     subjects = _recorded(here, cycle, "decision") if cycle else ()
     evidence = tuple(one.digest for one in _recorded(here, cycle, "card")) if cycle else ()
-    told = {"cycle": cycle, "halts": [halt.index for halt in here.state.acts.halts]}
+    told = {
+        "cycle": cycle,
+        "halts": [halt.index for halt in here.state.acts.halts],
+        "budgets": budgets_digest(here.plan.budgets),
+    }
     return Ask(action="resume", details=told, subjects=subjects, evidence=evidence)
 
 

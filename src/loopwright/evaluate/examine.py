@@ -65,6 +65,10 @@ class _Card:
     figures: dict[str, Score | None] = field(default_factory=lambda: dict.fromkeys(FIGURES))
     stress: dict[str, Any] = field(default_factory=dict)
     slices: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    """Where the archive's rows come from."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """By which the model was trained; empty where there is none."""
     wrong: list[str] = field(default_factory=list)
     """Ids of accepted rows that the audit found wrong."""
     isolation: Counter[str] = field(default_factory=Counter)
@@ -98,7 +102,8 @@ def examine(config: ExamineSection, inputs: Mapping[str, Path], context: PhaseCo
     _carry_on(inputs, output)
     figures = {name: asdict(score) if score else None for name, score in card.figures.items()}
     shown = {"figures": figures, "stress": card.stress, "slices": card.slices, "wrong_rows": card.wrong}
-    (output / "card.json").write_bytes(canonical({"schema": 1, "cycle": context.cycle, **shown, "first": card.first}))
+    told = {**shown, "data": card.data, "recipe": card.recipe, "first": card.first}
+    (output / "card.json").write_bytes(canonical({"schema": 1, "cycle": context.cycle, **told}))
     return {**shown, "tokens": card.tokens, "isolation": dict(card.isolation)}
 
 
@@ -118,6 +123,7 @@ def _data(card: _Card, config: ExamineSection, inputs: Mapping[str, Path], conte
     rows = sum(shard.rows for shard in chain)
     made = [(shard.rows - shard.human, here - cycle_number(Path(shard.path).parent.name)) for shard in chain]
     synthetic = sum(count for count, _ in made)
+    card.data["origins"] = [name for name, count in (("human", rows - synthetic), ("model", synthetic)) if count]
     card.figures["synthetic_share"] = _counted(synthetic / rows, rows) if rows else None
     if synthetic:
         card.figures["synthetic_age"] = _counted(sum(count * age for count, age in made) / synthetic, synthetic)
@@ -244,6 +250,7 @@ def _gate(card: _Card, config: ExamineSection, inputs: Mapping[str, Path], conte
     solved = [(tasks[row["task"]], row["answer"]) for row in rows if row["passed"]]
     card.figures["gate_precision"] = wilson(audit(drawn(solved, config.audit, context.seed), context.seed, context))
     training = json.loads((inputs["model"] / "training.json").read_bytes())
+    card.recipe = training["recipe"]
     card.figures["human_share"] = _counted(training["recipe"]["human_share"], sum(training["rows"].values()))
     if "accepted" in inputs:
         card.figures["proxy_gold_gap"] = figure.gap(_proxy(inputs["accepted"]), _gold(rows))

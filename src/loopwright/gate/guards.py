@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from loopwright.plan import DecideSection
 
-__all__ = ["Guard", "jump", "luck", "peak", "wear", "worst_slice"]
+__all__ = ["Guard", "field", "jump", "luck", "peak", "wear", "worst_slice"]
 
 _ERRORS = 2.0
 """Standard errors that a slice's drop must exceed, besides the policy's share, to count."""
@@ -104,6 +104,24 @@ def jump(policy: DecideSection, paired: Paired) -> Guard:
         return _FINE
     said = f"a gain of {100 * paired.gain:.1f} points in one cycle is above the {100 * policy.max_jump:.1f} that pass without a person"
     return Guard(passed=False, sentence=f"{said}: look for a hole or a changed evaluator before you believe it")
+
+
+def field(policy: DecideSection) -> Guard:
+    """Where a model does much worse in the field than on the gate suite, the suite no longer says what a promotion is for.
+
+    Only a gap whose whole interval is beyond the limit holds a promotion; a warning goes by the value.
+    """
+    gap, rule = policy.field, policy.field_gap
+    if gap is None:
+        return _FINE
+    sign = 1 if rule.bad == "above" else -1
+    mildest = gap.low if rule.bad == "above" else gap.high
+    points = f"{100 * gap.value:+.1f} points ({100 * gap.low:.1f} to {100 * gap.high:.1f}, n = {gap.n}, entry {gap.leaf})"
+    said = f"between the gate suite and the field a model loses {points}"
+    if rule.stop is not None and sign * mildest > sign * rule.stop:
+        return Guard(passed=False, sentence=f"{said}: {rule.bad} {rule.stop:g} a person has to look")
+    warned = rule.warn is not None and sign * gap.value > sign * rule.warn
+    return Guard(passed=True, sentence=f"{said}: {rule.bad} {rule.warn:g} is warned of") if warned else _FINE
 
 
 def wear(policy: DecideSection, look: int) -> Guard:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loopwright.errors import IntegrityError
+from loopwright.gate.envelope import facts_of, judge, under_envelope
 from loopwright.gate.lights import Lamp, lamps, under_lamps
 from loopwright.gate.rule import Ruling, decide_promotion, first_champion, nothing_accepted
 from loopwright.gate.spending import FRESH, History
@@ -17,6 +18,7 @@ from loopwright.types import Decision, Digest, canonical, digest_bytes, digest_v
 if TYPE_CHECKING:
     import polars as pl
 
+    from loopwright.envelope import InForce
     from loopwright.plan import DecideSection
 
 __all__ = ["decide"]
@@ -44,6 +46,7 @@ def decide(config: DecideSection, inputs: Mapping[str, Path], context: _Context)
     """
     before = json.loads(inputs["decision"].read_bytes()) if "decision" in inputs else None
     found: tuple[Lamp, ...] = ()
+    card: dict[str, Any] | None = None
     history = History.of(before) if before is not None else FRESH
     if "evaluation" not in inputs:
         ruling, evidence = nothing_accepted(history), ()
@@ -51,17 +54,31 @@ def decide(config: DecideSection, inputs: Mapping[str, Path], context: _Context)
         path = inputs["evaluation"] / "gate.parquet"
         ruling, evidence = _rule(config, path, history, first=before is None), (digest_bytes(path.read_bytes()),)
     if "card" in inputs:
-        card = (inputs["card"] / "card.json").read_bytes()
-        found = lamps(config.card, json.loads(card)["figures"])
-        ruling, evidence = under_lamps(ruling, found, only_say=config.card.unsafe_only_say), (*evidence, digest_bytes(card))
-    decision = Decision(
-        action=ruling.action, reasons=ruling.reasons, evidence=evidence, policy=digest_value(config.model_dump(mode="json"))
-    )
-    summary = {**_summary(ruling), "lights": {lamp.name: lamp.state for lamp in found}}
+        data = (inputs["card"] / "card.json").read_bytes()
+        card = said = json.loads(data)
+        found = lamps(config.card, said["figures"])
+        ruling, evidence = under_lamps(ruling, found, only_say=config.card.unsafe_only_say), (*evidence, digest_bytes(data))
+    enveloped: dict[str, Any] = {}
+    if config.envelope is not None and before is not None and "evaluation" in inputs:
+        ruling, enveloped = _enveloped(config, config.envelope, ruling, card, inputs["evaluation"] / "gate.parquet")
+    policy = digest_value(config.model_dump(mode="json", exclude={"envelope", "field"}))
+    decision = Decision(action=ruling.action, reasons=ruling.reasons, evidence=evidence, policy=policy)
+    summary = {**_summary(ruling), "lights": {lamp.name: lamp.state for lamp in found}, **enveloped}
     if config.card.unsafe_only_say:
         summary["unsafe_only_say"] = True
     (context.output / "decision.json").write_bytes(canonical(_document(context.cycle, decision, ruling, summary)))
     return summary
+
+
+def _enveloped(
+    config: DecideSection, force: InForce, ruling: Ruling, card: Mapping[str, Any] | None, path: Path
+) -> tuple[Ruling, dict[str, Any]]:
+    """The ruling under the envelope, and what the decision says of it."""
+    import polars as pl
+
+    verdict = judge(force.envelope, facts_of(force, card, _read(path, pl), config.headline))
+    said = {"digest": force.digest, "inside": not verdict.left, "left": list(verdict.left), "stops": list(verdict.stops)}
+    return under_envelope(ruling, force, verdict), {"envelope": said}
 
 
 def _rule(config: DecideSection, path: Path, history: History, *, first: bool) -> Ruling:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from loopwright.gate.guards import field as in_the_field
 from loopwright.gate.guards import jump, luck, peak, wear, worst_slice
 from loopwright.gate.paired import Paired, gain_score, p_value, pair_up
 from loopwright.gate.spending import History, spend
@@ -81,9 +82,9 @@ def decide_promotion(
     rate = float(gate_table["passed"].sum()) / paired.n
     blocking = (worst_slice(policy, gate_table), peak(policy, rate, history.peak), luck(seeds))
     good = significant and large and kept and all(guard.passed for guard in blocking)
-    waiting = jump(policy, paired)
-    reasons += [guard.sentence for guard in (*blocking, waiting, wear(policy, after.look)) if guard.sentence]
-    action: Action = "reject" if not good else "promote" if waiting.passed else "hold"
+    waiting = (jump(policy, paired), in_the_field(policy))
+    reasons += [guard.sentence for guard in (*blocking, *waiting, wear(policy, after.look)) if guard.sentence]
+    action: Action = "reject" if not good else "promote" if all(guard.passed for guard in waiting) else "hold"
     return Ruling(
         action=action,
         reasons=tuple(reasons),

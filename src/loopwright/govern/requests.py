@@ -7,11 +7,13 @@ authority of its own: an answer without a signature of an enrolled person's key 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from loopwright.budgets import agreed
 from loopwright.consent import Consent, describe
 from loopwright.consent.desk import now
 from loopwright.errors import RefusedError, UsageError
@@ -25,7 +27,7 @@ from loopwright.ledger.principals import Principal, demonstration
 from loopwright.ledger.quorum import Standing, excluded
 from loopwright.ledger.signer import Hand
 from loopwright.ledger.statement import unseal
-from loopwright.types import Digest
+from loopwright.types import Artifact, Digest, digest_bytes
 from loopwright.workspace import Workspace
 
 __all__ = ["Desk", "Shown"]
@@ -78,7 +80,6 @@ class Desk:
         """
         requests = list(state.acts.requests.values())
         path = Path(what) if Path(what).is_file() else self.root / what
-        from loopwright.types import digest_bytes
 
         wanted = digest_bytes(path.read_bytes()) if path.is_file() else what
         short = wanted.removeprefix("sha256:")
@@ -113,9 +114,26 @@ class Desk:
         state = self.consent.state()
         _, hand = self.hand(state, name, "operator")
         ask = describe(self.root, self.consent.plan, state, action, details)
-        if not ask.subjects and action in {"recipe", "envelope", "promote"}:
+        stands = {
+            "resume": state.acts.halts or ask.subjects or not agreed(state.acts, self.consent.plan.budgets),
+            "unfreeze": state.acts.freezes,
+        }
+        if not stands.get(action, ask.subjects or action == "admission"):
             raise UsageError(f"there is nothing here to {action}: {dict(details)}", "`loopwright status`")
         return self.consent.ask(ask, hand=hand)
+
+    def say(
+        self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], name: str | None, event: str | None = None
+    ) -> int:
+        """Append and publish what a person says by themselves: a halt, a freeze, an observation, a recall. The entry.
+
+        ``event``: what must be said only once; by default nothing is the same.
+        """
+        _, hand = self.hand(self.consent.state(), name, "operator")
+        event = event or f"{kind}:{uuid.uuid4().hex}"
+        index = self.ledger.append(kind, subjects, predicate, role="person", event=event, hand=hand)
+        self.ledger.publish()
+        return index
 
     def answer(self, request: Request, *, approves: bool, name: str | None, reason: str) -> int:
         """Sign yes or no under the request's bytes; the entry.

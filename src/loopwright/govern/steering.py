@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loopwright.errors import UsageError
+from loopwright.govern.halt import not_frozen
 from loopwright.ledger.taint import refuse
 from loopwright.run import now
 from loopwright.turn import close_abandoned
@@ -18,12 +19,14 @@ def rollback(workspace: Workspace, cycle: str, reason: str) -> str:
     """Make an earlier promoted model the champion again; returns its cycle.
 
     Raises:
+        HaltedError: the workspace is frozen.
         UsageError: the cycle promoted nothing, is the champion already, or a cycle is open.
         LeaseHeld: a driver is at work.
     """
     ledger = workspace.ledger()
     try:
         with ledger.lease():
+            not_frozen(workspace)
             state = workspace.state()
             record = state.cycles.get(cycle)
             promoted = ", ".join(name for name, each in state.cycles.items() if each.action == "promote") or "none"
@@ -50,12 +53,14 @@ def abandon(workspace: Workspace, reason: str) -> str:
     """Close the open cycle as rejected, without a model: the way out when it cannot be finished. Returns its name.
 
     Raises:
+        HaltedError: the workspace is frozen.
         UsageError: no cycle is open, or it is the first, to which there is no before.
         LeaseHeld: a driver is at work.
     """
     ledger = workspace.ledger()
     try:
         with ledger.lease():
+            not_frozen(workspace)
             return close_abandoned(workspace.root, ledger, reason)
     finally:
         ledger.close()

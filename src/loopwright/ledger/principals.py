@@ -52,6 +52,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "halt:budget",
             "anchor",
             "reproduction",
+            "gc",
         )
     ),
     "generator": frozenset(("phase:generate",)),

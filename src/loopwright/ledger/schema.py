@@ -164,6 +164,7 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "observed_at": _time,
     },
     "anchor": {"file": _path, "digest": _digest, "lines": _whole, "anchored_at": _time},
+    "gc": {"cycles": _list(_cycle), "removed": _list(_object), "retention": _list(_object), "collected_at": _time},
     "reproduction": {"cycle": _cycle, "outcomes": _list(_object), "environment": _object, "reproduced_at": _time},
     "signature": {
         "cycle": _cycle,

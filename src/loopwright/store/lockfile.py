@@ -14,7 +14,7 @@ from pathlib import Path
 from loopwright.errors import IntegrityError
 from loopwright.store.files import write_atomic
 
-__all__ = ["FILE", "LockedOutput", "keep", "names", "outputs", "put"]
+__all__ = ["FILE", "LockedOutput", "inputs", "keep", "names", "outputs", "outputs_in", "put"]
 
 FILE = "dvc.lock"
 
@@ -59,12 +59,26 @@ def outputs(root: Path, stages: Collection[str] | None = None) -> list[LockedOut
     ]
 
 
+def inputs(root: Path) -> list[LockedOutput]:
+    """What recorded stages depend on, outputs of other cycles among it."""
+    return [used for name, block in _read(root).items() for used in _entries(name, block, "deps")]
+
+
+def outputs_in(text: str) -> list[LockedOutput]:
+    """Outputs of every stage in the text of a ``dvc.lock`` (of another commit, for example); IntegrityError where it is none."""
+    return [output for name, block in _blocks(text, FILE).items() for output in _outputs(name, block)]
+
+
 def _outputs(stage: str, block: str) -> Iterator[LockedOutput]:
+    return _entries(stage, block, "outs")
+
+
+def _entries(stage: str, block: str, part: str) -> Iterator[LockedOutput]:
     import yaml
 
     # BaseLoader: a digest that looks like a number stays text.
     entry = yaml.load(block, Loader=yaml.CBaseLoader)[stage]  # noqa: S506  # makes text, lists and maps, nothing else
-    for output in entry.get("outs", []):
+    for output in entry.get(part, []):
         yield LockedOutput(path=output["path"], md5=output["md5"])
 
 
@@ -73,6 +87,10 @@ def _read(root: Path) -> dict[str, str]:
         text = (root / FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
+    return _blocks(text, str(root / FILE))
+
+
+def _blocks(text: str, where: str) -> dict[str, str]:
     head, blocks, name = "", dict[str, str](), ""
     for line in text.splitlines(keepends=True):
         if match := _NAME.match(line):
@@ -85,7 +103,7 @@ def _read(root: Path) -> dict[str, str]:
         else:
             head += line
     if head != (_HEAD if blocks else _EMPTY):
-        raise IntegrityError(f"{root / FILE} is not as DVC wrote it", f"git checkout -- {FILE}")
+        raise IntegrityError(f"{where} is not as DVC wrote it", f"git checkout -- {FILE}")
     return blocks
 
 

@@ -64,13 +64,19 @@ def show(
         print_cycle(row)
 
 
-def verify(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
+def verify(
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Only that entries, tiles and checkpoints fit: a million in seconds.")
+    ] = False,
+    workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
+) -> None:
     """Check the record offline: log, signatures, manifests, DVC objects. Exit 5 names what is wrong."""
     from loopwright.errors import IntegrityError
     from loopwright.ledger.inspection import inspect
     from loopwright.workspace import find
 
-    report = inspect(find(workspace).root)
+    report = inspect(find(workspace).root, tree_only=tree)
     findings = [{"code": found.code, "where": found.where, "message": found.message} for found in report.findings]
     if as_json:
         emit(
@@ -93,7 +99,9 @@ def verify(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None
             f"{len(findings)} things differ from the record, first {shown['where']}: {shown['message']}",
             "a file: `dvc checkout PATH` or `git checkout PATH` brings the recorded one back; the log: compare with a copy",
         )
-    if not as_json:
+    if tree and not as_json:
+        sys.stdout.write(f"{report.covered} of {report.leaves} entries are those that the log's key signed for\n")
+    elif not as_json:
         sys.stdout.write(f"the record is whole: {report.leaves} entries, every signature, manifest and object as recorded\n")
 
 

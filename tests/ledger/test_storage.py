@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import ssl
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,6 +29,8 @@ from loopwright.ledger.inspection import inspect
 from loopwright.ledger.location import Server, Unreachable, locate, password_of, read_url
 from loopwright.ledger.recovery import rebuild
 from loopwright.ledger.storage import Storage, refuse_network
+from loopwright.plan import Plan, Record, Runtime
+from loopwright.session import _reachable
 from tests.ledger.cluster import Cluster, binaries, cluster
 from tests.ledger.workshop import Workshop
 
@@ -131,6 +136,32 @@ def test_a_database_is_set_aside_and_built_anew_with_the_same_answers(both: Work
     with pytest.raises(WorkspaceError, match="holds 8 entries, of which 7 are published"):
         rebuild(both.root)
     assert both.again().size == 8
+
+
+def test_the_verbs_of_the_database(workshop: Workshop) -> None:
+    workshop.cycle()
+    workshop.ledger.close()
+    (workshop.root / "loop.yaml").write_text("name: bench\n")
+    told = [
+        subprocess.run(
+            [sys.executable, "-m", "loopwright", *verb, "-w", workshop.root], check=True, capture_output=True, text=True
+        ).stdout
+        for verb in (["record", "rebuild", "--json"], ["verify", "--tree"])
+    ]
+    assert json.loads(told[0])["leaves"] == 7
+    assert "replaced" in json.loads(told[0])["kept"]
+    assert told[1] == "7 of 7 entries are those that the log's key signed for\n"
+
+
+def test_work_on_other_hosts_needs_a_record_that_they_can_reach(tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "far.yaml").write_text("executor: ray\naddress: head.example:6379\n")
+    (tmp_path / "cluster" / "near.yaml").write_text("executor: ray\n")
+    server = Record(url="postgresql+pg8000://loop@db.example/base")
+    with pytest.raises(PlanError, match="an SQLite file of one host"):
+        _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml")), tmp_path)
+    _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml"), record=server), tmp_path)
+    _reachable(Plan(runtime=Runtime(profile="cluster/near.yaml")), tmp_path)
 
 
 def test_a_database_is_not_given_up_for_a_log_that_is_not_sound(both: Workshop) -> None:

@@ -39,6 +39,9 @@ def verify(
     log_key: Annotated[
         str | None, typer.Option(help="The log's verifier key, if you have it: a bundle must be of that log.")
     ] = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Only that entries, tiles and checkpoints fit: a million in seconds.")
+    ] = False,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +52,7 @@ def verify(
     if bundle is not None:
         _bundle(bundle, trust, log_key, as_json=as_json)
     else:
-        _workspace(workspace, trust, as_json=as_json)
+        _workspace(workspace, trust, tree_only=tree, as_json=as_json)
 
 
 def export(
@@ -130,13 +133,13 @@ def _bundle(path: Path, trust: Trust, log_key: str | None, *, as_json: bool) -> 
         sys.stdout.write(_coverage(report.standing, trust, report.size))
 
 
-def _workspace(place: Path, trust: Trust, *, as_json: bool) -> None:
+def _workspace(place: Path, trust: Trust, *, tree_only: bool, as_json: bool) -> None:
     from loopwright.ledger.inspection import inspect
     from loopwright.ledger.trust import standing
     from loopwright.workspace import find
 
     root = find(place).root
-    report, seen = inspect(root), standing(root / "ledger", trust)
+    report, seen = inspect(root, tree_only=tree_only), standing(root / "ledger", trust)
     found = [*report.findings, *seen.findings]
     told = {"leaves": report.leaves, "unseen": list(report.unseen), **_trusted(seen)}
     sys.stderr.write("".join(f"{unseen}\n" for unseen in report.unseen))

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from loopwright.errors import LoopwrightError
+from loopwright.errors import LoopwrightError, WorkspaceError
 from loopwright.ledger import snapshot
 from loopwright.ledger.access import differing
-from loopwright.ledger.audit import Finding, LogAudit
+from loopwright.ledger.audit import Finding, LogAudit, audit
 from loopwright.ledger.location import Unreachable, locate
 from loopwright.ledger.tiles import published_size
 from loopwright.ledger.verify import Report, verify
@@ -62,11 +62,13 @@ def _access(root: Path, log: LogAudit) -> Iterator[Finding]:
                     yield Finding(code="access-differs", where=where, message=problem)
 
 
-def inspect(root: Path) -> Report:
+def inspect(root: Path, *, tree_only: bool = False) -> Report:
     """`verify.verify` with everything that can be checked here; WorkspaceError where there is no published ledger.
 
-    A server that cannot be reached is no finding (a clone has no way to it): `Report.unseen` says so.
+    A server that cannot be reached is no finding (a clone has no way to it): `Report.unseen` says so. ``tree_only``: see `audit`.
     """
+    if tree_only:
+        return _tree(root)
     try:
         snapshot.count(locate(root))
     except Unreachable as error:
@@ -74,3 +76,22 @@ def inspect(root: Path) -> Report:
     except LoopwrightError:
         pass  # told as a finding
     return verify(root, beside=(_database, _access))
+
+
+def _tree(root: Path) -> Report:
+    if not (root / _FOLDER).is_dir():
+        raise WorkspaceError(f"{root} has no ledger", "loopwright init")
+    log = audit(root / _FOLDER, tree_only=True)
+    genesis = next(iter(log.statements), None)
+    return Report(
+        workspace=genesis.predicate.get("workspace", "") if genesis else "",
+        findings=log.findings,
+        leaves=len(log.entries),
+        covered=log.covered,
+        checkpoints=len(log.notes),
+        artifacts=0,
+        files=0,
+        objects=0,
+        absent=0,
+        unseen=("not looked at: signatures of statements, their order, artifacts and the database",),
+    )

@@ -25,11 +25,14 @@ from hypothesis import strategies as st
 from loopwright.ledger.bundle import FREE, MAX_BYTES, read_bundle, write_bundle
 from loopwright.ledger.bundle_audit import check_bundle
 from loopwright.ledger.keys import key_path, load_key, public_bytes
-from loopwright.ledger.principals import RIGHTS, principal_id
-from loopwright.ledger.statement import pae, seal, unseal
+from loopwright.ledger.merkle import inclusion_proof, leaf_hash, root_of
+from loopwright.ledger.note import Checkpoint, checkpoint_text, sign_note
+from loopwright.ledger.principals import RIGHTS, enrolled, principal_id
+from loopwright.ledger.statement import pae, payload_of, read_statement, seal, unseal
 from loopwright.ledger.trust import Trust, load_trust
 from loopwright.types import canonical
 from tests.ledger.outside import Done, loopwright, told, witness
+from tests.ledger.workshop import TIME
 
 Members = dict[str, bytes]
 
@@ -286,6 +289,123 @@ def test_no_flipped_byte_goes_unseen(lab: Lab, second: ModuleType, data: st.Data
         assert len(verdicts) == 1 or "sound" not in verdicts
     else:
         assert "sound" not in verdicts
+
+
+# --- who holds the log's key may build a bundle in which every proof holds: then the statements' own signatures count ---------
+
+
+class Forger:
+    """An insider's log: any entries, in a tree of their own under a checkpoint that the stolen log key signed."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.keys, self.members = lab.folder / "keys" / "bench", read_bundle(lab.export("c0001", "--whole").read_bytes())
+        self.entries = [self.members.pop(f"entries/{index}.json") for index in range(18)]
+
+    def said(self, kind: str, predicate: Mapping[str, Any], signer: str | Ed25519PrivateKey) -> bytes:
+        key = load_key(key_path(self.keys, signer)) if isinstance(signer, str) else signer
+        subject = read_statement(self.entries[1], 1).subjects
+        payload = payload_of(kind, subject, {"event": str(predicate), **predicate})
+        return seal(payload, principal_id(public_bytes(key)), key.sign(pae(payload)))
+
+    def bundle(self, *more: bytes, first: bytes | None = None) -> bytes:
+        entries = [first or self.entries[0], *self.entries[1:], *more]
+        leaves = [leaf_hash(entry) for entry in entries]
+        text = checkpoint_text(Checkpoint(origin="loopwright/bench", size=len(entries), root=root_of(leaves)))
+        [log] = (one for one in enrolled(read_statement(self.entries[0], 0).predicate).values() if one.role == "log")
+        note = sign_note(text, "loopwright/bench", log, load_key(key_path(self.keys, "log")).sign(text.encode()))
+        proofs = [[base64.b64encode(one).decode() for one in inclusion_proof(leaves, at)] for at in range(len(leaves))]
+        index = json.loads(self.members["bundle.json"]) | {"size": len(entries), "consistency": []}
+        index["entries"] = [{"index": at, "proof": proof} for at, proof in enumerate(proofs)]
+        kept = {name: data for name, data in self.members.items() if not name.startswith("checkpoints/")}
+        told = {f"entries/{at}.json": entry for at, entry in enumerate(entries)}
+        return write_bundle({**kept, **told, f"checkpoints/{len(entries)}": note.encode(), "bundle.json": canonical(index)})
+
+
+@pytest.fixture(scope="module")
+def forger(lab: Lab) -> Forger:
+    return Forger(lab)
+
+
+MALLORY, EVE = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
+
+
+def person(key: Ed25519PrivateKey, **more: Any) -> dict[str, Any]:
+    raw = public_bytes(key)
+    told = {"id": principal_id(raw), "role": "person", "kind": "person", "public_key": base64.b64encode(raw).decode()}
+    return {**told, "custody": "passphrase", "person": "sha256:" + "0" * 64, **more}
+
+
+def approval(forger: Forger, signer: str | Ed25519PrivateKey) -> bytes:
+    return forger.said("approval", {"n": 1}, signer)
+
+
+def enrol(forger: Forger, key: Ed25519PrivateKey, signer: str | Ed25519PrivateKey, **more: Any) -> bytes:
+    by = more.pop("by", {})
+    return forger.said("enrol", {"principal": person(key, **more), "enrolled_at": TIME, **by}, signer)
+
+
+def revoke(forger: Forger, key: Ed25519PrivateKey) -> bytes:
+    told = {"principal": principal_id(public_bytes(key)), "effective": 19, "reason": "lost", "revoked_at": TIME}
+    return forger.said("revoke", told, "person")
+
+
+def rotate(forger: Forger, old: Ed25519PrivateKey, new: Ed25519PrivateKey) -> bytes:
+    told = {"old": principal_id(public_bytes(old)), "principal": person(new), "rotated_at": TIME}
+    return forger.said("rotate", told, "person")
+
+
+def unsigned(forger: Forger) -> bytes:
+    envelope = unseal(approval(forger, "person"))
+    return seal(envelope.payload, envelope.keyid, flip(envelope.signature, 3))
+
+
+FORGED: Mapping[str, tuple[str, Callable[[Forger], bytes]]] = {
+    "sound as it was": ("sound", lambda f: f.bundle()),
+    "a person's approval": ("sound", lambda f: f.bundle(approval(f, "person"))),
+    "a signature that does not fit": ("signature", lambda f: f.bundle(unsigned(f))),
+    "an approval by the controller": ("signature", lambda f: f.bundle(approval(f, "controller"))),
+    "an approval by the log's key": ("signature", lambda f: f.bundle(approval(f, "log"))),
+    "an approval by somebody unknown": ("signature", lambda f: f.bundle(approval(f, MALLORY))),
+    "a person enrolled by another": ("sound", lambda f: f.bundle(enrol(f, MALLORY, "person"), approval(f, MALLORY))),
+    "a person enrolled by the controller": ("signature", lambda f: f.bundle(enrol(f, MALLORY, "controller"))),
+    "a second founder": ("signature", lambda f: f.bundle(enrol(f, MALLORY, "controller", by={"by": "founding"}))),
+    "somebody who enrols themself": ("signature", lambda f: f.bundle(enrol(f, MALLORY, MALLORY))),
+    "a person who enrols a second key": ("signature", lambda f: f.bundle(enrol(f, MALLORY, "person"), enrol(f, EVE, MALLORY))),
+    "a key enrolled twice": ("signature", lambda f: f.bundle(enrol(f, MALLORY, "person"), enrol(f, MALLORY, "person"))),
+    "an approval after the revocation": (
+        "signature", lambda f: f.bundle(enrol(f, MALLORY, "person"), revoke(f, MALLORY), approval(f, MALLORY))
+    ),
+    "an approval before the revocation": (
+        "sound", lambda f: f.bundle(enrol(f, MALLORY, "person"), approval(f, MALLORY), revoke(f, MALLORY))
+    ),
+    "a revocation of nobody": ("signature", lambda f: f.bundle(revoke(f, MALLORY))),
+    "a rotated key": ("sound", lambda f: f.bundle(enrol(f, MALLORY, "person"), rotate(f, MALLORY, EVE), approval(f, EVE))),
+    "an approval by the key that was rotated": (
+        "signature", lambda f: f.bundle(enrol(f, MALLORY, "person"), rotate(f, MALLORY, EVE), approval(f, MALLORY))
+    ),
+    "a phase by another role": (
+        "signature",
+        lambda f: f.bundle(f.said("phase", {**json.loads(unseal(f.entries[2]).payload)["predicate"], "phase": "train"}, "gate")),
+    ),
+    "a genesis that makes a service a person": (
+        "form",
+        lambda f: f.bundle(
+            first=f.said(
+                "genesis",
+                {**(g := json.loads(unseal(f.entries[0]).payload)["predicate"]),
+                 "principals": [{**p, "kind": "service"} for p in g["principals"]]},
+                "controller",
+            )
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_what_an_insider_forges_is_judged_alike(forger: Forger, second: ModuleType, name: str) -> None:
+    expected, make = FORGED[name]
+    data = make(forger)
+    assert (ours(data, []), theirs(second, data, [])) == (expected, expected)
 
 
 # --- hostile archives -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import struct
 import threading
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from loopwright.ledger import Ledger
 from loopwright.ledger.cosignature import MAX_NOTE, WitnessKey, cosign, cosignatures, is_cosignature, read_key, with_lines
 from loopwright.ledger.keys import public_bytes
 from loopwright.ledger.note import Checkpoint, checkpoint_text
+from loopwright.ledger.publication import checkpoints_held
 from loopwright.ledger.trust import load_trust
 from loopwright.ledger.witness import Witness, keep
 from tests.ledger.outside import loopwright, told, witness
@@ -45,6 +47,11 @@ def test_the_bytes_are_those_of_the_specification() -> None:
     assert blob[4:12] == base64.b64decode(line.split(" ")[2])[4:12], "the same time, written alike"
     key.public_key().verify(blob[12:], b"cosignature/v1\ntime 1679315147\n" + text.encode())
     assert read_key(str(w1)) == w1
+    note = f"{text}\n{cosign(text, w1, key, 1679315147)}\n"
+    assert [one.time for one in cosignatures(note, [w1])[0]] == [1679315147]
+    with pytest.raises(struct.error):
+        cosign(text, w1, key, 2**64)
+    assert cosignatures(f"{text}\n{cosign(text, w1, key, 2**63)}\n", [w1]) == ([], [w1]), "C2SP: at most 2^63 - 1"
 
 
 @given(st.text(max_size=200))
@@ -243,6 +250,19 @@ def test_cosigning_while_a_driver_appends_loses_nothing(lab: Workshop, tmp_path:
         assert (len(valid), broken) == (1, [])
     latest = (lab.published / "checkpoint").read_text()
     assert latest.startswith(f"loopwright/bench\n{lab.ledger.size}\n"), "no witness put an older checkpoint back"
+
+
+def test_the_driver_waits_while_a_cosignature_is_put_below_a_checkpoint(lab: Workshop) -> None:
+    """Otherwise a witness could put an older checkpoint back over the driver's new one."""
+    before = (lab.published / "checkpoint").read_text()
+    with checkpoints_held(lab.published):
+        driver = threading.Thread(target=lambda: grow(lab, "c0002", 3))
+        driver.start()
+        driver.join(0.7)
+        assert driver.is_alive()
+        assert (lab.published / "checkpoint").read_text() == before
+    driver.join(30)
+    assert (lab.published / "checkpoint").read_text().startswith(f"loopwright/bench\n{lab.ledger.size}\n")
 
 
 def test_a_log_that_cannot_be_written_gives_the_note_on_stdout(lab: Workshop, tmp_path: Path) -> None:

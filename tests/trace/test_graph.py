@@ -15,6 +15,7 @@ from loopwright.ledger.fold import CycleRecord
 from loopwright.ledger.statement import Statement
 from loopwright.ledger.taint import CARRIED, Taint, promoted, refuse, spread, taint
 from loopwright.trace.graph import artifact_id, graph_of
+from loopwright.trace.recall import least
 from loopwright.types import Artifact
 from tests.trace.told import Told
 
@@ -70,6 +71,19 @@ def test_every_descendant_and_nothing_else(turns: list[tuple[str, bool, bool]], 
         assert (way[0], way[-1]) == (start, name)
         assert all(after in {there for there, _ in graph.forward[before]} for before, after in itertools.pairwise(way))
         assert start in graph.reach([name], down=False, carried=accounts)
+
+
+@given(turns=TURNS, picks=st.lists(st.integers(min_value=0), min_size=1, max_size=8))
+@settings(max_examples=40, deadline=None)
+def test_a_recall_names_no_place_that_another_leads_to(turns: list[tuple[str, bool, bool]], picks: list[int]) -> None:
+    log = told(turns)
+    graph, made = graph_of(log.statements), outputs(log)
+    chosen = [made[pick % len(made)] for pick in picks]
+    start = tuple({artifact_id(one.path, one.digest) for one in chosen})
+    roots = least(graph, start)
+    assert graph.reach(roots, carried=False).keys() == graph.reach(start, carried=False).keys()
+    for one in roots:
+        assert not any(one in graph.reach([other], carried=False) for other in start if other != one)
 
 
 @given(turns=TURNS, pick=st.integers(min_value=0))

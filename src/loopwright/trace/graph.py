@@ -171,7 +171,7 @@ def _artifact(kind: str, path: str, digest: Digest) -> Node:
 
 
 def _principal(state: LoopState, keyid: str) -> Node:
-    told = [one for one in state.genesis["principals"] if one["id"] == keyid]
-    facts = {"role": told[0]["role"], "kind": told[0]["kind"]} if told else {}
+    held = state.roster.holdings.get(keyid)
+    facts = {"role": held.principal.role, "kind": held.principal.kind} if held else {}
     said = facts.get("role", "principal")
     return Node(id=f"key:{keyid}", kind="principal", label=f"{said} {keyid}", cycle="", digest=keyid, facts=facts)

@@ -25,7 +25,7 @@ from loopwright.trace.targets import Target
 from loopwright.types import Artifact, Digest, canonical, digest_bytes, digest_value
 from loopwright.workspace import Workspace
 
-__all__ = ["Recall", "affected", "listed", "recall"]
+__all__ = ["Recall", "affected", "least", "listed", "recall"]
 
 _PART = 200
 """Digests in one statement, which has room for 65,535 bytes."""
@@ -37,6 +37,8 @@ class Recall:
 
     target: Target
     graph: Graph
+    roots: tuple[str, ...]
+    """The nodes at which it enters, without those that follow from others."""
     reached: Reached
     """Every node that was made from it, with the one before it on a shortest way."""
     carried: tuple[str, ...]
@@ -45,11 +47,6 @@ class Recall:
     """Rows in tainted shards."""
     absent: tuple[str, ...]
     """Shards that are not on this disk; their rows count as recorded."""
-
-    @property
-    def roots(self) -> tuple[str, ...]:
-        """The nodes at which it enters, without those that follow from others."""
-        return _least(self.graph, self.target.start)
 
     def artifacts(self) -> list[Artifact]:
         """Every tainted artifact."""
@@ -91,6 +88,7 @@ def affected(root: Path, graph: Graph, target: Target) -> Recall:
     return Recall(
         target=target,
         graph=graph,
+        roots=least(graph, target.start),
         reached=reached,
         carried=tuple(name for name in accounts if name not in reached and graph.nodes[name].entity),
         rows=index.count(item.digest for item in shards),
@@ -141,12 +139,16 @@ def listed(workspace: Workspace) -> list[dict[str, Any]]:
     return found
 
 
-def _least(graph: Graph, start: tuple[str, ...]) -> tuple[str, ...]:
-    """Starts that no other start leads to: what is recalled with them needs no digest of its own."""
-    kept: list[str] = []
-    for name in start:
-        if not any(name in graph.reach([other], carried=False) for other in kept):
-            kept = [other for other in kept if other not in graph.reach([name], carried=False)] + [name]
+def least(graph: Graph, start: tuple[str, ...]) -> tuple[str, ...]:
+    """Starts that no other start leads to: what is recalled with them needs no digest of its own.
+
+    Nodes stand in the order of the log, and nothing leads back.
+    """
+    wanted, kept, covered = set(start), list[str](), set[str]()
+    for name in graph.nodes if len(wanted) > 1 else start:
+        if name in wanted and name not in covered:
+            kept.append(name)
+            covered |= graph.reach([name], carried=False).keys()
     return tuple(kept)
 
 

@@ -144,8 +144,11 @@ def _workspace(place: Path, trust: Trust, *, tree_only: bool, as_json: bool) -> 
     told = {"leaves": report.leaves, "unseen": list(report.unseen), **_trusted(seen)}
     sys.stderr.write("".join(f"{unseen}\n" for unseen in report.unseen))
     _tell(found, told, as_json=as_json, what="the record")
-    if not as_json:
+    if tree_only and not as_json:
+        sys.stdout.write(f"{report.covered} of {report.leaves} entries are those that the log's key signed for\n")
+    elif not as_json:
         sys.stdout.write(f"the record is whole: {report.leaves} entries, every signature, manifest and object as recorded\n")
+    if not as_json:
         sys.stdout.write(_coverage(seen, trust, report.leaves))
 
 

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed
 from loopwright.types import Artifact, Digest, Phase, digest_value
 
-__all__ = ["Attempt", "Finished", "disk_full", "in_words", "phase_key"]
+__all__ = ["ALIVE", "Attempt", "Finished", "begin", "disk_full", "in_words", "killed", "phase_key"]
+
+ALIVE = "alive.json"
+"""In the scratch of a phase key while its work goes on; the file's time is the last sign of life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,24 @@ class Finished:
                 return None
             sealed[name] = found
         return cls(place=place, sealed=sealed, **record)
+
+
+def begin(place: Path, started_at: str) -> None:
+    """Note in a key's scratch that its work has begun."""
+    write_atomic(place / ALIVE, json.dumps({"started_at": started_at}).encode())
+
+
+def killed(place: Path) -> tuple[str, str] | None:
+    """When an attempt began that neither finished nor failed, and when it gave its last sign of life; None where there is none."""
+    file = place / ALIVE
+    try:
+        started, seen = json.loads(file.read_bytes())["started_at"], file.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    if (place / "result.json").exists():  # it finished; what it used is in what it left
+        return None
+    last = datetime.fromtimestamp(seen, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return started, max(started, last)
 
 
 def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Mapping[str, Artifact], code: Digest) -> Digest:

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed
 from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
 
-__all__ = ["Attempt", "Finished", "disk_full", "frozen", "in_words", "phase_key"]
+__all__ = ["ALIVE", "Attempt", "Finished", "begin", "disk_full", "frozen", "in_words", "killed", "phase_key"]
+
+ALIVE = "alive.json"
+"""In the scratch of a phase key while its work goes on; the file's time is the last sign of life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +44,20 @@ class Attempt:
 
     def failed(self, root: Path, cycle: str, error: Exception, message: str) -> dict[str, Any]:
         """The predicate of its failure. Of a wrong canary all verdicts that it makes suspect: in a file, by digest on the record."""
-        said = {
+        said = self.said(cycle, type(error).__name__, message)
+        return {**said, "suspects": self._flagged(root, cycle, error)} if isinstance(error, CanaryError) else said
+
+    def said(self, cycle: str, error: str, message: str) -> dict[str, Any]:
+        """What the statement of a failure says of this attempt, whatever ended it."""
+        return {
             "cycle": cycle,
             "phase": self.phase,
             "key": self.key,
             "attempt": self.number,
-            "error": type(error).__name__,
+            "error": error,
             "message": message[:2000],
             "started_at": self.started_at,
         }
-        return {**said, "suspects": self._flagged(root, cycle, error)} if isinstance(error, CanaryError) else said
 
     def _flagged(self, root: Path, cycle: str, error: CanaryError) -> dict[str, Any]:
         """A file, since an entry of the log has 64 KiB."""
@@ -117,6 +125,24 @@ def _answered(state: LoopState) -> set[str]:
     done = [request for request in state.acts.requests.values() if request.executed is not None]
     named = {subject.digest for request in done for subject in request.subjects}
     return set(state.approvals) | named | {str(value) for request in done for value in request.said["details"].values()}
+
+
+def begin(place: Path, started_at: str) -> None:
+    """Note in a key's scratch that its work has begun."""
+    write_atomic(place / ALIVE, json.dumps({"started_at": started_at}).encode())
+
+
+def killed(place: Path) -> tuple[str, str] | None:
+    """When an attempt began that neither finished nor failed, and when it gave its last sign of life; None where there is none."""
+    file = place / ALIVE
+    try:
+        started, seen = json.loads(file.read_bytes())["started_at"], file.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    if (place / "result.json").exists():  # it finished; what it used is in what it left
+        return None
+    last = datetime.fromtimestamp(seen, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return started, max(started, last)
 
 
 def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Mapping[str, Artifact], code: Digest) -> Digest:

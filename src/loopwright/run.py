@@ -17,11 +17,11 @@ import shutil
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from loopwright.attempt import Attempt, Finished, in_words, phase_key
+from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
 from loopwright.consent.desk import now
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import code_digest, lock_digest, plugin_package
@@ -185,11 +185,13 @@ class Run:
             shutil.rmtree(self._place(attempt), ignore_errors=True)  # where a kill came between record and clearing up
             self.observer.event(self.cycle, phase, "skipped", {"summary": done.summary})
             return _result(spec, done.artifacts)
+        attempt = self._after_kill(attempt)
         self.supervisor.check(self.cycle, phase)
         try:
             seen = {artifact.path: check(self.root, artifact) for artifact in named.values()}
             seen[attempt_config(self.cycle, phase)] = measure(self.root / attempt_config(self.cycle, phase), "config")
-            with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error)):
+            place = self._place(attempt)
+            with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error), place / ALIVE):
                 finished = self._work(attempt, section)
             return _result(spec, self._record(attempt, finished, seen))
         except Interruption as caught:
@@ -241,6 +243,7 @@ class Run:
         scratch.mkdir(exist_ok=True)
         self.observer.event(self.cycle, attempt.phase, "started", {"key": attempt.key, "attempt": attempt.number})
         started, clock = now(), time.monotonic()
+        begin(place, started)
         context = self._context(attempt.phase, output, scratch)
         inputs = {name: self.root / artifact.path for name, artifact in attempt.inputs.items()}
         summary = call_phase(SPECS[attempt.phase], section, inputs, context)
@@ -336,13 +339,28 @@ class Run:
         """Put the failure on the record, if the machine still can, and say it in words."""
         said = in_words(attempt.phase, error)
         try:
-            predicate = attempt.failed(self.root, self.cycle, error, said.message) | {"failed_at": now()}
-            self.ledger.append("failure", [], predicate, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
-            self.ledger.publish()
+            self._lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | {"failed_at": now()})
         except (InfraError, OSError) as second:
             said.add_note(f"the failure itself could not be recorded: {second}")
         self.observer.event(self.cycle, attempt.phase, "failed", {"message": said.message})
         return said
+
+    def _after_kill(self, attempt: Attempt) -> Attempt:
+        """The attempt, or the next one where this was begun and killed: what it used is put on record, since budgets count it."""
+        left = killed(self._place(attempt))
+        if left is None:
+            return attempt
+        told = "the driver was killed while this ran; the time is that of its last sign of life"
+        self._lost(
+            attempt, attempt.said(self.cycle, "Killed", told) | dict(zip(("started_at", "failed_at"), left, strict=True))
+        )
+        self.refresh()
+        return replace(attempt, number=attempt.number + 1)
+
+    def _lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
+        self.ledger.append("failure", [], predicate, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
+        self.ledger.publish()
+        (self._place(attempt) / ALIVE).unlink(missing_ok=True)
 
 
 def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:

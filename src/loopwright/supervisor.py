@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -58,6 +59,7 @@ class Supervisor:
         self._ended = threading.Event()
         self._since: float | None = None
         self._where = ("", "")
+        self._alive = Path("none")
         self._record: Callable[[Exception], object] = lambda _: None
         self.halted: HaltedError | None = None
         """Why the driver is being stopped."""
@@ -74,9 +76,13 @@ class Supervisor:
             raise found
 
     @contextmanager
-    def over(self, cycle: str, phase: str, record: Callable[[Exception], object]) -> Iterator[None]:
-        """While work is done that may take long. Interruption is raised within it; ``record`` puts a stopped attempt on record."""
-        self._where, self._record, self._since = (cycle, phase), record, time.monotonic()
+    def over(self, cycle: str, phase: str, record: Callable[[Exception], object], alive: Path) -> Iterator[None]:
+        """While work is done that may take long. Interruption is raised within it.
+
+        ``record`` puts a stopped attempt on record. The time of the file ``alive``, where it exists, is kept current, so that
+        what an attempt used that is killed is known afterwards.
+        """
+        self._where, self._record, self._alive, self._since = (cycle, phase), record, alive, time.monotonic()
         try:
             yield
         finally:
@@ -85,6 +91,9 @@ class Supervisor:
     def watch(self) -> None:
         """The thread's whole life."""
         while not self._ended.wait(LOOK_SECONDS):
+            with contextlib.suppress(OSError):
+                if self._since is not None:
+                    os.utime(self._alive)
             with contextlib.suppress(LoopwrightError):  # a disk that is full is told to whoever writes next, not to this thread
                 self.halted = self._objection(between=False)
             if self.halted is not None:

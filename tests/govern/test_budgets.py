@@ -93,6 +93,20 @@ def test_a_budget_halts_the_loop_and_a_restart_does_not_help(lab: Workspace) -> 
     assert verify(lab.root).findings == ()
 
 
+def test_what_a_killed_attempt_used_counts_as_well(tmp_path: Any, victim: Any) -> None:
+    workspace = make_small(tmp_path / "lab")
+    assert victim(workspace.root, 0, ("c0000", "train", "middle"))["signal"]
+    before = used_by(workspace.ledger().statements())
+    assert victim(workspace.root, 0) == {"signal": None, "code": 0}
+    entries = list(workspace.ledger().statements())
+    [lost] = [one.predicate for one in entries if one.kind == "failure"]
+    assert (lost["error"], lost["phase"], lost["attempt"]) == ("Killed", "train", 1)
+    phases = sum(one.predicate["seconds"] for one in entries if one.kind == "phase")
+    assert used_by(entries).seconds > max(phases, before.seconds)
+    assert [one.predicate["attempt"] for one in entries if one.kind == "phase" and one.predicate["phase"] == "train"] == [2]
+    assert verify(workspace.root).findings == ()
+
+
 def test_a_long_phase_is_ended_in_its_midst(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", 60.0)
     workspace = make_small(tmp_path / "lab", **{"budgets.wall_hours": 4.0 / 3600})

@@ -15,7 +15,7 @@ from loopwright.ledger.fold import CycleRecord, LoopState
 from loopwright.ledger.quorum import Standing
 from loopwright.run import Run
 
-__all__ = ["ask_after", "obtain_before", "pending_recipe", "waiting_for"]
+__all__ = ["ask_after", "carry_out", "obtain_before", "pending_recipe", "waiting_for"]
 
 
 def _consent(run: Run) -> Consent:
@@ -57,6 +57,12 @@ def waiting_for(run: Run) -> tuple[str, dict[str, Any], str] | None:
     if held:
         return "promote", {"cycle": held.cycle}, f"{held.cycle} is held: {held.reasons[0] if held.reasons else ''}"
     return None
+
+
+def carry_out(run: Run) -> None:
+    """When a run starts: what persons granted since, and what does not belong to a cycle."""
+    if _consent(run).carry_out_granted("resume", "unfreeze", "envelope"):
+        run.refresh()
 
 
 def ask_after(run: Run) -> tuple[Request, Standing] | None:

@@ -18,7 +18,7 @@ from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plug
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
-from loopwright.needs import ask_after, obtain_before, pending_recipe
+from loopwright.needs import ask_after, carry_out, obtain_before, pending_recipe
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.run import Run, now
@@ -71,6 +71,7 @@ def upcoming(run: Run, until: int) -> Iterator[str]:
 def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     """Open the cycle, or go on with it; close it when the block ends well. A failure leaves it open."""
     settle(run)
+    carry_out(run)
     if run.state.open is None:
         _open(run, name)
     _pinned(run)

@@ -64,11 +64,14 @@ def show(
 def verify(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     """Check the record offline: log, signatures, manifests, DVC objects. Exit 5 names what is wrong."""
     from loopwright.errors import IntegrityError
+    from loopwright.ledger.consented import unconsented
     from loopwright.ledger.verify import verify as check
     from loopwright.workspace import find
 
-    report = check(find(workspace).root)
-    findings = [{"code": found.code, "where": found.where, "message": found.message} for found in report.findings]
+    folder = find(workspace)
+    report = check(folder.root)
+    told = [*report.findings, *(() if report.findings else unconsented(folder.ledger().statements()))]
+    findings = [{"code": found.code, "where": found.where, "message": found.message} for found in told]
     if as_json:
         emit({"schema_version": 1, "ok": not findings, "leaves": report.leaves, "findings": findings})
     else:

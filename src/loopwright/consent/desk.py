@@ -170,6 +170,13 @@ class Consent:
         self.ledger.publish()
         return index
 
+    def carry_out_granted(self, *actions: str) -> list[int]:
+        """Carry out every granted request of these kinds; the entries. A run does it when it starts, and so may any verb."""
+        state = self.state()
+        waiting = [one for one in state.acts.requests.values() if one.action in actions and one.executed is None]
+        granted = [one for one in waiting if self.standing(one, state).status == "granted" and is_real(one, self._salt(one))]
+        return [self.carry_out(one.id) for one in granted]
+
     def _verified(self, asked: Request, found: Standing, state: LoopState) -> None:
         """Request and approvals as stored: signed by whom they name, in this log, which goes on from the request's checkpoint."""
         entries = self.ledger.entries()

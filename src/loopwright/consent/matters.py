@@ -15,7 +15,7 @@ from typing import Any
 from loopwright.identity import JUDGE, code_digest, plugin_package
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
-from loopwright.ledger.quorum import InForce
+from loopwright.ledger.quorum import STRICT, InForce
 from loopwright.plan import Plan
 from loopwright.policy import Approvals, Quorum
 from loopwright.types import Artifact, Digest, digest_bytes
@@ -24,9 +24,6 @@ __all__ = ["ACTIONS", "STRICT", "Ask", "describe", "force_now", "in_force", "quo
 
 ACTIONS: tuple[str, ...] = ("recipe", "judge", "policy", "resume", "promote", "unfreeze", "envelope")
 """What persons are asked for."""
-
-STRICT: frozenset[str] = frozenset(("judge", "policy", "unfreeze", "envelope"))
-"""Actions that need the policy's stricter quorum: they change who checks, or what a check means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

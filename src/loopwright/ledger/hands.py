@@ -136,10 +136,14 @@ def _held() -> dict[str, AgentKey]:
 def launchers(root: Path, roster: Roster, name: str | None) -> tuple[str, ...]:
     """Key ids of the persons who start a run from this account: all whose keys lie here, and the named one.
 
-    In a demonstration, where all keys lie here, the operator. A name adds somebody and never takes anybody away.
+    In a demonstration, where all keys lie here, the operator. A name adds somebody and never takes anybody away; UsageError
+    where nobody has it.
     """
     persons = roster.current("person")
-    named = [one.id for one in persons if name is not None and one.who == who_is(root, roster, name)]
+    who = None if name is None else who_is(root, roster, name)
+    named = [one.id for one in persons if one.who == who]
+    if name is not None and not named:
+        raise UsageError(f"{name} is no enrolled person", "`loopwright keys list`")
     if roster.demo:
         return tuple(dict.fromkeys((*(one.id for one in persons if "operator" in one.duties), *named)))
     try:

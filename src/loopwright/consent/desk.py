@@ -124,7 +124,7 @@ class Consent:
         raise WaitingForPerson(
             f"{why}; persons have to answer request {short} ({request.action}{matter and ': ' + matter}), which lacks {lacks}",
             f"`loopwright answer {short}` shows it, `loopwright approve {short}` or `loopwright reject {short}` answers it; "
-            "then run again (the first person is enrolled by `loopwright keys enrol NAME`)",
+            "then run again. Who launched the run does not count; `loopwright keys enrol NAME` enrols persons, also the first",
         )
 
     def requested(self, ask: Ask, launchers: tuple[str, ...]) -> tuple[Request, Standing]:

@@ -75,7 +75,7 @@ def _file(name: str, suffix: str) -> Path:
 def make_person(name: str, passphrase: Passphrase) -> bytes:
     """A new key for a person, encrypted; its raw public key. One that is there under this name is opened and used.
 
-    UsageError where the passphrase is too short.
+    The passphrase is asked twice. UsageError where it is too short, or the second is not the first.
     """
     path = _file(name, ".key")
     if path.exists():
@@ -85,6 +85,8 @@ def make_person(name: str, passphrase: Passphrase) -> bytes:
         raise UsageError(
             f"the passphrase is shorter than {SHORTEST} characters", "a few words that nobody would guess are enough"
         )
+    if passphrase("the same passphrase again") != said:
+        raise UsageError("the two passphrases differ; no key was made")
     key = Ed25519PrivateKey.generate()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_key(path, key, serialization.BestAvailableEncryption(said))

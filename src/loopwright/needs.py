@@ -116,13 +116,11 @@ def obtain_before(run: Run) -> None:
 
 def lift(consent: Consent, launchers: tuple[str, ...]) -> None:
     """Before anything begins: carry out what persons granted to end a freeze or a halt; ask them where nobody has."""
-    for action in ("unfreeze", "resume"):
-        state = consent.state()
-        halted = state.acts.halts or not agreed(state.acts, consent.plan.budgets)
-        if state.acts.freezes if action == "unfreeze" else halted:
-            request, found = consent.requested(describe(consent.root, consent.plan, state, action), launchers)
-            if found.status == "granted":
-                consent.carry_out(request.id)
+    consent.carry_out_granted("unfreeze", "resume")
+    acts = consent.state().acts
+    standing = {"unfreeze": bool(acts.freezes), "resume": bool(acts.halts) or not agreed(acts, consent.plan.budgets)}
+    for action in (action for action, stands in standing.items() if stands):
+        consent.requested(describe(consent.root, consent.plan, consent.state(), action), launchers)
 
 
 def _changed(state: LoopState, run: Run) -> list[tuple[str, str]]:

@@ -178,6 +178,9 @@ def test_at_a_terminal_the_first_person_is_asked_for(tmp_path: Path) -> None:
         seen = _until(ours, b"your name")
         os.write(ours, b"ada\n")
         seen += _until(ours, b"new passphrase for ada's key")
+        time.sleep(0.2)  # the echo is turned off just after the words
+        os.write(ours, b"a passphrase that is typed\n")
+        seen += _until(ours, b"again")
         time.sleep(0.2)
         os.write(ours, b"a passphrase that is typed\n")
         seen += _until(ours, b"is a workspace")

@@ -20,6 +20,7 @@ from loopwright.ledger.keys import key_folder
 from loopwright.ledger.statement import payload_of, seal, unseal
 from loopwright.types import Artifact, digest_bytes
 from loopwright.workspace import Workspace, create, set_plan
+from tests.ledger.workshop import closing, opening, working
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +264,29 @@ def test_a_planted_request_is_told_apart_only_after_it_was_answered_and_never_ca
         assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_beside_a_request_that_waits_a_bad_one_is_planted_as_often_as_the_policy_says(people: Desk) -> None:
+    """What the gate rejected, asked to be promoted, on its own true evidence."""
+    told = people.consent.plan.approvals.model_dump(mode="json")
+    for share, wanted in ((0.0, 1), (1.0, 3)):
+        cycle = f"c000{int(share)}"
+        rules = {"policy": people.consent.plan.policy, "approvals": {**told, "canaries": share}}
+        people.ledger.append("open", [], opening(cycle, **rules), role="controller", event=f"open:{cycle}")
+        model = [Artifact(kind="model", digest=digest_bytes(cycle.encode()), path=f"cycles/{cycle}/model")]
+        trained = working(cycle, "train", digest_bytes(b""), model, {})
+        people.ledger.append("phase", model, trained, role="trainer", event=f"train:{cycle}")
+        closed = closing(cycle, action="reject", champion="c0000")
+        people.ledger.append("close", [], closed, role="controller", event=f"close:{cycle}")
+        ask = describe(people.root, people.consent.plan, people.consent.state(), "judge")
+        people.consent.requested(ask, ())
+        assert len(people.consent.state().acts.requests) == wanted
+    planted = list(people.consent.state().acts.requests.values())[-1]
+    assert (planted.action, planted.subjects[0].kind, planted.said["by"]) == ("promote", "model", "run")
+    agree(people, planted, approves=False)
+    assert people.consent.reveal() == [planted.id]
+    [owner] = trust(people.consent.state(), people.root)["persons"]
+    assert (owner["planted"], owner["caught"]["value"], owner["approved"]) == (1, 1.0, None)
+
+
 def test_a_run_whose_salt_is_lost_asks_anew(people: Desk) -> None:
     ask = describe(people.root, people.consent.plan, people.consent.state(), "resume")
     asked, _ = people.consent.requested(ask, ())
@@ -275,8 +299,9 @@ def test_a_run_whose_salt_is_lost_asks_anew(people: Desk) -> None:
 def test_what_is_asked_must_be_there(people: Desk) -> None:
     with pytest.raises(UsageError, match="nothing here to recipe"):
         people.ask("recipe", {"path": "recipes/none-such.diff"}, None)
+    (people.root.parent / "outside.diff").write_text("not ours", encoding="utf-8")
     with pytest.raises(UsageError, match="nothing here to recipe"):
-        people.ask("recipe", {"path": "../../etc/hostname"}, None)
+        people.ask("recipe", {"path": "../outside.diff"}, None)
     asked = proposed(people)
     state = people.consent.state()
     for name in (asked.id, asked.id[7:19], "recipes/longer.diff", asked.subjects[0].digest):

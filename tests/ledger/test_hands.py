@@ -226,6 +226,9 @@ def test_a_key_is_encrypted_and_opens_with_its_passphrase_alone(account: Path) -
 def test_a_key_that_others_read_a_short_passphrase_and_an_odd_name_are_refused(account: Path) -> None:
     with pytest.raises(UsageError, match="shorter than 12"):
         make_person("ada", lambda _: b"short")
+    typed = iter((WORDS, WORDS + b"!"))
+    with pytest.raises(UsageError, match="differ"):
+        make_person("ada", lambda _: next(typed))
     assert not (account / "ada.key").exists()
     for name in ("../ada", "", ".ada", "a/b"):
         with pytest.raises(UsageError, match="cannot be a person's name"):

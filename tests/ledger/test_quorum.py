@@ -242,8 +242,9 @@ def graphs(draw: st.DrawFn) -> tuple[Log, Request, InForce]:
     )  # fmt: skip
     persons, duties = draw(st.integers(1, 3)), tuple(sorted(draw(st.sets(st.sampled_from(["safety", "owner"])))))
     proposer = draw(st.sampled_from(KEYS))
+    by = draw(st.sampled_from([None, "agent", "run"]))
     asked = request(
-        *answers, key=proposer, by=draw(st.sampled_from([None, "agent"])), proposer=proposer,
+        *answers, key=draw(st.sampled_from(KEYS)) if by == "run" else proposer, by=by, proposer=proposer,
         launchers=draw(st.lists(st.sampled_from(KEYS), max_size=2)), quorum={"persons": persons, "duties": list(duties)},
     )  # fmt: skip
     return Log(Roster(demo=False, holdings=holdings)), asked, replace(FORCE, persons=persons, duties=duties)

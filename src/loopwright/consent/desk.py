@@ -124,7 +124,7 @@ class Consent:
         raise WaitingForPerson(
             f"{why}; persons have to answer request {short} ({request.action}{matter and ': ' + matter}), which lacks {lacks}",
             f"`loopwright answer {short}` shows it, `loopwright approve {short}` or `loopwright reject {short}` answers it; "
-            "then run again (the first person is enrolled by `loopwright keys enrol NAME`)",
+            "then run again. Who launched the run does not count; `loopwright keys enrol NAME` enrols persons, also the first",
         )
 
     def requested(self, ask: Ask, launchers: tuple[str, ...]) -> tuple[Request, Standing]:
@@ -170,12 +170,19 @@ class Consent:
         self.ledger.publish()
         return index
 
+    def carry_out_granted(self, *actions: str) -> list[int]:
+        """Carry out every granted request of these kinds; the entries. A run does it when it starts, and so may any verb."""
+        state = self.state()
+        waiting = [one for one in state.acts.requests.values() if one.action in actions and one.executed is None]
+        granted = [one for one in waiting if self.standing(one, state).status == "granted" and is_real(one, self._salt(one))]
+        return [self.carry_out(one.id) for one in granted]
+
     def _verified(self, asked: Request, found: Standing, state: LoopState) -> None:
         """Request and approvals as stored: signed by whom they name, in this log, which goes on from the request's checkpoint."""
         entries = self.ledger.entries()
         size, tree = asked.said["checkpoint"]["size"], CompactRange()
         tree = tree.extend(map(leaf_hash, entries[:size]))
-        if base64.b64encode(tree.root()).decode() != asked.said["checkpoint"]["root"] or size > asked.index:
+        if base64.b64encode(tree.root()).decode() != asked.said["checkpoint"]["root"]:
             raise IntegrityError(f"request {asked.id[7:19]} was made in another log than this one", "loopwright verify")
         if tree.extend(map(leaf_hash, entries[size:])).root() != self.ledger.head()[1]:
             raise IntegrityError("the log's entries are not those under its root", "loopwright verify")

@@ -16,7 +16,7 @@ from loopwright.budgets import budgets_digest
 from loopwright.identity import JUDGE, code_digest, plugin_package
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
-from loopwright.ledger.quorum import InForce
+from loopwright.ledger.quorum import STRICT, InForce
 from loopwright.plan import Plan
 from loopwright.policy import Approvals, Quorum
 from loopwright.types import Artifact, Digest, digest_bytes
@@ -25,9 +25,6 @@ __all__ = ["ACTIONS", "STRICT", "Ask", "describe", "force_now", "in_force", "quo
 
 ACTIONS: tuple[str, ...] = ("recipe", "judge", "policy", "resume", "promote", "unfreeze", "envelope", "admission")
 """What persons are asked for."""
-
-STRICT: frozenset[str] = frozenset(("judge", "policy", "unfreeze", "envelope", "admission"))
-"""Actions that need the policy's stricter quorum: they change who checks, or what a check means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,8 +29,8 @@ def rollback(workspace: Workspace, cycle: str, reason: str) -> str:
             not_frozen(workspace)
             state = workspace.state()
             record = state.cycles.get(cycle)
-            promoted = ", ".join(name for name, each in state.cycles.items() if each.action == "promote") or "none"
-            if record is None or record.action != "promote":
+            promoted = ", ".join(state.promoted) or "none"
+            if record is None or cycle not in state.promoted:
                 raise UsageError(f"{cycle} promoted no model (promoted: {promoted})", "choose one of them")
             if state.open is not None:
                 raise UsageError(

@@ -120,6 +120,13 @@ class LoopState:
     leaves: int
     """Entries that were folded."""
 
+    @property
+    def promoted(self) -> tuple[str, ...]:
+        """Cycles whose model was the champion: by the gate, or held and promoted by persons."""
+        asked = [one for one in self.acts.requests.values() if one.action == "promote" and one.executed is not None]
+        by_persons = {one.said["details"]["cycle"] for one in asked}
+        return tuple(name for name, one in self.cycles.items() if one.action == "promote" or name in by_persons)
+
     def with_phase(self, cycle: str, record: PhaseRecord) -> LoopState:
         """The state one phase statement later, without folding the past again."""
         before = self.cycles[cycle]

@@ -75,7 +75,7 @@ def _file(name: str, suffix: str) -> Path:
 def make_person(name: str, passphrase: Passphrase) -> bytes:
     """A new key for a person, encrypted; its raw public key. One that is there under this name is opened and used.
 
-    UsageError where the passphrase is too short.
+    The passphrase is asked twice. UsageError where it is too short, or the second is not the first.
     """
     path = _file(name, ".key")
     if path.exists():
@@ -85,6 +85,8 @@ def make_person(name: str, passphrase: Passphrase) -> bytes:
         raise UsageError(
             f"the passphrase is shorter than {SHORTEST} characters", "a few words that nobody would guess are enough"
         )
+    if passphrase("the same passphrase again") != said:
+        raise UsageError("the two passphrases differ; no key was made")
     key = Ed25519PrivateKey.generate()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_key(path, key, serialization.BestAvailableEncryption(said))
@@ -136,10 +138,14 @@ def _held() -> dict[str, AgentKey]:
 def launchers(root: Path, roster: Roster, name: str | None) -> tuple[str, ...]:
     """Key ids of the persons who start a run from this account: all whose keys lie here, and the named one.
 
-    In a demonstration, where all keys lie here, the operator. A name adds somebody and never takes anybody away.
+    In a demonstration, where all keys lie here, the operator. A name adds somebody and never takes anybody away; UsageError
+    where nobody has it.
     """
     persons = roster.current("person")
-    named = [one.id for one in persons if name is not None and one.who == who_is(root, roster, name)]
+    who = None if name is None else who_is(root, roster, name)
+    named = [one.id for one in persons if one.who == who]
+    if name is not None and not named:
+        raise UsageError(f"{name} is no enrolled person", "`loopwright keys list`")
     if roster.demo:
         return tuple(dict.fromkeys((*(one.id for one in persons if "operator" in one.duties), *named)))
     try:

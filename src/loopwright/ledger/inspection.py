@@ -12,6 +12,7 @@ from loopwright.errors import LoopwrightError, WorkspaceError
 from loopwright.ledger import snapshot
 from loopwright.ledger.access import differing
 from loopwright.ledger.audit import Finding, LogAudit, audit
+from loopwright.ledger.consented import unconsented
 from loopwright.ledger.location import Unreachable, locate
 from loopwright.ledger.tiles import published_size
 from loopwright.ledger.verify import Report, verify
@@ -62,6 +63,12 @@ def _access(root: Path, log: LogAudit) -> Iterator[Finding]:
                     yield Finding(code="access-differs", where=where, message=problem)
 
 
+def _consent(_: Path, log: LogAudit) -> Iterator[Finding]:
+    """What needed persons was agreed to by them; told of a log whose statements are all what they say."""
+    if not log.findings:
+        yield from unconsented(log.statements)
+
+
 def inspect(root: Path, *, tree_only: bool = False) -> Report:
     """`verify.verify` with everything that can be checked here; WorkspaceError where there is no published ledger.
 
@@ -72,10 +79,10 @@ def inspect(root: Path, *, tree_only: bool = False) -> Report:
     try:
         snapshot.count(locate(root))
     except Unreachable as error:
-        return replace(verify(root, beside=(_access,)), unseen=(f"not compared with the database: {error.message}",))
+        return replace(verify(root, beside=(_consent, _access)), unseen=(f"not compared with the database: {error.message}",))
     except LoopwrightError:
         pass  # told as a finding
-    return verify(root, beside=(_database, _access))
+    return verify(root, beside=(_consent, _database, _access))
 
 
 def _tree(root: Path) -> Report:

@@ -17,7 +17,22 @@ from loopwright.ledger.acts import Answer, Request
 from loopwright.ledger.roster import Roster
 from loopwright.types import Artifact, Digest
 
-__all__ = ["SKEW", "InForce", "Record", "Standing", "Status", "commitment", "excluded", "is_canary", "is_real", "standing"]
+__all__ = [
+    "SKEW",
+    "STRICT",
+    "InForce",
+    "Record",
+    "Standing",
+    "Status",
+    "commitment",
+    "excluded",
+    "is_canary",
+    "is_real",
+    "standing",
+]
+
+STRICT: frozenset[str] = frozenset(("judge", "policy", "unfreeze", "envelope", "admission"))
+"""Actions that need the policy's stricter quorum: they change who checks, or what a check means."""
 
 SKEW = timedelta(minutes=10)
 """What the clocks of honest machines may differ by."""

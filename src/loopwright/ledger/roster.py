@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from loopwright.ledger.principals import CUSTODY, Principal, enrolled, read_principal
+from loopwright.ledger.principals import CUSTODY, Principal, demonstration, enrolled, read_principal
 from loopwright.ledger.statement import Statement
 
 __all__ = ["Holding", "Roster"]
@@ -54,6 +54,11 @@ class Roster:
         """Does what this key signed as entry ``index`` (still) count?"""
         holding = self.holdings.get(key)
         return holding is not None and holding.since <= index and (holding.void_from is None or index < holding.void_from)
+
+    def note(self, key: str) -> str:
+        """What must be shown beside everything that this key signed: words for a demonstration key, else nothing."""
+        holding = self.holdings.get(key)
+        return demonstration(holding.principal) if holding else ""
 
     def current(self, role: str) -> tuple[Principal, ...]:
         """Those who hold a role now, in the order of enrolment."""

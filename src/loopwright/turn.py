@@ -116,8 +116,9 @@ def close_abandoned(root: Path, ledger: Ledger, reason: str) -> str:
 
 
 def _open(run: Run, name: str) -> None:
-    """Pin what the cycle stands on, in this order: judge approved, recipe chosen, entry, stages."""
+    """Pin what the cycle stands on, in this order: recipe readable, judge approved, recipe chosen, entry, stages."""
     code = _code(run)
+    _recipe_text(run)
     _not_halted(run)
     _judge_approved(run.state, code["judge"])
     _judge_independent(run)

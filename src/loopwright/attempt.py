@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 from loopwright.store.artifacts import adopt, seal
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed
-from loopwright.types import Artifact, Digest, Phase
+from loopwright.types import Artifact, Digest, Phase, digest_value
 
 __all__ = ["Attempt", "Finished", "disk_full"]
 
@@ -30,9 +32,20 @@ class Attempt:
     key: Digest
     number: int
     config: Digest
-    code: Digest
+    packages: Mapping[str, Digest]
+    """Whose sources do the work, with the digest of each."""
     inputs: Mapping[str, Artifact]
     started_at: str
+
+    @property
+    def code(self) -> Digest:
+        """One digest over the packages, as it stands in the key."""
+        return digest_value(dict(self.packages))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where it is done and by which code; what else is true of the attempt alone is put beside it."""
+        return {"host": socket.gethostname(), "python": platform.python_version(), "packages": dict(self.packages)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,17 +165,21 @@ def _checked(state: LoopState, wanted: str) -> tuple[str, tuple[Mapping[str, Any
 
 
 def _check(link: Mapping[str, Any]) -> Mapping[str, Any]:
-    common = [*link["shared_keys"], *(digest[:19] for digest in link["shared_ancestors"])]
+    common = [*link["shared_keys"], *(_short(digest) for digest in link["shared_ancestors"])]
     code = link["shared_code"]
     return {
         "Phase": link["phase"],
-        "Made by": link["maker"],
-        "With model": link["model"][:19] if link["model"] else None,
-        "Checked by": link["checker"],
-        "Shared keys and ancestors": (", ".join(common) or "none") if link["checker"] else None,
-        "Shared code": None if code is None else ", ".join(name.removeprefix("loopwright.") for name in code) or "none",
         "Verdict": link["verdict"],
+        "Made by": link["maker"],
+        "Checked by": link["checker"],
+        "Shared key or ancestor": (", ".join(common) or "none") if link["checker"] else None,
+        "Shared code": None if code is None else ", ".join(name.removeprefix("loopwright.") for name in code) or "none",
+        "Model (sha256)": _short(link["model"]) if link["model"] else None,
     }
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
 
 
 def _notices(state: LoopState, cycles: Sequence[Mapping[str, Any]]) -> list[Notice]:

@@ -70,7 +70,11 @@ def _checks(view: View) -> None:
         list(view.checks),
         hide_index=True,
         placeholder="-",
-        alt="Each phase: who made it, who checked it, what the two share, and the verdict",
+        alt="Each phase: the verdict, who made it, who checked it, what the two share",
+        column_config={
+            "Shared code": st.column_config.TextColumn(width=190),
+            "Model (sha256)": st.column_config.TextColumn(width=120),
+        },
     )
     _quiet("From the record alone. A checker that shares a key or an ancestor is refused; shared code is shown.")
 

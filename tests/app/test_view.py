@@ -74,7 +74,7 @@ def test_who_is_checking_the_builder(tmp_path: Path) -> None:
     rows = {row["Phase"]: row for row in view.checks}
     assert list(rows) == ["generate", "verify"], "of the open cycle, as far as it has come"
     assert rows["generate"]["Checked by"].startswith("verifier ")
-    assert rows["generate"]["Shared keys and ancestors"] == "none"
+    assert rows["generate"]["Shared key or ancestor"] == "none"
     assert rows["generate"]["Shared code"] == "domains, models"
     assert (rows["verify"]["Checked by"], rows["verify"]["Shared code"], rows["verify"]["Verdict"]) == (
         None,

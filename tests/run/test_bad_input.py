@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -130,7 +131,8 @@ def test_a_nan_loss_is_a_recorded_failure_and_never_a_score(lab: Workspace, vict
     assert record.artifact("model") is None
     assert record.artifact("evaluation") is None
     assert record.action is None
-    assert command("abandon", "--reason", "diverged", cwd=lab.root).returncode == 0
+    gone = command("abandon", "--reason", "diverged", "--json", cwd=lab.root)
+    assert json.loads(gone.stdout) == {"schema_version": 1, "closed": "c0001", "decision": "reject"}
     assert victim(lab.root, 2)["code"] == 0
 
 

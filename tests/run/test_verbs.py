@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -20,10 +21,11 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_in_the_background_is_followed_to_its_end(lab: Workspace) -> None:
-    started = command("run", "--cycles", "1", "--detach", cwd=lab.root)
+    started = command("run", "--cycles", "1", "--detach", "--json", cwd=lab.root)
     assert started.returncode == 0, started.stderr
     followed = command("logs", "--follow", cwd=lab.root)
-    assert re.search(r"shows (\S+Z)\.log", started.stdout)
+    told = json.loads(started.stdout)
+    assert followed.stdout == Path(told["log"]).read_text(encoding="utf-8")
     assert "c0001 decide    recorded" in followed.stdout
     assert followed.stdout.splitlines()[-1].endswith(" ended")
     assert lab.state().cycles["c0001"].closed_at

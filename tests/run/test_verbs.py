@@ -11,6 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from loopwright.cli.live import LogFile
+from loopwright.cli.logs import tail
+from loopwright.errors import PhaseError
 from loopwright.workspace import Workspace
 
 LOOPWRIGHT = (sys.executable, "-m", "loopwright")
@@ -44,6 +49,22 @@ def test_logs_before_any_run_say_what_to_do(lab: Workspace) -> None:
     found = command("logs", cwd=lab.root)
     assert found.returncode == 2
     assert "loopwright run" in found.stderr
+
+
+def test_the_log_has_the_traceback_of_what_was_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        with LogFile(tmp_path / "20260102T030405Z.log"):
+            try:
+                1 / 0  # noqa: B018
+            except ZeroDivisionError as error:
+                raise PhaseError("the train phase failed", "`loopwright logs` has the traceback") from error
+
+    with pytest.raises(PhaseError):
+        fail()
+    tail(tmp_path, follow=True)
+    said = capsys.readouterr().out.splitlines()
+    assert any("| ZeroDivisionError: division by zero" in line for line in said)
+    assert "ended: the train phase failed" in said[-2] + said[-1]
 
 
 def test_until_promoted_answers_no_where_nothing_is(lab: Workspace) -> None:

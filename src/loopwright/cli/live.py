@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,6 +142,9 @@ class LogFile:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and error.__cause__ is not None:  # what a person was told in words, as it was thrown
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                self._line(f"| {line}")
         self._line(f"ended: {error}" if error else "ended")
         with contextlib.suppress(OSError):
             self._file.close()

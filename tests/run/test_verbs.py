@@ -43,6 +43,34 @@ def test_a_background_run_that_cannot_start_says_why(lab: Workspace) -> None:
     assert "loop.yaml:1:cycles" in found.stderr
 
 
+def test_following_a_run_that_was_killed_comes_to_an_end(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    code = f"""
+import sys, time
+from pathlib import Path
+from loopwright.cli.live import LogFile
+with LogFile(Path({str(tmp_path)!r}) / "log" / "20260102T030405Z.log") as log:
+    log.event("c0001", "train", "started", {{}})
+    print("there", flush=True)
+    time.sleep(600)
+"""
+    follow = (
+        f"from pathlib import Path; from loopwright.cli.logs import tail; tail(Path({str(tmp_path / 'log')!r}), follow=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        assert writer.stdout.readline() == "there\n"
+        with subprocess.Popen(
+            [sys.executable, "-c", follow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as reader:
+            assert reader.stdout
+            assert "c0001 train     started" in reader.stdout.readline()
+            with pytest.raises(subprocess.TimeoutExpired):
+                reader.wait(1)
+            writer.kill()
+            assert "the run was killed" in reader.communicate(timeout=60)[1]
+
+
 def test_logs_before_any_run_say_what_to_do(lab: Workspace) -> None:
     for log in (lab.root / ".loopwright" / "logs").glob("*"):
         log.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,8 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8", buffering=1)
+        with contextlib.suppress(OSError):  # a file system without locks: a follower then waits for ever
+            fcntl.flock(self._file, fcntl.LOCK_EX)  # by this it sees that the run still lives
 
     def __enter__(self) -> Self:
         return self

@@ -38,8 +38,8 @@ fix: setup ## Let the linter and the formatter mend what they can
 	$(VENV)/ruff check --fix
 	$(VENV)/ruff format
 
-test: setup ## Run the tests, the long ones apart
-	$(VENV)/pytest -m 'not slow'
+test: setup ## Run the tests, the long ones apart, in two halves at once
+	@.ci/test
 
 test-slow: setup ## Run the long tests and note the result in docs/LOG.md
 	$(VENV)/python tests/slow_log.py

@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from loopwright.checks import checks
 from loopwright.errors import LoopwrightError
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import LoopState, fold
 from loopwright.ledger.overview import overview
 
-__all__ = ["Figure", "Notice", "Point", "View", "load", "view_of", "workspace"]
+__all__ = ["NEWEST", "Figure", "Notice", "Point", "View", "load", "view_of", "workspace"]
 
 Suite = Literal["Sealed suite", "Gate suite"]
 WORKSPACE = "LOOPWRIGHT_WORKSPACE"
 DECISIONS: Mapping[str | None, str] = {
     "promote": "promoted", "reject": "rejected", "hold": "on hold", "halt": "halted", None: "open",
 }  # fmt: skip
+NEWEST = "Newest"
+"""Instead of a cycle's name: whichever was checked last."""
 UNKNOWN = "unknown"
 """A word of a later version: shown as such, since headline and legend take no text from the record."""
 AFTER: Mapping[str, str] = {
@@ -84,6 +87,10 @@ class View:
     """Newest first; keys are the column labels."""
     reasons: tuple[str, ...]
     """Of the last decision, as written by the gate."""
+    answer: str = ""
+    """Who is checking the builder, in a sentence."""
+    checks: tuple[Mapping[str, Any], ...] = ()
+    """The same as a table, a row a phase; keys are the column labels."""
 
 
 def workspace() -> Path:
@@ -92,8 +99,13 @@ def workspace() -> Path:
     return Path(given).expanduser().resolve()
 
 
-def load(root: Path) -> View:
-    """Read the workspace's record; whatever is wrong with it becomes a notice, since a page always has to say something."""
+def load(root: Path, checked: str = NEWEST) -> View:
+    """Read the workspace's record; whatever is wrong with it becomes a notice, since a page always has to say something.
+
+    Args:
+        root: The workspace.
+        checked: The cycle of which the page tells who checked it.
+    """
     if not (root / "ledger").is_dir() and not (root / ".loopwright").is_dir():
         return _nothing(Notice(
             kind="info", title="There is no record here yet.", detail=f"No ledger in {root}",
@@ -107,16 +119,17 @@ def load(root: Path) -> View:
             ledger.close()
     except LoopwrightError as error:
         return _nothing(Notice(kind="error", title="The record cannot be read.", detail=error.message, command=error.next_step))
-    return view_of(state)
+    return view_of(state, checked)
 
 
 def _nothing(notice: Notice) -> View:
     return View(title="Cycles", live=False, notices=(notice,), figures=(), points=(), methods="", rows=(), reasons=())
 
 
-def view_of(state: LoopState) -> View:
+def view_of(state: LoopState, checked: str = NEWEST) -> View:
     """The page of cycles for a state of the loop."""
     told = overview(state)
+    answer, links = _checked(state, checked)
     cycles = told["cycles"]
     decided = [row for row in cycles if row["decision"]]
     points = tuple(point for row in cycles for point in _points(row))
@@ -129,7 +142,44 @@ def view_of(state: LoopState) -> View:
         methods=", ".join(sorted({point.method for point in points})),
         rows=tuple(_row(row, state.champion) for row in reversed(cycles)),
         reasons=tuple(decided[-1]["reasons"]) if decided else (),
+        answer=answer,
+        checks=links,
     )
+
+
+def _checked(state: LoopState, wanted: str) -> tuple[str, tuple[Mapping[str, Any], ...]]:
+    """Who is checking the builder: of the cycle that is asked for, or of the newest in which something was checked."""
+    record = state.cycles.get(wanted)
+    if record is None:
+        told = [one for one in state.cycles.values() if "evaluate" in one.phases or "verify" in one.phases]
+        record = told[-1] if told else None
+    links = checks(state, record) if record else []
+    if record is None or not links:
+        return "", ()
+    count = {said: sum(link["verdict"] == said for link in links) for said in ("independent", "shared", "not checked")}
+    said = f"{count['independent']} of {len(links)} phases were checked by another one that shares neither key nor ancestor with it"
+    more = f"; {count['shared']} by one that does" if count["shared"] else ""
+    return f"{record.cycle}: {said}{more}; {count['not checked']} by nobody but the readers of the record.", tuple(
+        _check(link) for link in links
+    )
+
+
+def _check(link: Mapping[str, Any]) -> Mapping[str, Any]:
+    common = [*link["shared_keys"], *(_short(digest) for digest in link["shared_ancestors"])]
+    code = link["shared_code"]
+    return {
+        "Phase": link["phase"],
+        "Verdict": link["verdict"],
+        "Made by": link["maker"],
+        "Checked by": link["checker"],
+        "Shared key or ancestor": (", ".join(common) or "none") if link["checker"] else None,
+        "Shared code": None if code is None else ", ".join(name.removeprefix("loopwright.") for name in code) or "none",
+        "Model (sha256)": _short(link["model"]) if link["model"] else None,
+    }
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
 
 
 def _notices(state: LoopState, cycles: Sequence[Mapping[str, Any]]) -> list[Notice]:

@@ -132,3 +132,20 @@ def test_make_lists_its_verbs(repository: Path, require: Callable[..., None]) ->
     targets = set(re.findall(r"^([a-z-]+):(?!=)", (repository / "Makefile").read_text(), flags=re.MULTILINE))
     assert targets
     assert set(re.findall(r"make ([a-z-]+)", shown)) == targets
+
+
+def test_a_verb_that_somebody_is_told_to_type_exists(tracked: list[Path], repository: Path) -> None:
+    """Next steps of errors, docstrings and documents name commands of ours; the list of the day is the command line's own."""
+    from typer.main import get_command
+
+    from loopwright.cli import app
+
+    verbs = set(vars(get_command(app))["commands"])
+    shipped = [path for path in tracked if path.relative_to(repository).parts[0] not in {"tests", "benchmarks"}]
+    told = {
+        f"{path.relative_to(repository)}: loopwright {verb}"
+        for path in shipped
+        for verb in re.findall(r"`loopwright ([a-z]+)", text_of(path))
+        if verb not in verbs
+    }
+    assert told == set()

@@ -133,3 +133,21 @@ def test_system_packages_are_named_to_anyone_else(fake_debian: Run, repository: 
     assert done.returncode == 1
     assert "sudo apt-get install --no-install-recommends git\n" in done.stderr
     assert (tmp_path / "calls").read_text() == ""
+
+
+@pytest.mark.parametrize(("loops", "others", "code"), [(0, 0, 0), (1, 0, 1), (0, 2, 2), (5, 0, 0), (5, 1, 1)])
+def test_either_half_of_the_tests_fails_the_whole(repository: Path, tmp_path: Path, loops: int, others: int, code: int) -> None:
+    """5 is pytest's word for nothing asked for in this half."""
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / "tests" / "run").mkdir(parents=True)
+    (tmp_path / ".ci" / "test").write_text((repository / ".ci" / "test").read_text())
+    pytest_ = tmp_path / ".venv" / "bin" / "pytest"
+    pytest_.write_text(f'#!/bin/sh\necho "$@"\ncase "$*" in *--ignore=tests/run*) exit {others};; *) exit {loops};; esac\n')
+    pytest_.chmod(0o755)
+    done = subprocess.run(["bash", str(tmp_path / ".ci" / "test"), "-k", "a word"], check=False, capture_output=True, text=True)
+    assert done.returncode == code
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("-m")) == [
+        "-m not slow tests --ignore=tests/run -k a word",
+        "-m not slow tests/run -k a word",
+    ]

@@ -1,4 +1,4 @@
-"""Page "Cycles": headline, score curve, table. While a cycle is open it looks again by itself."""
+"""Page "Cycles": headline, score curve, who is checking the builder, table. While a cycle is open it looks again by itself."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from app.chart import describe, score_curve
-from app.view import Notice, View, load, workspace
+from app.view import NEWEST, Notice, View, load, workspace
 from loopwright.ledger.access import saw
 
 SECONDS = 5
+CHECKED = "checked"
 
 
 def draw(view: View) -> None:
@@ -22,6 +23,8 @@ def draw(view: View) -> None:
         _figures(view)
     if view.points:
         _curve(view)
+    if view.checks:
+        _checks(view)
     if view.rows:
         _table(view)
 
@@ -60,6 +63,23 @@ def _curve(view: View) -> None:
     st.text(f"Interval: {view.methods}")
 
 
+def _checks(view: View) -> None:
+    st.header("Who is checking the builder", anchor=False)
+    st.selectbox("Cycle", [NEWEST, *(row["Cycle"] for row in view.rows)], key=CHECKED, width=160)
+    st.text(view.answer)
+    st.dataframe(
+        list(view.checks),
+        hide_index=True,
+        placeholder="-",
+        alt="Each phase: the verdict, who made it, who checked it, what the two share",
+        column_config={
+            "Shared code": st.column_config.TextColumn(width=190),
+            "Model (sha256)": st.column_config.TextColumn(width=120),
+        },
+    )
+    _quiet("From the record alone. A checker that shares a key or an ancestor is refused; shared code is shown.")
+
+
 def _table(view: View) -> None:
     st.header("All cycles", anchor=False)
     number = st.column_config.NumberColumn
@@ -79,8 +99,12 @@ def _table(view: View) -> None:
     )
 
 
+def _load(root: Path) -> View:
+    return load(root, st.session_state.get(CHECKED, NEWEST))
+
+
 def _again(root: Path) -> None:
-    view = load(root)
+    view = _load(root)
     draw(view)
     if not view.live:
         st.rerun()
@@ -89,7 +113,7 @@ def _again(root: Path) -> None:
 if "seen" not in st.session_state:  # the script runs again at every click
     st.session_state["seen"] = True
     saw(workspace(), "page", "cycles")
-first = load(workspace())
+first = _load(workspace())
 if first.live:
     st.fragment(_again, run_every=SECONDS)(workspace())
 else:

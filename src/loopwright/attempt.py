@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,7 +40,8 @@ class Attempt:
     key: Digest
     number: int
     config: Digest
-    code: Digest
+    packages: Mapping[str, Digest]
+    """Whose sources do the work, with the digest of each."""
     inputs: Mapping[str, Artifact]
     started_at: str
 
@@ -65,6 +68,16 @@ class Attempt:
         named = canonical({"schema": 1, "phase": self.phase, "key": self.key, "verdicts": list(error.suspects)})
         write_atomic(root / path, named)
         return {"count": len(error.suspects), "path": path, "digest": digest_bytes(named)}
+
+    @property
+    def code(self) -> Digest:
+        """One digest over the packages, as it stands in the key."""
+        return digest_value(dict(self.packages))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where it is done and by which code; what else is true of the attempt alone is put beside it."""
+        return {"host": socket.gethostname(), "python": platform.python_version(), "packages": dict(self.packages)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

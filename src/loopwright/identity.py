@@ -14,7 +14,7 @@ from pathlib import Path
 from loopwright.errors import PluginError
 from loopwright.types import Digest, digest_bytes, digest_value
 
-__all__ = ["GENERATOR", "JUDGE", "code_digest", "lock_digest", "plugin_package"]
+__all__ = ["GENERATOR", "JUDGE", "code_digest", "lock_digest", "package_digests", "plugin_package"]
 
 GENERATOR = ("loopwright.generate", "loopwright.train", "loopwright.models")
 """Packages that make proposals and models."""
@@ -37,9 +37,14 @@ def package_digest(package: str) -> Digest:
     return digest_value({name: digest_bytes(path.read_bytes()) for name, path in sorted(files.items())})
 
 
+def package_digests(packages: tuple[str, ...]) -> dict[str, Digest]:
+    """Each package with its digest."""
+    return {package: package_digest(package) for package in packages}
+
+
 def code_digest(packages: tuple[str, ...]) -> Digest:
     """One digest over several packages; the order in which they are named does not matter."""
-    return digest_value({package: package_digest(package) for package in packages})
+    return digest_value(package_digests(packages))
 
 
 def plugin_package(group: str, name: str) -> str:

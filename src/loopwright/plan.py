@@ -204,9 +204,9 @@ class Metrics(Section):
 
     tensorboard: bool = True
     mlflow: str | None = None
-    """Tracking URI; needs the extra ``mlflow``."""
+    """Tracking URI, for example ``https://…`` or ``sqlite:////path/to/mlflow.db``; needs the extra ``mlflow``."""
     wandb: str | None = None
-    """Project; needs the extra ``wandb``."""
+    """Project; needs the extra ``wandb``, and a login or ``WANDB_MODE=offline``."""
 
 
 class Plan(Section):

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import platform
 import shutil
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,7 +22,7 @@ from typing import Any, Protocol
 from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
 from loopwright.consent.desk import now
 from loopwright.errors import InfraError, LoopwrightError
-from loopwright.identity import code_digest, lock_digest, plugin_package
+from loopwright.identity import lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
 from loopwright.plan import Plan, Section
@@ -225,11 +223,13 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, config)
         plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
-        code = code_digest((*spec.packages, *plugins))
+        packages = package_digests((*spec.packages, *plugins))
         digest = digest_bytes(config)
-        key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, code)
-        failed = sum(failure.get("key") == key for failure in self.here.failures)
-        return Attempt(phase=phase, key=key, number=failed + 1, config=digest, code=code, inputs=dict(named), started_at=now())
+        key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, digest_value(packages))
+        number = 1 + sum(failure.get("key") == key for failure in self.here.failures)
+        return Attempt(
+            phase=phase, key=key, number=number, config=digest, packages=packages, inputs=dict(named), started_at=now()
+        )
 
     def _work(self, attempt: Attempt, section: Section) -> Finished:
         """Do the work, or take up what a killed run had finished but not recorded."""
@@ -323,8 +323,7 @@ class Run:
             "outputs": [{"name": item.kind, "kind": item.kind, "path": item.path, "digest": item.digest} for item in artifacts],
             "summary": dict(finished.summary),
             "environment": {
-                "host": socket.gethostname(),
-                "python": platform.python_version(),
+                **attempt.environment,
                 "sandbox": self.tools.sandbox.level,
                 **self.tools.executor.describe(),
             },

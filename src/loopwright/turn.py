@@ -126,8 +126,9 @@ def close_abandoned(root: Path, ledger: Ledger, reason: str) -> str:
 
 
 def _open(run: Run, name: str) -> None:
-    """Pin what the cycle stands on, in this order: persons' consent, recipe chosen, entry, stages."""
+    """Pin what the cycle stands on, in this order: recipe readable, persons' consent, recipe chosen, entry, stages."""
     code = _code(run)
+    _recipe_text(run)
     recipe = _obtain(run)
     _quarantined(run)
     _judge_independent(run)

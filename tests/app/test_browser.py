@@ -82,6 +82,7 @@ def test_it_is_drawn_and_asks_nobody_else(address: str, browser: Browser, tmp_pa
     page.get_by_role("heading", name="Cycles of lab").wait_for(timeout=90_000)
     page.locator("[data-testid=stDataFrame] canvas").first.wait_for(timeout=60_000)
     page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for(timeout=60_000)
+    assert page.get_by_role("heading", name="Who is checking the builder").is_visible()
     page.evaluate("document.fonts.ready")
     assert page.get_by_text("c0002", exact=True).first.is_visible()
     assert page.locator("[data-testid=stText]", has_text=HOSTILE).count() == 2, (

@@ -34,7 +34,7 @@ def text(page: AppTest) -> str:
     [
         ("none", ["There is no record here yet.", "loopwright init lab"]),
         ("fresh", ["No cycle has begun yet.", "loopwright run", "demonstration key, not a person"]),
-        ("rest", ["Champion c0002", "Last decision Rejected", "Record 31 entries", "paired gain -0.010"]),
+        ("rest", ["Champion c0002", "Last decision Rejected", "Record 35 entries", "paired gain -0.010"]),
         ("running", ["c0004 is open: 3 phases done, now train.", "Champion c0002"]),
         ("failed", ["The train phase of c0004 failed at attempt 1.", "<b>No space left</b> on device", "loopwright run"]),
     ],
@@ -49,9 +49,23 @@ def test_each_state_is_drawn(state: str, expected: list[str], tmp_path: Path, op
     assert not page.exception
     for words in expected:
         assert words in text(page)
-    assert len(page.dataframe) == (0 if state in {"none", "fresh"} else 1)
+    assert len(page.dataframe) == (0 if state in {"none", "fresh"} else 2)
     if state == "rest":
-        assert list(page.dataframe[0].value["Cycle"]) == ["c0003", "c0002", "c0001", "c0000"]
+        assert list(page.dataframe[1].value["Cycle"]) == ["c0003", "c0002", "c0001", "c0000"]
+
+
+def test_who_is_checking_the_builder_is_answered_for_each_cycle(tmp_path: Path, opened: Callable[[Path], AppTest]) -> None:
+    page = opened(record_loop(tmp_path / "lab", 4, running=True))
+    assert "Who is checking the builder" in text(page)
+    assert list(page.dataframe[0].value["Phase"]) == ["generate", "verify"]
+    assert page.selectbox[0].options == ["Newest", "c0004", "c0003", "c0002", "c0001", "c0000"]
+    page.selectbox[0].select("c0002").run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert list(table["Phase"]) == ["generate", "verify", "train", "evaluate", "examine", "decide"]
+    assert list(table["Verdict"])[:3] == ["independent"] * 3
+    assert list(table["Shared code"])[:3] == ["domains, models"] * 3
+    assert "c0002: 3 of 6 phases were checked by another one" in text(page)
 
 
 def test_written_text_is_shown_as_it_is(tmp_path: Path, opened: Callable[[Path], AppTest]) -> None:

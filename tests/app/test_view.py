@@ -39,12 +39,12 @@ def test_a_loop_at_rest(tmp_path: Path) -> None:
     assert shown["Champion"] == ("c0002", "sealed 0.270 (0.222 to 0.324, n 290)")
     assert shown["Last decision"] == ("Rejected", "c0003, gain \u22120.010 (\u22120.051 to 0.031)")
     assert shown["Last sealed score"] == ("0.260", "0.213 to 0.313, n 290")
-    assert shown["Record"][0] == "31 entries"
+    assert shown["Record"][0] == "35 entries"
     assert view.reasons[0].startswith("paired gain -0.010")
     assert [row["Cycle"] for row in view.rows] == ["c0003", "c0002", "c0001", "c0000"]
     assert [row["Decision"] for row in view.rows] == ["rejected", "promoted (champion)", "promoted", "promoted"]
     assert (view.rows[0]["Accepted"], view.rows[0]["Refused"]) == (750, 4050)
-    assert view.rows[0]["Wall time"] == pytest.approx(42.1, abs=0.1)
+    assert view.rows[0]["Wall time"] == pytest.approx(45.0, abs=0.1)
     assert (view.rows[-1]["Accepted"], view.rows[-1]["Gain"]) == (None, "not tested")
     assert view.methods == "wilson 95%"
 
@@ -68,6 +68,26 @@ def test_a_failed_phase_says_what_to_do_until_it_is_done(tmp_path: Path) -> None
     assert view.rows[0]["Decision"] == "open, failed"
 
 
+def test_who_is_checking_the_builder(tmp_path: Path) -> None:
+    root = record_loop(tmp_path / "lab", 4, running=True)
+    view = load(root)
+    rows = {row["Phase"]: row for row in view.checks}
+    assert list(rows) == ["generate", "verify"], "of the open cycle, as far as it has come"
+    assert rows["generate"]["Checked by"].startswith("verifier ")
+    assert rows["generate"]["Shared key or ancestor"] == "none"
+    assert rows["generate"]["Shared code"] == "domains, models"
+    assert (rows["verify"]["Checked by"], rows["verify"]["Shared code"], rows["verify"]["Verdict"]) == (
+        None,
+        None,
+        "not checked",
+    )
+    assert view.answer.startswith("c0004: 1 of 2 phases were checked by another one")
+    whole = load(root, "c0003")
+    assert [row["Verdict"] for row in whole.checks] == ["independent"] * 3 + ["not checked"] * 3
+    assert whole.answer.startswith("c0003: 3 of 6 phases were checked")
+    assert load(root, "c9999").answer == view.answer
+
+
 def test_a_failure_that_was_overcome_is_no_alarm(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "lab")
     recorder.turn(0)
@@ -84,7 +104,7 @@ def test_the_first_cycle_as_it_runs(tmp_path: Path) -> None:
     view = load(tmp_path / "lab")
     assert "0 phases done, now seed" in view.notices[0].title
     assert figures(view)["Champion"][0] == figures(view)["Last decision"][0] == "None yet"
-    for phase in ("seed", "train", "evaluate"):
+    for phase in ("seed", "train", "evaluate", "examine"):
         recorder.phase(phase, 0)
     recorder.done()
     assert "now decide" in load(tmp_path / "lab").notices[0].title

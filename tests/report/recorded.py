@@ -61,6 +61,12 @@ def score(value: float, n: int) -> dict[str, Any]:
     }
 
 
+def packages(phase: str) -> dict[str, Digest]:
+    """What a phase's code digest covers: its own package, and the plug-ins that all share."""
+    own = {"seed": "generate", "merge": "verify", "examine": "evaluate", "decide": "gate"}.get(phase, phase)
+    return {name: digest("package", name) for name in (f"loopwright.{own}", "loopwright.domains", "loopwright.models")}
+
+
 def suite(headline: float) -> dict[str, Any]:
     levels = {str(level): score(max(0.005, min(0.99, headline * (2.9 - 0.42 * (level - 2)))), 58) for level in LEVELS}
     return {"all": score(0.35 + headline / 2, 406), "headline": score(headline, 290), "levels": levels}
@@ -166,7 +172,7 @@ class Recorder:
             "cycle": cycle, "phase": phase, "key": digest("key", cycle, phase), "attempt": 1, "config": digest("config", phase),
             "inputs": inputs,
             "outputs": [{"name": one.kind, "kind": one.kind, "path": one.path, "digest": one.digest} for one in outputs],
-            "summary": said or summary(phase, number), "environment": {"host": "node-1", "name": "ray", "workers": 2},
+            "summary": said or summary(phase, number), "environment": {"host": "node-1", "name": "ray", "workers": 2, "packages": packages(phase)},
             "code": digest("code", phase), "lock": digest("lock"), "started_at": self.later(),
             "finished_at": self.later(SECONDS[phase]), "seconds": SECONDS[phase],
         }  # fmt: skip

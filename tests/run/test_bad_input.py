@@ -79,6 +79,17 @@ def test_uncommitted_edits_are_named_and_kept(lab: Workspace, victim: Callable[.
     assert (lab.root / "notes.txt").read_text(encoding="utf-8") == "a person's"
 
 
+def test_a_recipe_that_cannot_be_opens_no_cycle(tmp_path: Path) -> None:
+    workspace = make_small(tmp_path / "lab")
+    recipe = workspace.root / "recipe.yaml"
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("warmup: 2", "warmup: 20"), encoding="utf-8")
+    subprocess.run(["git", "commit", "-qam", "a recipe that cannot be"], cwd=workspace.root, check=True)
+    found = command("run", "--cycles", "1", cwd=workspace.root)
+    assert found.returncode == 2
+    assert "recipe.yaml:2:seed" in found.stderr
+    assert workspace.state().cycles == {}
+
+
 def test_a_plan_changed_in_the_middle_of_a_cycle(lab: Workspace, victim: Callable[..., dict[str, Any]]) -> None:
     assert victim(lab.root, 1, ("c0001", "verify", "recorded"))["signal"]
     set_plan(lab.root, {"gate.alpha": 0.2})
@@ -127,7 +138,8 @@ def test_a_nan_loss_is_a_recorded_failure_and_never_a_score(lab: Workspace, vict
     assert record.artifact("model") is None
     assert record.artifact("evaluation") is None
     assert record.action is None
-    assert command("abandon", "--reason", "diverged", cwd=lab.root).returncode == 0
+    gone = command("abandon", "--reason", "diverged", "--json", cwd=lab.root)
+    assert json.loads(gone.stdout) == {"schema_version": 1, "closed": "c0001", "decision": "reject"}
     assert victim(lab.root, 2)["code"] == 0
 
 

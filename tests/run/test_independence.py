@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from loopwright.checks import checks, shared_code
 from loopwright.errors import RefusedError
 from loopwright.ledger.independence import lineage, objections, who_checks
 from loopwright.run import Run
 from loopwright.session import open_run
+from loopwright.types import digest_value
 from loopwright.workspace import Workspace, load_flow
 from tests.run.test_bad_input import Silent
 
@@ -66,13 +68,35 @@ def test_the_table_is_told_from_the_record(lab: Workspace, victim: Callable[...,
     assert links["generate"]["checker"].startswith("verifier ")
     command = [sys.executable, "-m", "loopwright", "show", "c0001", "--json"]
     shown = json.loads(subprocess.run(command, cwd=lab.root, capture_output=True, check=True).stdout)
-    assert shown["checks"] == json.loads(json.dumps(list(links.values())))
+    assert shown["checks"] == json.loads(json.dumps(checks(state, state.cycles["c0001"])))
+    common = {link["phase"]: link["shared_code"] for link in shown["checks"]}
+    assert common["generate"] == ["loopwright.domains", "loopwright.models"]
+    assert common["verify"] == ["loopwright.domains", "loopwright.models", "loopwright.sandbox"]
+    assert common["decide"] is None, "nobody checked it"
     first, second = model_of(lab, "c0000"), model_of(lab, "c0002")
     assert lineage(state, second) == {first, second}, "its parent, which also made its data; a rejected challenger did not"
     rejected = model_of(lab, "c0001")
     assert objections(state, first, (rejected,)), "a judge that descends from the generator"
     assert objections(state, second, (first,)), "a generator that descends from the judge"
     assert objections(state, second, (rejected,)), "neither from the other, both from a third"
+
+
+def test_code_is_shared_where_its_digest_is_the_same(lab: Workspace) -> None:
+    """A package that both name but that changed in between is not shared; a record of a version that named none says so."""
+    record = lab.state().cycles["c0000"]
+    ours, theirs = record.phases["train"], record.phases["evaluate"]
+    assert shared_code(record, "train") == ["loopwright.domains", "loopwright.models"]
+    for packages, common in (({"loopwright.models": "sha256:" + "0" * 64}, []), (None, None)):
+        phases = {"train": replace(ours, environment={**ours.environment, "packages": packages}), "evaluate": theirs}
+        assert shared_code(replace(record, phases=phases), "train") == common
+
+
+def test_a_phases_code_digest_is_over_the_packages_that_it_names(lab: Workspace) -> None:
+    ledger = lab.ledger()
+    for statement in ledger.statements():
+        if statement.kind == "phase":
+            assert statement.predicate["code"] == digest_value(statement.predicate["environment"]["packages"])
+    ledger.close()
 
 
 def test_a_judge_from_the_generators_line_is_refused(lab: Workspace) -> None:

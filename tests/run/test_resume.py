@@ -17,8 +17,8 @@ from tests.run.small import make_small
 BEFORE = ("started", "middle", "worked", "sealed", "placed", "versioned", "recorded")
 AFTER = ("published",)
 """A phase that is recorded is not run again, so what comes after that is reached in another series of kills."""
-SEED = ("seed", "train", "evaluate", "decide")
-TURN = ("generate", "verify", "merge", "train", "evaluate", "decide")
+SEED = ("seed", "train", "evaluate", "examine", "decide")
+TURN = ("generate", "verify", "merge", "train", "evaluate", "examine", "decide")
 SILENT = {"verify", "merge", "decide"}
 """Phases that report no progress here and so have no middle (verify judges nothing in this arm; seed judges as it does)."""
 

@@ -16,11 +16,13 @@ KILLS = [
     ("c0000", "seed", "started"),
     ("c0000", "train", "middle"),
     ("c0000", "evaluate", "middle"),
+    ("c0000", "examine", "started"),
     ("c0001", "generate", "middle"),
     ("c0001", "verify", "started"),
     ("c0001", "merge", "started"),
     ("c0001", "train", "middle"),
     ("c0001", "evaluate", "middle"),
+    ("c0001", "examine", "started"),
     ("c0001", "decide", "started"),
 ]
 

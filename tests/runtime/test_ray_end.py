@@ -93,6 +93,7 @@ def test_whoever_interrupts_a_request_drops_ray_and_the_next_request_starts_anot
     assert not list(tmp_path.glob("ray-*"))
 
 
+@pytest.mark.slow  # Ray takes forty seconds to give up; a wrong token, below, goes the same way sooner
 def test_a_ray_that_cannot_start_says_why(profile, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "1")
     nowhere = RayExecutor(dataclasses.replace(profile, address="127.0.0.1:9"), tmp_path)

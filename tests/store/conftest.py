@@ -30,7 +30,9 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     sealed = fake.turn(store, root, "c0000")
     sealed |= fake.turn(store, root, "c0001", parent="c0000", prev="c0000")
     sealed |= fake.turn(store, root, "c0002", parent="c0000", prev="c0001")
-    sealed |= fake.turn(store, root, "c0003", parent="c0002", prev="c0002", phases=("generate", "verify", "merge", "decide"))
+    sealed |= fake.turn(
+        store, root, "c0003", parent="c0002", prev="c0002", phases=("generate", "verify", "merge", "examine", "decide")
+    )
     store.push()
     yield Loop(root=root, store=store, sealed=sealed)
     store.close()

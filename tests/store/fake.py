@@ -20,6 +20,7 @@ FIRST: Mapping[str, tuple[str, ...]] = {
     "seed": ("suites", "heldout", "accepted", "archive"),
     "train": ("model",),
     "evaluate": ("evaluation",),
+    "examine": ("card",),
     "decide": ("decision",),
 }
 TURN: Mapping[str, tuple[str, ...]] = {
@@ -28,6 +29,7 @@ TURN: Mapping[str, tuple[str, ...]] = {
     "merge": ("archive",),
     "train": ("model",),
     "evaluate": ("evaluation",),
+    "examine": ("card",),
     "decide": ("decision",),
 }
 

@@ -52,12 +52,41 @@ TABLE = {
         "cycles/c0000/suites",
         "> cycles/c0002/evaluation",
     },
-    "decide@c0002": {"cycles/c0002/evaluation", "cycles/c0001/decision.json", "> cycles/c0002/decision.json"},
+    "examine@c0002": {
+        "cycles/c0001/card",
+        "cycles/c0000/model",
+        "cycles/c0002/model",
+        "cycles/c0002/accepted",
+        "cycles/c0002/archive",
+        "cycles/c0002/evaluation",
+        "cycles/c0000/suites",
+        "> cycles/c0002/card",
+    },
+    "decide@c0002": {
+        "cycles/c0002/evaluation",
+        "cycles/c0002/card",
+        "cycles/c0001/decision.json",
+        "> cycles/c0002/decision.json",
+    },
     "seed@c0000": {"sources", *(f"> cycles/c0000/{name}" for name in fake.FIRST["seed"])},
     "seed-train@c0000": {"cycles/c0000/archive", "> cycles/c0000/model"},
     "seed-evaluate@c0000": {"cycles/c0000/model", "cycles/c0000/suites", "> cycles/c0000/evaluation"},
-    "seed-decide@c0000": {"cycles/c0000/evaluation", "> cycles/c0000/decision.json"},
-    "decide-empty@c0003": {"cycles/c0002/decision.json", "> cycles/c0003/decision.json"},
+    "seed-examine@c0000": {
+        "cycles/c0000/model",
+        "cycles/c0000/archive",
+        "cycles/c0000/evaluation",
+        "cycles/c0000/suites",
+        "> cycles/c0000/card",
+    },
+    "seed-decide@c0000": {"cycles/c0000/evaluation", "cycles/c0000/card", "> cycles/c0000/decision.json"},
+    "examine-empty@c0003": {
+        "cycles/c0002/card",
+        "cycles/c0003/accepted",
+        "cycles/c0003/archive",
+        "cycles/c0000/suites",
+        "> cycles/c0003/card",
+    },
+    "decide-empty@c0003": {"cycles/c0003/card", "cycles/c0002/decision.json", "> cycles/c0003/decision.json"},
 }
 """Inputs and (>) outputs of each phase; c0001 was rejected, so the parent of c0002 is c0000 and its prev is c0001."""
 
@@ -90,7 +119,7 @@ def test_after_recording_nothing_is_left_to_do(loop: Loop) -> None:
     assert git.dirty(loop.root) == []
     assert dvc(loop.root, "status").strip() == "Data and pipelines are up to date."
     shown = dvc(loop.root, "repro", "--dry")
-    assert shown.count("didn't change, skipping") == len(locked(loop.root)) == 4 + 6 + 6 + 4
+    assert shown.count("didn't change, skipping") == len(locked(loop.root)) == 5 + 7 + 7 + 5
     assert "Running stage" not in shown
 
 
@@ -109,6 +138,7 @@ def test_a_cycle_without_a_challenger_has_no_stage_that_never_ran(loop: Loop) ->
         "generate@c0003",
         "verify@c0003",
         "merge@c0003",
+        "examine-empty@c0003",
         "decide-empty@c0003",
     }
 

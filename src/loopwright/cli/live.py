@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,11 +138,16 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8", buffering=1)
+        with contextlib.suppress(OSError):  # a file system without locks: a follower then waits for ever
+            fcntl.flock(self._file, fcntl.LOCK_EX)  # by this it sees that the run still lives
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and error.__cause__ is not None:  # what a person was told in words, as it was thrown
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                self._line(f"| {line}")
         self._line(f"ended: {error}" if error else "ended")
         with contextlib.suppress(OSError):
             self._file.close()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
-from loopwright.errors import UsageError
+from loopwright.errors import InfraError, UsageError
 
 __all__ = ["tail"]
+
+_LOOK_SECONDS = 0.3
 
 
 def tail(folder: Path, *, follow: bool) -> None:
@@ -16,12 +20,13 @@ def tail(folder: Path, *, follow: bool) -> None:
 
     Raises:
         UsageError: nothing has run yet.
+        InfraError: the run that is followed was killed: it holds its log no more, and no line ends it.
     """
     logs = sorted(folder.glob("*Z.log"))
     if not logs:
         raise UsageError("no run has left a log here", "`loopwright run`")
     with logs[-1].open(encoding="utf-8") as file:
-        line = ""
+        line, left = "", False
         while True:
             part = file.readline()
             line += part
@@ -34,5 +39,20 @@ def tail(folder: Path, *, follow: bool) -> None:
                     return
             elif not follow:
                 return
+            elif left:
+                raise InfraError(
+                    "the run was killed: nobody writes this log any more", "`loopwright run` goes on where it stood"
+                )
             else:
-                time.sleep(0.3)
+                time.sleep(_LOOK_SECONDS)
+                left = not _held(file)  # then what came in between is read once more
+
+
+def _held(file: IO[str]) -> bool:
+    """Whether a run still writes it; its lock goes when the process goes, however that ends."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False

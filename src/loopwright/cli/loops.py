@@ -1,4 +1,4 @@
-"""Verbs that turn the loop or steer it: run, phase, plan, rollback, abandon, logs, push."""
+"""Verbs that turn the loop or steer it: run, phase, plan, rollback, abandon, logs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def run(
     found = find(workspace)
     if detach:
         process, log = detached(found, cycles, until_promoted=until_promoted, launcher=who)
+        if as_json:
+            emit({"schema_version": 1, "process": process, "log": str(log)})
+            return
         sys.stdout.write(f"process {process} turns {found.root.name}; `loopwright logs --follow` shows {log.name}\n")
     else:
         drive(found, cycles=cycles, until=None, until_promoted=until_promoted, as_json=as_json, launcher=who)
@@ -54,7 +57,7 @@ def plan(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
 
 
 def phase(
-    name: Annotated[str, typer.Argument(help="seed, generate, verify, merge, train, evaluate or decide.")],
+    name: Annotated[str, typer.Argument(help="seed, generate, verify, merge, train, evaluate, examine or decide.")],
     cycle: Annotated[str, typer.Option(help="For example c0003.")],
     workspace: WorkspaceOption = Path(),
 ) -> None:
@@ -84,12 +87,17 @@ def rollback(
 def abandon(
     reason: Annotated[str, typer.Option(help="Why, for the record.")],
     workspace: WorkspaceOption = Path(),
+    as_json: AsJson = False,
 ) -> None:
     """Close the open cycle as rejected, where it cannot be finished."""
     from loopwright.govern.steering import abandon as close
     from loopwright.workspace import find
 
-    sys.stdout.write(f"{close(find(workspace), reason)} is closed as rejected\n")
+    closed = close(find(workspace), reason)
+    if as_json:
+        emit({"schema_version": 1, "closed": closed, "decision": "reject"})
+    else:
+        sys.stdout.write(f"{closed} is closed as rejected\n")
 
 
 def logs(

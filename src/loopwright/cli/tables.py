@@ -56,7 +56,7 @@ def print_standing(seen: Mapping[str, Any]) -> None:
 
 def print_cycle(row: Mapping[str, Any]) -> None:
     """One cycle, whole."""
-    console = Console(file=sys.stdout, highlight=False)
+    console = _console()
     console.print(
         Text(f"{row['cycle']}: {row['decision'] or 'open'}  (parent {row['parent'] or '-'}, prev {row['prev'] or '-'})")
     )
@@ -87,15 +87,17 @@ def print_cycle(row: Mapping[str, Any]) -> None:
 def _checks(links: Sequence[Mapping[str, Any]]) -> Table:
     """Who is checking the builder."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("made by", "checked by", "they share", "verdict"):
+    for heading in ("made by", "checked by", "keys and ancestors in common", "code in common", "verdict"):
         table.add_column(heading)
     for link in links:
         shared = [*link["shared_keys"], *(digest[:19] for digest in link["shared_ancestors"])]
+        code = link["shared_code"]
         colour = {"independent": "green", "shared": "red"}.get(link["verdict"], "yellow")
         table.add_row(
             Text(f"{link['phase']}: {link['maker']}"),
             Text(link["checker"] or "-"),
-            Text(", ".join(shared) or "nothing"),
+            Text(", ".join(shared) or "none" if link["checker"] else "-"),
+            Text("-" if code is None else ", ".join(name.removeprefix("loopwright.") for name in code) or "none"),
             Text(link["verdict"], style=colour),
         )
     return table

@@ -39,10 +39,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One cycle: decision, scores by level, rows with reasons, who checked the builder, time by phase, artifacts."""
+    from loopwright.checks import checks
     from loopwright.cli.tables import print_cycle
     from loopwright.errors import UsageError
     from loopwright.ledger.access import saw
-    from loopwright.ledger.independence import who_checks
     from loopwright.ledger.overview import cycle_row
     from loopwright.workspace import find
 
@@ -58,7 +58,7 @@ def show(
         for item in done.artifacts
     ]
     saw(found.root, "show", cycle)
-    row = {"schema_version": 1, **cycle_row(record), "checks": who_checks(state, record), "artifacts": artifacts}
+    row = {"schema_version": 1, **cycle_row(record), "checks": checks(state, record), "artifacts": artifacts}
     if as_json:
         emit(row)
     else:

@@ -36,7 +36,7 @@ class Sources:
     def text(self, path: str) -> str:
         """A file as text; UsageError where it is missing."""
         if path not in self.files:
-            raise UsageError(f"reports/{path} is missing", "take it from the wheel: `loopwright upgrade` shows what differs")
+            raise UsageError(f"reports/{path} is missing", "put it back, or remove that folder of the workspace's reports/")
         return self.files[path].decode("utf-8")
 
 

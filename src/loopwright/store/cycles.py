@@ -1,8 +1,8 @@
 """``cycles.yaml``: the maps from which ``dvc.yaml`` makes a stage of every phase, and the names of those stages.
 
 ``genesis`` holds c0000 once it has begun; ``cycles`` each later one and what it starts from; ``trained`` those that have a
-challenger and ``empty`` those that were decided without; ``past`` the old ones, of which only the accepted rows and the
-archive's link stay versioned. Whole remain the last 100 cycles and every champion that these descend from, since the
+challenger and ``empty`` those that were decided without; ``past`` the old ones, of which only the accepted rows, the
+archive's link and the card stay versioned. Whole remain the last 100 cycles and every champion that these descend from, since the
 cost of each command of DVC grows with the number of stages; the others come back by ``git checkout``.
 """
 
@@ -29,7 +29,7 @@ KEPT = 100
 
 _HEAD = """\
 # Written by loopwright, read by dvc.yaml. parent: the champion it starts from; prev: the cycle before it.
-# trained: cycles with a challenger; empty: those decided without; past: those of which only the rows stay here
+# trained: cycles with a challenger; empty: those decided without; past: those of which only rows and card stay here
 # (`git checkout` of their commit brings the rest back).
 """
 

@@ -13,6 +13,9 @@ tasks). So a challenger may be better on these 406 tasks by chance, as a real on
 * **plateau**: 5 points a cycle for five cycles, none after. Wrong is a loop in which any challenger is promoted that is in truth no
   better than the champion it meets: what promotions pass on to later looks must not be spent on luck.
 
+* **power**: the share of challengers that are promoted at look 1, 2, 5 and 10 of a loop where they are 7 points better in truth
+  over all tasks, by what they gain on levels 4 to 8 (the easy ones are solved already).
+
 The rule itself is called (`decide_promotion` with the default policy), with every guard that one training seed lets work; the
 levels are the slices. Prints and keeps JSON; Wilson's 95 % intervals.
 """
@@ -29,7 +32,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binomtest
 
-from loopwright.gate import FRESH, decide_promotion
+from loopwright.gate import FRESH, decide_promotion, spend
 from loopwright.plan import DecideSection
 
 KEPT = Path(__file__).parent / "results" / "gate_simulation.json"
@@ -72,6 +75,20 @@ def loop(random: np.random.Generator, cycles: int, gain: float, until: int | Non
     return actions
 
 
+def power(random: np.random.Generator, looks: int, loops: int, gain: float) -> int:
+    """How many of so many challengers are promoted at this look, each on tasks of its own."""
+    history, promoted, lift = FRESH, 0, np.where(LEVELS >= 4, gain * 7 / 5, 0.0)
+    for _ in range(looks - 1):
+        _, history = spend(POLICY.alpha, history)
+    for _ in range(loops):
+        base, luck = logistic(RATES, random.normal(0, SPREAD, RATES.size)), random.random(RATES.size)
+        champion = passes(random, luck, base)
+        challenger = passes(random, luck, logistic(np.clip(base + lift, 0.0, 1.0), random.normal(0, OWN, RATES.size)))
+        frame = pl.DataFrame({"task": np.arange(RATES.size), "level": LEVELS, "passed": challenger, "champion": champion})
+        promoted += decide_promotion(POLICY, frame, history).action == "promote"
+    return promoted
+
+
 def share(hits: int, loops: int) -> dict[str, float | int | str]:
     """A share of loops with Wilson's interval."""
     interval = binomtest(hits, loops).proportion_ci(0.95, method="wilson")
@@ -103,6 +120,7 @@ def main() -> int:
         "wrong": share(wrong, options.loops),
         "seen_within_3": share(seen, options.loops),
         "wrong_on_plateau": share(plateau, options.loops),
+        "power_7_points": {str(look): share(power(random, look, options.loops, 0.07), options.loops) for look in (1, 2, 5, 10)},
         "bars": BARS,
     }
     KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

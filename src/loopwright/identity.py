@@ -18,7 +18,14 @@ __all__ = ["GENERATOR", "JUDGE", "code_digest", "lock_digest", "package_digests"
 
 GENERATOR = ("loopwright.generate", "loopwright.train", "loopwright.models")
 """Packages that make proposals and models."""
-JUDGE = ("loopwright.verify", "loopwright.evaluate", "loopwright.gate", "loopwright.sandbox", "loopwright.domains")
+JUDGE = (
+    "loopwright.verify",
+    "loopwright.evaluate",
+    "loopwright.gate",
+    "loopwright.sandbox",
+    "loopwright.domains",
+    "loopwright.intervals",
+)
 """Packages that decide what is accepted and promoted; the plan's domain is added to them."""
 
 

@@ -36,7 +36,7 @@ from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed, measure
 from loopwright.store.suites import Sealer
 from loopwright.supervisor import Interruption, Supervisor
-from loopwright.types import Artifact, Phase, canonical, digest_bytes
+from loopwright.types import Artifact, Phase, canonical, digest_bytes, digest_value
 
 __all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now"]
 

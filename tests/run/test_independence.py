@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from loopwright import identity
 from loopwright.checks import checks, shared_code
-from loopwright.errors import RefusedError
+from loopwright.errors import RefusedError, WaitingForPerson
 from loopwright.ledger.independence import lineage, objections, who_checks
 from loopwright.run import Run
 from loopwright.session import open_run
@@ -132,3 +133,13 @@ def test_one_key_for_builder_and_judge_is_refused(lab: Workspace, judge: str) ->
     assert objections(replace(state, genesis={**state.genesis, "principals": principals}), None, ()) == [
         f"generator and {judge} hold the same key"
     ]
+
+
+@pytest.mark.parametrize("package", ["loopwright.verify", "loopwright.sandbox", "loopwright.gate", "loopwright.domains"])
+def test_a_judge_whose_code_changed_waits_for_a_person(lab: Workspace, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Whoever changed it: a model that reached the code of its verifier would be judged by it next."""
+    real = identity.package_digest
+    monkeypatch.setattr(identity, "package_digest", lambda name: "sha256:" + "0" * 64 if name == package else real(name))
+    with pytest.raises(WaitingForPerson, match="judge"), open_run(lab, Silent()) as run:
+        load_flow(lab.root)(run, 1)
+    assert list(lab.state().cycles) == ["c0000"], "nothing was opened"

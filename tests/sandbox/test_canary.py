@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import loopwright.sandbox as seam
+from loopwright.domains.programs import Programs
 from loopwright.domains.watched import WatchedDomain
 from loopwright.errors import CanaryError, InfraError
 from loopwright.plugins import load_domain
@@ -216,13 +218,18 @@ def test_a_machine_that_fails_is_no_wrong_verdict(sandbox: Sandbox) -> None:
 # ------------------------------------------------------------------------------------- faults of the domain
 
 
-@pytest.fixture(params=["programs", "reasoning-gym"])
+@pytest.fixture(scope="module", params=["programs", "reasoning-gym"])
 def domain(request: pytest.FixtureRequest) -> Any:
     return load_domain(request.param, {})
 
 
+@cache
+def human(name: str) -> list[tuple[Any, str]]:
+    return list(load_domain(name, {}).human(1, frozenset())[:12])
+
+
 def pairs_of(domain: Any) -> list[tuple[Any, str]]:
-    return [(task, answer) for task, answer in domain.human(1, frozenset())[:12]]
+    return human("programs" if isinstance(domain, Programs) else "reasoning-gym")
 
 
 def test_a_watched_domain_judges_as_it_would_alone(domain: Any, sandbox: Sandbox) -> None:

@@ -13,7 +13,8 @@ tasks). So a challenger may be better on these 406 tasks by chance, as a real on
 * **plateau**: 5 points a cycle for five cycles, none after. Wrong is a loop in which any challenger is promoted that is in truth no
   better than the champion it meets: what promotions pass on to later looks must not be spent on luck.
 
-* **power**: the share of challengers that are promoted at look 1, 2, 5 and 10 of a loop where they are 7 points better in truth
+* **power**: the share of challengers that are promoted at look 1, 2, 5 and 10 of a loop, where no look before promoted and where
+  each did, if they are 7 points better in truth
   over all tasks, by what they gain on levels 4 to 8 (the easy ones are solved already).
 
 The rule itself is called (`decide_promotion` with the default policy), with every guard that one training seed lets work; the
@@ -75,11 +76,12 @@ def loop(random: np.random.Generator, cycles: int, gain: float, until: int | Non
     return actions
 
 
-def power(random: np.random.Generator, looks: int, loops: int, gain: float) -> int:
-    """How many of so many challengers are promoted at this look, each on tasks of its own."""
+def power(random: np.random.Generator, looks: int, loops: int, gain: float, *, promoted_before: bool) -> int:
+    """How many of so many challengers are promoted at this look, each on tasks of its own; every look before promoted, or none did."""
     history, promoted, lift = FRESH, 0, np.where(LEVELS >= 4, gain * 7 / 5, 0.0)
     for _ in range(looks - 1):
-        _, history = spend(POLICY.alpha, history)
+        _, used, passed_on = spend(POLICY.alpha, history)
+        history = passed_on if promoted_before else used
     for _ in range(loops):
         base, luck = logistic(RATES, random.normal(0, SPREAD, RATES.size)), random.random(RATES.size)
         champion = passes(random, luck, base)
@@ -120,7 +122,13 @@ def main() -> int:
         "wrong": share(wrong, options.loops),
         "seen_within_3": share(seen, options.loops),
         "wrong_on_plateau": share(plateau, options.loops),
-        "power_7_points": {str(look): share(power(random, look, options.loops, 0.07), options.loops) for look in (1, 2, 5, 10)},
+        "power_7_points": {
+            name: {
+                str(look): share(power(random, look, options.loops, 0.07, promoted_before=before), options.loops)
+                for look in (1, 2, 5, 10)
+            }
+            for name, before in (("none promoted before", False), ("all promoted before", True))
+        },
         "bars": BARS,
     }
     KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,19 +16,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+<<<<<<< HEAD
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
 from loopwright.ledger import snapshot as database
 from loopwright.ledger.commit import GroupCommit
 from loopwright.ledger.keys import key_folder, make_demo_keys, make_keys
 from loopwright.ledger.location import Location, Unreachable, locate
+=======
+from loopwright.errors import IntegrityError, UsageError, WorkspaceError
+from loopwright.ledger.commit import GroupCommit
+from loopwright.ledger.keys import key_folder, make_keys
+from loopwright.ledger.location import locate
+>>>>>>> ledger
 from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
 from loopwright.ledger.principals import Principal, enrolled, enrolment, principal_id, signed_by
 from loopwright.ledger.publication import keep_file, publish
+<<<<<<< HEAD
 from loopwright.ledger.roster import Roster
+=======
+from loopwright.ledger.reading import FOLDER, first_entry, parsed, read, stored
+>>>>>>> ledger
 from loopwright.ledger.schema import problems
 from loopwright.ledger.signer import Hand, ProcessSigner, Signer, signable
 from loopwright.ledger.statement import MAX_ENVELOPE, Statement, payload_of, read_statement, seal
-from loopwright.ledger.tiles import published_size, read_entries
+from loopwright.ledger.tiles import published_size
 from loopwright.types import Artifact, Digest, digest_bytes
 
 if TYPE_CHECKING:
@@ -37,9 +47,6 @@ if TYPE_CHECKING:
     from loopwright.ledger.storage import Snapshot, Storage
 
 __all__ = ["FOLDER", "Draft", "Ledger", "genesis"]
-
-FOLDER = "ledger"
-"""The published log, relative to the workspace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +141,7 @@ class Ledger:
     def begin(cls, root: Path, predicate: Mapping[str, Any], signer: Signer) -> Ledger:
         """Start a log with this genesis predicate; WorkspaceError where ``root`` has one."""
         location = locate(root)
-        if _stored(location) or published_size(root / FOLDER):
+        if stored(location) or published_size(root / FOLDER):
             next_step = (
                 "give this workspace a schema of its own (?schema= in record.url)"
                 if location.server
@@ -153,10 +160,10 @@ class Ledger:
     @classmethod
     def open(cls, root: Path, key_home: Path | None = None, *, signer: Callable[[Path], Signer] = ProcessSigner) -> Ledger:
         """The ledger of a workspace; reading needs no keys. WorkspaceError where there is none."""
-        first = _first(root)
+        first = first_entry(root)
         if first is None:
             raise WorkspaceError(f"{root} has no ledger", "loopwright init")
-        statement = _parsed(first, 0)
+        statement = parsed(first, 0)
         if statement.kind != "genesis" or problems(statement.kind, statement.predicate):
             raise IntegrityError(f"the ledger of {root} does not begin with a genesis entry", "loopwright verify")
         return cls(root, first, signer(key_folder(statement.predicate["workspace"], key_home)))
@@ -169,7 +176,7 @@ class Ledger:
     @property
     def size(self) -> int:
         """Entries."""
-        return max(_stored(self._location), published_size(self._root / FOLDER))
+        return max(stored(self._location), published_size(self._root / FOLDER))
 
     def head(self) -> tuple[int, bytes]:
         """Size and root of the log as it is now."""
@@ -183,8 +190,8 @@ class Ledger:
 
     def statements(self, start: int = 0) -> Iterator[Statement]:
         """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""
-        entries = _read(self._location, self._root, start)
-        return (_parsed(entry, index) for index, entry in enumerate(entries, start))
+        entries = read(self._location, self._root, start)
+        return (parsed(entry, index) for index, entry in enumerate(entries, start))
 
     def append(
         self,
@@ -370,39 +377,3 @@ class Ledger:
 def _log_itself(first: bytes) -> Artifact:
     """What a statement about no artifact is about: in-toto wants a subject, and this one binds it to this log."""
     return Artifact(kind="log", digest=digest_bytes(first), path=FOLDER)
-
-
-def _stored(location: Location) -> int:
-    """Entries in the database; none where its server cannot be reached, since what is published can be read without it."""
-    try:
-        return database.count(location)
-    except Unreachable as error:
-        logging.getLogger(__name__).warning("%s; reading what is published", error.message)
-        return 0
-
-
-def _published(root: Path) -> list[bytes]:
-    try:
-        return read_entries(root / FOLDER)
-    except ValueError as error:
-        raise IntegrityError(f"the published log cannot be read: {FOLDER}/{error}", "loopwright verify") from error
-
-
-def _read(location: Location, root: Path, start: int) -> list[bytes]:
-    stored = _stored(location)
-    if stored and stored >= published_size(root / FOLDER):
-        return database.envelopes(location, start)
-    return _published(root)[start:]
-
-
-def _first(root: Path) -> bytes | None:
-    location = locate(root)
-    entries = database.envelopes(location, 0, 1) if _stored(location) else _published(root)
-    return entries[0] if entries else None
-
-
-def _parsed(entry: bytes, index: int) -> Statement:
-    try:
-        return read_statement(entry, index)
-    except ValueError as error:
-        raise IntegrityError(f"entry {index} of the ledger cannot be read: {error}", "loopwright verify") from error

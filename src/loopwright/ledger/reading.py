@@ -1,0 +1,59 @@
+"""Reading a workspace's log: from its database, or from what is published where that is all there is, or more.
+
+More is published than stored after a pull; all there is in a clone, and where the database's server cannot be reached.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from loopwright.errors import IntegrityError
+from loopwright.ledger import snapshot as database
+from loopwright.ledger.location import Location, Unreachable, locate
+from loopwright.ledger.statement import Statement, read_statement
+from loopwright.ledger.tiles import published_size, read_entries
+
+__all__ = ["FOLDER", "first_entry", "parsed", "read", "stored"]
+
+FOLDER = "ledger"
+"""The published log, relative to the workspace."""
+
+
+def stored(location: Location) -> int:
+    """Entries in the database; none where its server cannot be reached, since what is published can be read without it."""
+    try:
+        return database.count(location)
+    except Unreachable as error:
+        logging.getLogger(__name__).warning("%s; reading what is published", error.message)
+        return 0
+
+
+def _published(root: Path) -> list[bytes]:
+    try:
+        return read_entries(root / FOLDER)
+    except ValueError as error:
+        raise IntegrityError(f"the published log cannot be read: {FOLDER}/{error}", "loopwright verify") from error
+
+
+def read(location: Location, root: Path, start: int = 0) -> list[bytes]:
+    """The entries from ``start`` on, as they are stored."""
+    there = stored(location)
+    if there and there >= published_size(root / FOLDER):
+        return database.envelopes(location, start)
+    return _published(root)[start:]
+
+
+def first_entry(root: Path) -> bytes | None:
+    """The genesis entry, or None where there is no log."""
+    location = locate(root)
+    entries = database.envelopes(location, 0, 1) if stored(location) else _published(root)
+    return entries[0] if entries else None
+
+
+def parsed(entry: bytes, index: int) -> Statement:
+    """An entry's statement; IntegrityError where it is none."""
+    try:
+        return read_statement(entry, index)
+    except ValueError as error:
+        raise IntegrityError(f"entry {index} of the ledger cannot be read: {error}", "loopwright verify") from error

@@ -155,7 +155,7 @@ class Supervisor:
 
     def _stop(self, halted: HaltedError) -> None:
         """Ask the main thread to end; end everything where it does not."""
-        with contextlib.suppress(ProcessLookupError, RuntimeError):
+        if signal.getsignal(_SIGNAL) == self.interrupt:  # else nobody would hear it, and it would end the process unrecorded
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
         if self._ended.wait(GRACE_SECONDS):
             return

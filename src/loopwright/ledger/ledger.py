@@ -16,26 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
-from loopwright.ledger import snapshot as database
 from loopwright.ledger.commit import GroupCommit
 from loopwright.ledger.keys import key_folder, make_demo_keys, make_keys
-from loopwright.ledger.location import Location, Unreachable, locate
-=======
-from loopwright.errors import IntegrityError, UsageError, WorkspaceError
-from loopwright.ledger.commit import GroupCommit
-from loopwright.ledger.keys import key_folder, make_keys
 from loopwright.ledger.location import locate
->>>>>>> ledger
 from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
 from loopwright.ledger.principals import Principal, enrolled, enrolment, principal_id, signed_by
 from loopwright.ledger.publication import keep_file, publish
-<<<<<<< HEAD
-from loopwright.ledger.roster import Roster
-=======
 from loopwright.ledger.reading import FOLDER, first_entry, parsed, read, stored
->>>>>>> ledger
+from loopwright.ledger.roster import Roster
 from loopwright.ledger.schema import problems
 from loopwright.ledger.signer import Hand, ProcessSigner, Signer, signable
 from loopwright.ledger.statement import MAX_ENVELOPE, Statement, payload_of, read_statement, seal

@@ -175,7 +175,7 @@ class Ledger:
 
     def entries(self) -> list[bytes]:
         """The log's leaves as they are stored."""
-        return list(_read(self._location, self._root, 0))
+        return list(read(self._location, self._root, 0))
 
     def statements(self, start: int = 0) -> Iterator[Statement]:
         """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""

@@ -491,7 +491,7 @@ def test_verification_loads_little_and_no_dvc(repository: Path) -> None:
     assert not {"loopwright.ledger.keys", "loopwright.ledger.signer", "loopwright.ledger.storage"} & set(ours)
     paths = [repository / "src" / Path(*name.split(".")) for name in ours]
     sources = [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in paths]
-    assert sum(len(path.read_text().splitlines()) for path in sources) <= 2400
+    assert sum(len(path.read_text().splitlines()) for path in sources) <= 2600
 
 
 # --- long logs ---------------------------------------------------------------------------------------------------------

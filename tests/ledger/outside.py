@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from loopwright.cli import main
+from loopwright.ledger.keys import load_key, public_bytes
+from loopwright.ledger.principals import principal_id
+from loopwright.ledger.statement import read_statement
 from tests.ledger.workshop import Workshop
 
 PHASES = ("seed", "train", "evaluate", "decide")
@@ -55,6 +60,13 @@ def told(root: Path, keys: Path) -> Workshop:
     workshop.cycle("c0001", LATER, fence=2, parent="c0000", prev="c0000")
     (root / "loop.yaml").write_text("name: bench\n")
     return workshop
+
+
+def stolen(keys: Path, role: str, genesis: bytes) -> Ed25519PrivateKey:
+    """The private key of the first principal of this role, wherever the workspace keeps it."""
+    wanted = [one["id"] for one in read_statement(genesis, 0).predicate["principals"] if one["role"] == role]
+    found = {principal_id(public_bytes(key)): key for path in sorted(keys.glob("*.key")) for key in [load_key(path)]}
+    return next(found[one] for one in wanted if one in found)
 
 
 def witness(folder: Path, name: str = "w1.example.org") -> str:

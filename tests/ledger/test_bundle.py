@@ -24,14 +24,14 @@ from hypothesis import strategies as st
 
 from loopwright.ledger.bundle import FREE, MAX_BYTES, read_bundle, write_bundle
 from loopwright.ledger.bundle_audit import check_bundle
-from loopwright.ledger.keys import key_path, load_key, public_bytes
+from loopwright.ledger.keys import public_bytes
 from loopwright.ledger.merkle import inclusion_proof, leaf_hash, root_of
 from loopwright.ledger.note import Checkpoint, checkpoint_text, sign_note
 from loopwright.ledger.principals import RIGHTS, enrolled, principal_id
 from loopwright.ledger.statement import pae, payload_of, read_statement, seal, unseal
 from loopwright.ledger.trust import Trust, load_trust
 from loopwright.types import canonical
-from tests.ledger.outside import Done, loopwright, told, witness
+from tests.ledger.outside import Done, loopwright, stolen, told, witness
 from tests.ledger.workshop import TIME
 
 Members = dict[str, bytes]
@@ -169,7 +169,7 @@ def resigned(lab: Lab, name: str, role: str, **changes: Any) -> bytes:
     """The entry with another predicate, signed anew with a stolen key."""
     value = json.loads(unseal(lab.members[name]).payload)
     value["predicate"] |= changes
-    key = load_key(key_path(lab.folder / "keys" / "bench", role))
+    key = stolen(lab.folder / "keys" / "bench", role, lab.members["entries/0.json"])
     return seal(payload := canonical(value), principal_id(public_bytes(key)), key.sign(pae(payload)))
 
 
@@ -302,7 +302,7 @@ class Forger:
         self.entries = [self.members.pop(f"entries/{index}.json") for index in range(18)]
 
     def said(self, kind: str, predicate: Mapping[str, Any], signer: str | Ed25519PrivateKey) -> bytes:
-        key = load_key(key_path(self.keys, signer)) if isinstance(signer, str) else signer
+        key = stolen(self.keys, signer, self.entries[0]) if isinstance(signer, str) else signer
         subject = read_statement(self.entries[1], 1).subjects
         payload = payload_of(kind, subject, {"event": str(predicate), **predicate})
         return seal(payload, principal_id(public_bytes(key)), key.sign(pae(payload)))
@@ -312,7 +312,7 @@ class Forger:
         leaves = [leaf_hash(entry) for entry in entries]
         text = checkpoint_text(Checkpoint(origin="loopwright/bench", size=len(entries), root=root_of(leaves)))
         [log] = (one for one in enrolled(read_statement(self.entries[0], 0).predicate).values() if one.role == "log")
-        note = sign_note(text, "loopwright/bench", log, load_key(key_path(self.keys, "log")).sign(text.encode()))
+        note = sign_note(text, "loopwright/bench", log, stolen(self.keys, "log", self.entries[0]).sign(text.encode()))
         proofs = [[base64.b64encode(one).decode() for one in inclusion_proof(leaves, at)] for at in range(len(leaves))]
         index = json.loads(self.members["bundle.json"]) | {"size": len(entries), "consistency": []}
         index["entries"] = [{"index": at, "proof": proof} for at, proof in enumerate(proofs)]

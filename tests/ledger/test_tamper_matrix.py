@@ -18,7 +18,7 @@ import pytest
 
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import request_id
-from loopwright.ledger.keys import key_path, load_key, public_bytes
+from loopwright.ledger.keys import public_bytes
 from loopwright.ledger.merkle import leaf_hash, root_of
 from loopwright.ledger.note import Checkpoint, checkpoint_text, sign_note
 from loopwright.ledger.principals import enrolled, principal_id
@@ -26,7 +26,7 @@ from loopwright.ledger.publication import publish
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.statement import pae, payload_of, read_statement, seal, unseal
 from loopwright.ledger.tiles import read_entries
-from tests.ledger.outside import Done, loopwright, told, witness
+from tests.ledger.outside import Done, loopwright, stolen, told, witness
 from tests.ledger.workshop import TIME, Workshop, digest
 
 ASKED = {
@@ -37,6 +37,9 @@ ASKED = {
     "proposer": "nobody",
     "nonce": "1",
     "checkpoint": {"size": 1, "root": "x"},
+    "workspace": "bench",
+    "quorum": {"persons": 1, "duties": []},
+    "launchers": [],
     "requested_at": TIME,
     "expires_at": TIME,
     "by": "run",
@@ -58,7 +61,7 @@ class Scene:
 
     def said(self, kind: str, predicate: Mapping[str, Any], role: str) -> bytes:
         """A statement that is validly signed by a stolen key."""
-        key = load_key(key_path(self.keys / "bench", role))
+        key = stolen(self.keys / "bench", role, self.entries[0])
         payload = payload_of(kind, [read_statement(self.entries[1], 1).subjects[0]], predicate)
         return seal(payload, principal_id(public_bytes(key)), key.sign(pae(payload)))
 
@@ -76,7 +79,7 @@ class Scene:
         genesis = read_statement(entries[0], 0).predicate
         [holder] = (one for one in enrolled(genesis).values() if one.role == "log")
         text = checkpoint_text(Checkpoint(origin="loopwright/bench", size=len(entries), root=root_of(log_hashes(entries))))
-        note = sign_note(text, "loopwright/bench", holder, load_key(key_path(self.keys / "bench", "log")).sign(text.encode()))
+        note = sign_note(text, "loopwright/bench", holder, stolen(self.keys / "bench", "log", entries[0]).sign(text.encode()))
         (self.ledger / "checkpoints").mkdir(exist_ok=True)
         for name in ("checkpoint", f"checkpoints/{len(entries)}"):
             (self.ledger / name).write_text(note)

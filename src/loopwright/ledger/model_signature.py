@@ -42,7 +42,7 @@ class SignedModel:
 
     model: Artifact
     signature: Path
-    """A sigstore bundle, ``cycles/CYCLE/model.sig`` of the workspace."""
+    """A sigstore bundle, ``ledger/signatures/CYCLE.sig`` of the workspace."""
     public_key: str
     """PEM, as the log names it."""
     index: int
@@ -62,7 +62,7 @@ def sign_model(root: Path, ledger: Ledger, cycle: str, key_home: Path | None = N
     if model is None:
         raise UsageError(f"{cycle} has no model", "`loopwright status` shows the cycles")
     _recorded(root, cycle, model)
-    file = f"cycles/{cycle}/model.sig"
+    file = f"ledger/signatures/{cycle}.sig"
     for one in reversed(list(ledger.statements())):
         if (
             one.kind == "signature"

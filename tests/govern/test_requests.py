@@ -138,6 +138,22 @@ def test_a_weaker_plan_on_disk_voids_before_the_first_cycle(people: Desk) -> Non
         weaker.carry_out(asked.id)
 
 
+def test_a_plan_that_asks_for_fewer_persons_is_weighed_by_the_rules_that_it_would_replace(people: Desk) -> None:
+    plan = people.consent.plan
+    rules = {"policy": plan.policy, "approvals": plan.approvals.model_dump(mode="json")}
+    people.ledger.append("open", [], opening("c0000", **rules), role="controller", event="open:c0000")
+    people.ledger.append("close", [], closing("c0000"), role="controller", event="close:c0000")
+    set_plan(people.root, {"approvals": {"strict": {"persons": 1}}})
+    weaker = Consent(root=people.root, plan=Workspace(root=people.root).plan(), ledger=people.ledger)
+    assert weaker.plan.approvals.strict.persons == 1
+    ask = describe(people.root, weaker.plan, weaker.state(), "policy")
+    asked, found = weaker.requested(ask, ())
+    assert (asked.said["policy"], asked.said["quorum"]["persons"], found.missing) == (plan.policy, 2, ("2 more persons",))
+    with Desk(Workspace(root=people.root), no_terminal) as now_here:
+        agree(now_here, asked)
+    assert weaker.standing(weaker.state().acts.requests[asked.id], weaker.state()).missing == ("1 more person",)
+
+
 # ------------------------------------------------------------------------------------------------ forged
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from loopwright.cli import app
 from loopwright.consent import Consent, describe, desk
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WaitingForPerson
 from loopwright.govern.requests import Desk
@@ -324,6 +326,36 @@ def test_what_is_asked_must_be_there(people: Desk) -> None:
         assert people.find(state, name).id == asked.id
     with pytest.raises(UsageError, match="no request is about"):
         people.find(state, "recipes/other.diff")
+
+
+@pytest.mark.parametrize(("action", "kind", "signers"), [("resume", "halt", 1), ("unfreeze", "freeze", 2)])
+def test_what_one_person_stopped_several_let_go_on(people: Desk, action: str, kind: str, signers: int) -> None:
+    def typed(*words: str) -> int:
+        done = CliRunner().invoke(app, [*words, "--workspace", str(people.root)])
+        return getattr(done.exception, "exit_code", done.exit_code)
+
+    assert typed(action) == 2, "nothing stands"
+    said = {"reason": "smoke", "halted_at" if kind == "halt" else "frozen_at": desk.now()}
+    people.ledger.append(kind, [], said, role="person", event="one")
+    for _ in range(signers):
+        assert typed(action) == 4
+        assert typed("approve", next(iter(people.consent.state().acts.requests))) == 0
+    assert typed(action) == 0
+    acts = people.consent.state().acts
+    assert (acts.halts, acts.freezes, len(acts.requests)) == ((), (), 1)
+
+
+def test_a_halt_that_came_after_the_question_is_not_lifted_by_its_answer(people: Desk) -> None:
+    for number in (1, 2):
+        people.ledger.append("halt", [], {"reason": "-", "halted_at": desk.now()}, role="person", event=f"halt:{number}")
+        asked, found = people.lift("resume", {}, None)
+        assert found.status == "open"
+        agree(people, asked)
+        if number == 1:
+            first = asked
+    assert (status(people, first), status(people, asked)) == ("void", "granted")
+    assert people.consent.carry_out_granted("resume") == [people.ledger.size - 1]
+    assert people.consent.state().acts.halts == ()
 
 
 def test_the_keys_of_a_demonstration_lie_in_the_account(people: Desk) -> None:

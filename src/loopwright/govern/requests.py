@@ -117,6 +117,26 @@ class Desk:
             raise UsageError(f"there is nothing here to {action}: {dict(details)}", "`loopwright status`")
         return self.consent.ask(ask, hand=hand)
 
+    def lift(self, action: str, details: Mapping[str, Any], name: str | None) -> tuple[Request, Standing]:
+        """Ask for this where nobody has, or carry it out where persons granted it; the request, and where it stands then.
+
+        UsageError where nothing stands that could be lifted.
+        """
+        state = self.consent.state()
+        ask = describe(self.root, self.consent.plan, state, action, details)
+        if not ask.subjects and not any(ask.details.values()):
+            raise UsageError(f"there is nothing to {action}", "`loopwright status`")
+        request, found = self.consent.newest(ask) or (None, None)
+        if request is None or found is None:
+            made = self.ask(action, details, name)
+        else:
+            made = request.id
+            if found.status == "granted":
+                self.consent.carry_out(made)
+        state = self.consent.state()
+        asked = state.acts.requests[made]
+        return asked, self.consent.standing(asked, state)
+
     def answer(self, request: Request, *, approves: bool, name: str | None, reason: str) -> int:
         """Sign yes or no under the request's bytes; the entry.
 

@@ -49,7 +49,7 @@ def envelope_for(root: Path, plan: Plan, state: LoopState, cycle: str) -> InForc
         in_force = f"the one in force is {signed[:19]}" if signed else "none is in force"
         raise WaitingForPerson(
             f"{FILE} ({found[:19]}) is not signed; {in_force}",
-            "put back what is in force with git, or `loopwright envelope --request` asks persons to sign this one for the cycles to come",
+            "put back what is in force with git, or `loopwright propose --envelope` asks persons to sign this one for the cycles to come",
         )
     return InForce(
         digest=signed,

@@ -75,7 +75,7 @@ def test_a_budget_halts_the_loop_and_a_restart_does_not_help(lab: Workspace) -> 
     for _ in range(2):  # refused after a restart, too
         with pytest.raises(HaltedError, match=r"budget cycles: 1 of 1 used") as caught:
             turn(lab, 2)
-        assert "resume" in caught.value.next_step
+        assert "raise the budget" in caught.value.next_step
     [halted] = [statement for statement in lab.ledger().statements() if statement.kind == "halt"]
     assert (halted.predicate["by"], halted.predicate["budget"]) == ("budget", "cycles")
     wanted = raised(lab, cycles=2)

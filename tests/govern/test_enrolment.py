@@ -18,7 +18,9 @@ import pytest
 from typer.testing import CliRunner
 
 from loopwright.cli import app
+from loopwright.errors import UsageError
 from loopwright.ledger import Ledger
+from loopwright.ledger.hands import launchers
 from loopwright.ledger.verify import verify
 from loopwright.workspace import Workspace
 
@@ -116,6 +118,23 @@ def test_who_proposes_does_not_approve_and_another_account_does(town: Town) -> N
     assert "granted" in town.signs("bob", "approve", "recipes/more.diff")
     [row] = json.loads(town.says("ada", "keys", "trust", "--json"))["persons"]
     assert (row["name"], row["note"], row["answers"], row["seconds_n"]) == ("bob", "", 1, 1)
+
+
+def test_who_launches_is_who_has_a_key_here_and_a_name_takes_nobody_away(town: Town) -> None:
+    ada, bob = (str(row["key"]) for row in town.enrolled() if row["role"] == "person")
+    roster = Workspace(root=town.lab).state().roster
+    for who, name, wanted in (
+        ("ada", None, (ada,)),
+        ("bob", None, (bob,)),
+        ("carol", None, ()),
+        ("ada", "bob", (ada, bob)),
+        ("ada", bob, (ada, bob)),
+        ("carol", "bob", (bob,)),
+    ):
+        with mock.patch.dict(os.environ, town.environment(who), clear=True):
+            assert launchers(town.lab, roster, name) == wanted
+    with pytest.raises(UsageError, match="no enrolled person"):
+        launchers(town.lab, roster, "carol")
 
 
 def test_an_agent_proposes_and_its_owner_does_not_approve(town: Town) -> None:

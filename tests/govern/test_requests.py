@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from loopwright.cli import app
 from loopwright.consent import Consent, describe, desk
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WaitingForPerson
 from loopwright.govern.requests import Desk
@@ -136,6 +138,22 @@ def test_a_weaker_plan_on_disk_voids_before_the_first_cycle(people: Desk) -> Non
     weaker = Consent(root=people.root, plan=Workspace(root=people.root).plan(), ledger=people.ledger)
     with pytest.raises(RefusedError, match="policy has changed"):
         weaker.carry_out(asked.id)
+
+
+def test_a_plan_that_asks_for_fewer_persons_is_weighed_by_the_rules_that_it_would_replace(people: Desk) -> None:
+    plan = people.consent.plan
+    rules = {"policy": plan.policy, "approvals": plan.approvals.model_dump(mode="json")}
+    people.ledger.append("open", [], opening("c0000", **rules), role="controller", event="open:c0000")
+    people.ledger.append("close", [], closing("c0000"), role="controller", event="close:c0000")
+    set_plan(people.root, {"approvals": {"strict": {"persons": 1}}})
+    weaker = Consent(root=people.root, plan=Workspace(root=people.root).plan(), ledger=people.ledger)
+    assert weaker.plan.approvals.strict.persons == 1
+    ask = describe(people.root, weaker.plan, weaker.state(), "policy")
+    asked, found = weaker.requested(ask, ())
+    assert (asked.said["policy"], asked.said["quorum"]["persons"], found.missing) == (plan.policy, 2, ("2 more persons",))
+    with Desk(Workspace(root=people.root), no_terminal) as now_here:
+        agree(now_here, asked)
+    assert weaker.standing(weaker.state().acts.requests[asked.id], weaker.state()).missing == ("1 more person",)
 
 
 # ------------------------------------------------------------------------------------------------ forged
@@ -308,6 +326,36 @@ def test_what_is_asked_must_be_there(people: Desk) -> None:
         assert people.find(state, name).id == asked.id
     with pytest.raises(UsageError, match="no request is about"):
         people.find(state, "recipes/other.diff")
+
+
+@pytest.mark.parametrize(("action", "kind", "signers"), [("resume", "halt", 1), ("unfreeze", "freeze", 2)])
+def test_what_one_person_stopped_several_let_go_on(people: Desk, action: str, kind: str, signers: int) -> None:
+    def typed(*words: str) -> int:
+        done = CliRunner().invoke(app, [*words, "--workspace", str(people.root)])
+        return getattr(done.exception, "exit_code", done.exit_code)
+
+    assert typed(action) == 2, "nothing stands"
+    said = {"reason": "smoke", "halted_at" if kind == "halt" else "frozen_at": desk.now()}
+    people.ledger.append(kind, [], said, role="person", event="one")
+    for _ in range(signers):
+        assert typed(action) == 4
+        assert typed("approve", next(iter(people.consent.state().acts.requests))) == 0
+    assert typed(action) == 0
+    acts = people.consent.state().acts
+    assert (acts.halts, acts.freezes, len(acts.requests)) == ((), (), 1)
+
+
+def test_a_halt_that_came_after_the_question_is_not_lifted_by_its_answer(people: Desk) -> None:
+    for number in (1, 2):
+        people.ledger.append("halt", [], {"reason": "-", "halted_at": desk.now()}, role="person", event=f"halt:{number}")
+        asked, found = people.lift("resume", {}, None)
+        assert found.status == "open"
+        agree(people, asked)
+        if number == 1:
+            first = asked
+    assert (status(people, first), status(people, asked)) == ("void", "granted")
+    assert people.consent.carry_out_granted("resume") == [people.ledger.size - 1]
+    assert people.consent.state().acts.halts == ()
 
 
 def test_the_keys_of_a_demonstration_lie_in_the_account(people: Desk) -> None:

@@ -47,6 +47,11 @@ def test_a_held_model_is_promoted_by_persons_or_stays_where_it_is(lab: Workspace
         kinds = ("decision", "evaluation", "card")
         assert asked.said["evidence"] == [artifact.digest for kind in kinds if (artifact := held.artifact(kind))]
         assert people.consent.state().champion == "c0000"
+        [operator] = held.launchers
+        assert (people.consent.state().roster.holdings[operator].principal.duties, asked.said["launchers"]) == (
+            ("operator",),
+            [operator],
+        )
         people.answer(asked, approves=True, name="safety", reason="looked at the rows")
     turn(lab, 2)
     state = lab.state()

@@ -1,4 +1,4 @@
-"""Verbs of those who answer for a loop: halt, resume, freeze, unfreeze, envelope, observe, gc."""
+"""Verbs of those who answer for a loop: halt, freeze, envelope, observe, gc."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the record; needed.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (halt, resume, freeze, unfreeze, envelope, observe, gc):
+    for verb in (halt, freeze, envelope, observe, gc):
         app.command()(verb)
 
 
@@ -39,13 +39,6 @@ def halt(
     _told("halt", index, "every driver stops within ten seconds; `loopwright resume` asks to go on", as_json)
 
 
-def resume(
-    who: As = None, passphrase_file: PassphraseFile = None, workspace: WorkspaceOption = Path(), as_json: AsJson = False
-) -> None:
-    """Ask persons to let a halted loop go on, under the budgets that loop.yaml has now; `loopwright run` then does."""
-    _ask("resume", {}, who, passphrase_file, workspace, as_json)
-
-
 def freeze(
     reason: Reason,
     who: As = None,
@@ -63,18 +56,8 @@ def freeze(
     _told("freeze", index, "nothing is altered until persons lift it: `loopwright unfreeze` asks for that", as_json)
 
 
-def unfreeze(
-    who: As = None, passphrase_file: PassphraseFile = None, workspace: WorkspaceOption = Path(), as_json: AsJson = False
-) -> None:
-    """Ask persons to lift a freeze; `loopwright run` carries it out when enough have signed."""
-    _ask("unfreeze", {}, who, passphrase_file, workspace, as_json)
-
-
 def envelope(
     draft: Annotated[bool, typer.Option("--draft", help="Print one that allows no change, to start from.")] = False,
-    request: Annotated[bool, typer.Option("--request", help="Ask persons to sign envelope.yaml as it is now.")] = False,
-    who: As = None,
-    passphrase_file: PassphraseFile = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -85,9 +68,6 @@ def envelope(
     found = find(workspace)
     if draft:
         sys.stdout.write(draft_of(found))
-        return
-    if request:
-        _ask("envelope", {"path": "envelope.yaml"}, who, passphrase_file, workspace, as_json)
         return
     force = in_force(found)
     if as_json:
@@ -136,20 +116,6 @@ def gc(
     total = sum(item.bytes for item in found.removed)
     signed = f"; entries {', '.join(map(str, found.leaves))}" if found.leaves else ""
     sys.stdout.write(f"{len(found.removed)} artifacts, {total:,} bytes {'would be ' if dry_run else ''}removed{signed}\n")
-
-
-def _ask(action: str, details: dict[str, str], who: str | None, secret: Path | None, workspace: Path, as_json: bool) -> None:
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
-
-    with Desk(find(workspace), passphrase(secret)) as desk:
-        made = desk.ask(action, details, who)
-    if as_json:
-        emit({"schema_version": 1, "request": made})
-    else:
-        sys.stdout.write(
-            f"request {made[7:19]} is made; others answer it by `loopwright approve {made[7:19]}`, then `loopwright run`\n"
-        )
 
 
 def _told(what: str, index: int, then: str, as_json: bool) -> None:

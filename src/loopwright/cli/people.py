@@ -26,7 +26,7 @@ What = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb in (propose, answer, approve, reject):
+    for verb in (propose, answer, approve, reject, resume, unfreeze):
         app.command()(verb)
 
 
@@ -48,6 +48,7 @@ def passphrase(file: Path | None) -> Any:
 
 def propose(
     name: Annotated[str | None, typer.Option(help="Name of the proposal: recipes/NAME.diff.")] = None,
+    envelope: Annotated[bool, typer.Option("--envelope", help="Ask persons to sign envelope.yaml as it is.")] = False,
     again: Annotated[str | None, typer.Option(help="Ask once more what this request asked.")] = None,
     who: As = None,
     passphrase_file: PassphraseFile = None,
@@ -65,16 +66,54 @@ def propose(
         if again is not None:
             before = desk.find(desk.consent.state(), again)
             made = desk.ask(before.action, before.said["details"], who)
+        elif envelope:
+            made = desk.ask("envelope", {"path": "envelope.yaml"}, who)
         elif name is not None:
             path = write(folder, name)
             made = desk.ask("recipe", {"path": f"recipes/{path.name}"}, who)
         else:
-            raise UsageError("what is proposed?", "--name NAME for an edit of recipe.yaml, --again ID for an earlier request")
+            raise UsageError(
+                "what is proposed?", "--name NAME for an edit of recipe.yaml, --envelope, --again ID for an earlier request"
+            )
     if as_json:
         emit({"schema_version": 1, "request": made})
     else:
         commit = f"git add recipes/{name}.diff && git commit -m 'propose {name}' && " if name else ""
         sys.stdout.write(f"request {made[7:19]} is made. Next: {commit}somebody else types `loopwright approve {made[7:19]}`\n")
+
+
+def resume(
+    who: As = None, passphrase_file: PassphraseFile = None, workspace: WorkspaceOption = Path(), as_json: AsJson = False
+) -> None:
+    """Ask persons to let a halted loop go on; typed again after they have, it lifts the halt (so does `loopwright run`)."""
+    _lift("resume", who, passphrase_file, workspace, as_json=as_json)
+
+
+def unfreeze(
+    who: As = None, passphrase_file: PassphraseFile = None, workspace: WorkspaceOption = Path(), as_json: AsJson = False
+) -> None:
+    """Ask persons to lift a freeze, which needs the strict quorum; typed again after they have, it is lifted."""
+    _lift("unfreeze", who, passphrase_file, workspace, as_json=as_json)
+
+
+def _lift(action: str, who: str | None, secret: Path | None, workspace: Path, *, as_json: bool) -> None:
+    from loopwright.errors import WaitingForPerson
+    from loopwright.govern.requests import Desk
+    from loopwright.workspace import find
+
+    with Desk(find(workspace), passphrase(secret)) as desk:
+        request, found = desk.lift(action, {}, who)
+        row = desk.row(request, found, desk.consent.state())
+    short = request.id[7:19]
+    if as_json:
+        emit({"schema_version": 1, **row})
+    elif found.status == "executed":
+        sys.stdout.write(f"{action}: done by entry {request.executed}\n")
+    if found.status != "executed":
+        lacks = "; ".join((*found.missing, *found.reasons))
+        raise WaitingForPerson(
+            f"request {short} ({action}) is {found.status}: {lacks}", f"`loopwright approve {short}`, then this again"
+        )
 
 
 def answer(

@@ -128,17 +128,24 @@ class Consent:
         )
 
     def requested(self, ask: Ask, launchers: tuple[str, ...]) -> tuple[Request, Standing]:
-        """The newest request for exactly this that can still matter (open, granted, vetoed or executed), made now where there is none."""
+        """`newest`; made now, in the run's name, where there is none."""
+        found = self.newest(ask)
+        if found is not None:
+            return found
+        made = self.ask(ask, launchers=launchers)
+        self._plant(self.state(), ask, launchers)
+        state = self.state()
+        return state.acts.requests[made], self.standing(state.acts.requests[made], state)
+
+    def newest(self, ask: Ask) -> tuple[Request, Standing] | None:
+        """The newest request for exactly this that can still matter: open, granted, vetoed or executed."""
         state = self.state()
         for request in reversed([one for one in state.acts.requests.values() if _same(one, ask)]):
             found = self.standing(request, state)
             lost = found.status == "granted" and not is_real(request, self._salt(request))
             if found.status not in {"void", "expired"} and not lost:
                 return request, found
-        made = self.ask(ask, launchers=launchers)
-        self._plant(state, ask, launchers)
-        state = self.state()
-        return state.acts.requests[made], self.standing(state.acts.requests[made], state)
+        return None
 
     def carry_out(self, request: Digest) -> int:
         """The executor: append the ``execute`` of a granted request, once; the entry, also where that was done before.

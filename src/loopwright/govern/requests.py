@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from loopwright.budgets import agreed
-from loopwright.consent import Consent, describe
+from loopwright.consent import Ask, Consent, describe
 from loopwright.consent.desk import now
 from loopwright.errors import RefusedError, UsageError
 from loopwright.ledger import Ledger
@@ -114,13 +114,15 @@ class Desk:
         state = self.consent.state()
         _, hand = self.hand(state, name, "operator")
         ask = describe(self.root, self.consent.plan, state, action, details)
-        stands = {
-            "resume": state.acts.halts or ask.subjects or not agreed(state.acts, self.consent.plan.budgets),
-            "unfreeze": state.acts.freezes,
-        }
-        if not stands.get(action, ask.subjects or action == "admission"):
-            raise UsageError(f"there is nothing here to {action}: {dict(details)}", "`loopwright status`")
+        self._stands(ask, state)
         return self.consent.ask(ask, hand=hand)
+
+    def _stands(self, ask: Ask, state: LoopState) -> None:
+        """UsageError where there is nothing that this could be asked of."""
+        halted = bool(state.acts.halts) or not agreed(state.acts, self.consent.plan.budgets)
+        stands = {"resume": halted, "unfreeze": bool(state.acts.freezes), "admission": True}
+        if not (ask.subjects or stands.get(ask.action)):
+            raise UsageError(f"there is nothing to {ask.action}", "`loopwright status`")
 
     def say(
         self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], name: str | None, event: str | None = None
@@ -134,6 +136,25 @@ class Desk:
         index = self.ledger.append(kind, subjects, predicate, role="person", event=event, hand=hand)
         self.ledger.publish()
         return index
+
+    def lift(self, action: str, details: Mapping[str, Any], name: str | None) -> tuple[Request, Standing]:
+        """Ask for this where nobody has, or carry it out where persons granted it; the request, and where it stands then.
+
+        UsageError where nothing stands that could be lifted.
+        """
+        state = self.consent.state()
+        ask = describe(self.root, self.consent.plan, state, action, details)
+        self._stands(ask, state)
+        request, found = self.consent.newest(ask) or (None, None)
+        if request is None or found is None:
+            made = self.ask(action, details, name)
+        else:
+            made = request.id
+            if found.status == "granted":
+                self.consent.carry_out(made)
+        state = self.consent.state()
+        asked = state.acts.requests[made]
+        return asked, self.consent.standing(asked, state)
 
     def answer(self, request: Request, *, approves: bool, name: str | None, reason: str) -> int:
         """Sign yes or no under the request's bytes; the entry.

@@ -315,10 +315,10 @@ def test_a_run_whose_salt_is_lost_asks_anew(people: Desk) -> None:
 
 
 def test_what_is_asked_must_be_there(people: Desk) -> None:
-    with pytest.raises(UsageError, match="nothing here to recipe"):
+    with pytest.raises(UsageError, match="nothing to recipe"):
         people.ask("recipe", {"path": "recipes/none-such.diff"}, None)
     (people.root.parent / "outside.diff").write_text("not ours", encoding="utf-8")
-    with pytest.raises(UsageError, match="nothing here to recipe"):
+    with pytest.raises(UsageError, match="nothing to recipe"):
         people.ask("recipe", {"path": "../outside.diff"}, None)
     asked = proposed(people)
     state = people.consent.state()

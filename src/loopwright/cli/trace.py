@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from loopwright.cli.options import AsJson, WorkspaceOption, emit
+from loopwright.cli.people import As, PassphraseFile, passphrase
 
 __all__ = ["register"]
 
@@ -61,6 +62,8 @@ def recall(
     plan: Annotated[Path | None, typer.Option("--retrain", help="Carry out a retrain plan (recalls/NAME.yaml).")] = None,
     directory: Annotated[Path | None, typer.Option(help="With --retrain: where the new loop goes.")] = None,
     turn: Annotated[bool, typer.Option("--turn/--no-turn", help="With --retrain: turn it at once, or only make it.")] = True,
+    who: As = None,
+    passphrase_file: PassphraseFile = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -74,7 +77,8 @@ def recall(
         _retrain(found, plan, directory, turn=turn, as_json=as_json)
     else:
         asked = {"artifact": artifact, "source": source, "licence": licence, "rows": rows, "person": person}
-        _recall(found, {name: value for name, value in asked.items() if value}, why, dry_run=dry_run, as_json=as_json)
+        wanted = {name: value for name, value in asked.items() if value}
+        _recall(found, wanted, why, (who, passphrase_file), dry_run=dry_run, as_json=as_json)
 
 
 def reproduce(
@@ -131,9 +135,13 @@ def _list(workspace: Any, *, as_json: bool) -> None:
     emit({"schema_version": 1, "recalls": found}) if as_json else show_recalls(found)
 
 
-def _recall(workspace: Any, asked: dict[str, Any], why: str, *, dry_run: bool, as_json: bool) -> None:
+def _recall(
+    workspace: Any, asked: dict[str, Any], why: str, by: tuple[str | None, Path | None], *, dry_run: bool, as_json: bool
+) -> None:
     from loopwright.cli.trails import show_recall
     from loopwright.errors import UsageError
+    from loopwright.govern.halt import not_frozen
+    from loopwright.govern.requests import Desk
     from loopwright.trace.lineage import read_graph
     from loopwright.trace.recall import affected
     from loopwright.trace.recall import recall as sign
@@ -143,7 +151,13 @@ def _recall(workspace: Any, asked: dict[str, Any], why: str, *, dry_run: bool, a
     if not why and not dry_run:
         raise UsageError("a recall needs a reason", "--why TEXT, or --dry-run to see what it would reach")
     found = affected(workspace.root, graph := read_graph(workspace), _target(workspace, graph, asked))
-    answer = found.plain() if dry_run else sign(workspace, found, why)
+    if dry_run:
+        answer = found.plain()
+    else:
+        not_frozen(workspace)
+        with Desk(workspace, passphrase(by[1])) as desk:
+            _, hand = desk.hand(desk.consent.state(), by[0], "operator")
+        answer = sign(workspace, found, why, hand)
     emit(answer) if as_json else show_recall(answer)
 
 

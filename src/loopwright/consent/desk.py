@@ -28,6 +28,7 @@ from loopwright.ledger.principals import may_sign, principal_id, right, signed_b
 from loopwright.ledger.quorum import Standing, commitment, is_real, standing
 from loopwright.ledger.signer import Hand
 from loopwright.ledger.statement import pae, read_payload, read_statement, unseal
+from loopwright.ledger.taint import refuse_any
 from loopwright.plan import Plan
 from loopwright.store.artifacts import check
 from loopwright.types import Digest
@@ -167,6 +168,7 @@ class Consent:
         if not is_real(asked, salt):
             raise RefusedError(f"request {request[7:19]} cannot be opened as a real one", "`loopwright run` asks anew")
         self._verified(asked, found, state)
+        refuse_any(state, asked.subjects if asked.action == "promote" else (), f"request {request[7:19]}")
         for artifact in _kept(asked, state):
             check(self.root, artifact, fresh=True)
         cycle = asked.said["details"].get("cycle")

@@ -26,6 +26,7 @@ from loopwright.errors import InfraError, IntegrityError, UsageError, WorkspaceE
 from loopwright.ledger.fold import fold
 from loopwright.ledger.keys import key_folder
 from loopwright.ledger.publication import write_file
+from loopwright.ledger.taint import refuse_any
 from loopwright.types import Artifact, Digest, digest_bytes
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def sign_model(root: Path, ledger: Ledger, cycle: str, key_home: Path | None = N
     model = state.cycles[cycle].artifact("model") if cycle in state.cycles else None
     if model is None:
         raise UsageError(f"{cycle} has no model", "`loopwright status` shows the cycles")
+    refuse_any(state, [model], f"an export of {cycle}'s model")
     _recorded(root, cycle, model)
     file = f"ledger/signatures/{cycle}.sig"
     for one in reversed(list(ledger.statements())):

@@ -66,7 +66,7 @@ def test_no_key_of_the_plan_gets_in_at_the_top(key: str, value: str) -> None:
     assert f":{key}:" in refusal(diff(f"{BASE}{key}: {value}\n"))
 
 
-@pytest.mark.parametrize("key", [key for key in (*PLAN, *UNKNOWN, "cycle") if key not in Recipe.model_fields])
+@pytest.mark.parametrize("key", [key for key in dict.fromkeys((*PLAN, *UNKNOWN, "cycle")) if key not in Recipe.model_fields])
 def test_no_key_of_the_plan_gets_in_beside_those_of_training(key: str) -> None:
     said = refusal(diff(BASE.replace("  steps: 220\n", f"  steps: 300\n  {key}: 1\n")))
     assert f":cycle.{key}: unknown key" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -102,7 +103,10 @@ def test_what_a_killed_attempt_used_counts_as_well(tmp_path: Any, victim: Any) -
     [lost] = [one.predicate for one in entries if one.kind == "failure"]
     assert (lost["error"], lost["phase"], lost["attempt"]) == ("Killed", "train", 1)
     phases = sum(one.predicate["seconds"] for one in entries if one.kind == "phase")
-    assert used_by(entries).seconds > max(phases, before.seconds)
+    ran = datetime.fromisoformat(lost["failed_at"]) - datetime.fromisoformat(lost["started_at"])
+    assert ran.total_seconds() >= 0
+    assert used_by(entries).seconds == pytest.approx(phases + ran.total_seconds(), abs=0.01)
+    assert used_by(entries).seconds > before.seconds
     assert [one.predicate["attempt"] for one in entries if one.kind == "phase" and one.predicate["phase"] == "train"] == [2]
     assert verify(workspace.root).findings == ()
 

@@ -122,8 +122,8 @@ def test_lines_of_many_processes_do_not_mix(workshop: Workshop, repository: Path
 
 def test_a_person_is_a_key_id_of_the_machine(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     saw(workshop.root, "show", "c0001")
-    monkeypatch.setattr("loopwright.ledger.keys._home", lambda: workshop.keys)
+    monkeypatch.setattr("loopwright.ledger.access.key_folder", lambda workspace: workshop.keys / workspace)
     saw(workshop.root, "show", "c0001")
     [file] = (workshop.root / ACCESS).iterdir()
-    [person] = [one for one in next(workshop.ledger.statements()).predicate["principals"] if one["role"] == "person"]
+    person, *_ = [one for one in next(workshop.ledger.statements()).predicate["principals"] if one["role"] == "person"]
     assert [line["by"] for line in lines(file)] == ["unknown", person["id"]]

@@ -61,7 +61,7 @@ def test_every_verdict_since_the_last_right_canary_is_flagged_on_the_record(brok
 
 
 def test_an_entry_of_the_log_has_room_for_any_number_of_suspects(tmp_path: Path) -> None:
-    attempt = Attempt(phase="verify", key="k", number=1, config="c", code="d", inputs={}, started_at="t")
+    attempt = Attempt(phase="verify", key="k", number=1, config="c", packages={}, inputs={}, started_at="t")
     error = CanaryError("wrong", suspects=tuple(f"{place:016x}:{place:016x}" for place in range(100_000)))
     said = attempt.failed(tmp_path, "c0001", error, "wrong")
     assert len(json.dumps(said)) < 1000

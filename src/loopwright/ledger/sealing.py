@@ -1,7 +1,7 @@
 """Sealed tasks: encrypted so that the evaluator alone can read them, from the moment at which they are made.
 
-The key is the evaluator's, beside its signing key, and is used by a process that holds nothing else:
-``python -m loopwright.ledger.sealing KEYFILE seal|open`` reads stdin and writes stdout. Encryption is deterministic and
+The key is the evaluator's, beside its signing key, and only a process that holds nothing else reads it:
+``python -m loopwright.ledger.sealing FOLDER seal`` and ``… KEYFILE open`` read stdin and write stdout. Encryption is deterministic and
 authenticated (AES-SIV, RFC 5297), so the same tasks under the same key are the same bytes and artifacts stay reproducible.
 
 Whoever may use the account in which the keys lie may read what is sealed; another account or host than the driver's is needed
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,59 +25,49 @@ from loopwright.ledger.keys import key_folder
 
 __all__ = ["ProcessSealer"]
 
-_KEY = "evaluator.seal"
-_MAGIC = b"loopwright sealed v1"
+_MAGIC = b"loopwright sealed v1 "
+_HEAD = re.compile(rb"loopwright sealed v1 ([0-9a-f]{16})\n")
 
 
 class ProcessSealer:
     """Seals for one workspace's evaluator, and opens what any evaluator with a key on this machine sealed (a fork's origin's).
 
-    The key is made when a workspace seals for the first time.
+    The key is made when a workspace seals for the first time; its file bears its name, the beginning of a digest.
     """
 
     def __init__(self, workspace: str, key_home: Path | None = None) -> None:
-        self._workspace = workspace
-        self._home = key_home
+        self._folder = key_folder(workspace, key_home)
 
     def seal(self, data: bytes) -> bytes:
         """These bytes for the evaluator alone."""
-        key = key_folder(self._workspace, self._home) / _KEY
-        if not key.is_file():
-            _make(key)
-        return _ask(key, "seal", data)
+        return _ask(self._folder, "seal", data)
 
     def open(self, sealed: bytes) -> bytes:
         """What was sealed.
 
         Raises:
-            WorkspaceError: this machine does not hold the key of the evaluator whom it was sealed for.
+            WorkspaceError: this machine does not hold the key that it was sealed with.
             IntegrityError: the bytes are not what was sealed.
         """
-        magic, _, rest = sealed.partition(b"\n")
-        if not magic.startswith(_MAGIC):
+        head = _HEAD.match(sealed)
+        if head is None:
             raise IntegrityError("this is no sealed suite", "`loopwright verify` says what changed")
-        workspace = magic[len(_MAGIC) :].strip().decode("ascii", "replace")
-        return _ask(key_folder(workspace, self._home) / _KEY, "open", rest)
-
-
-def _make(key: Path) -> None:
-    key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = key.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(AESSIV.generate_key(512))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(key)
-
-
-def _ask(key: Path, verb: str, data: bytes) -> bytes:
-    if not key.is_file():
+        name = head[1].decode()
+        for key in (_path(self._folder, name), *sorted(self._folder.parent.glob(f"*/{_path(Path(), name)}"))):
+            if key.is_file():
+                return _ask(key, "open", sealed)
         raise WorkspaceError(
-            f"this machine holds no key for the sealed tasks of workspace {key.parent.name} ({key})",
+            f"this machine holds no key for the sealed tasks (key {name}, looked for below {self._folder.parent})",
             "evaluate where the evaluator's keys are, or restore them from their backup",
         )
-    command = [sys.executable, "-P", "-m", "loopwright.ledger.sealing", str(key), verb]
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"evaluator-{name}.seal"
+
+
+def _ask(where: Path, verb: str, data: bytes) -> bytes:
+    command = [sys.executable, "-P", "-m", "loopwright.ledger.sealing", str(where), verb]
     names = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH")
     environment = {name: os.environ[name] for name in names if name in os.environ}
     done = subprocess.run(command, input=data, capture_output=True, cwd="/", env=environment, check=False)
@@ -85,16 +76,29 @@ def _ask(key: Path, verb: str, data: bytes) -> bytes:
     return done.stdout
 
 
-def _serve(path: Path, verb: str, data: bytes) -> bytes:
-    if path.stat().st_mode & 0o077:
-        raise WorkspaceError(f"others may read the key {path}", f"chmod 600 {path}")
-    secret = path.read_bytes()
-    cipher = AESSIV(secret)
-    about = [_MAGIC, path.parent.name.encode(), hashlib.sha256(secret).digest()[:8]]
+def _own(folder: Path) -> Path:
+    """The key with which a workspace seals; made where there is none."""
+    for key in sorted(folder.glob("evaluator-*.seal")):
+        return key
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret, draft = AESSIV.generate_key(512), folder / "evaluator.seal.new"
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft.rename(_path(folder, hashlib.sha256(b"loopwright sealing key" + secret).hexdigest()[:16]))
+
+
+def _serve(where: Path, verb: str, data: bytes) -> bytes:
+    key = _own(where) if verb == "seal" else where
+    if key.stat().st_mode & 0o077:
+        raise WorkspaceError(f"others may read the key {key}", f"chmod 600 {key}")
+    cipher, head = AESSIV(key.read_bytes()), _MAGIC + key.stem.rpartition("-")[2].encode() + b"\n"
     if verb == "seal":
-        return _MAGIC + b" " + path.parent.name.encode() + b"\n" + cipher.encrypt(data, about)
+        return head + cipher.encrypt(data, [head])
     try:
-        return cipher.decrypt(data, about)
+        return cipher.decrypt(data.removeprefix(head), [head])
     except (InvalidTag, ValueError) as error:
         raise IntegrityError("the sealed suite was changed, or sealed with another key") from error
 

@@ -29,7 +29,7 @@ def test_the_verbs_of_the_first_screen_exist(command: str) -> None:
 
 def test_the_commands_of_your_own_loop_work(tmp_path: Path) -> None:
     here, seen = tmp_path, []
-    for command in commands(BLOCKS[1]):
+    for command in [*commands(BLOCKS[1]), *commands(BLOCKS[2])]:
         for part in command.split("&&"):
             words = shlex.split(part.strip().replace("c0003", "c0001"))
             if words[0] == "cd":
@@ -46,7 +46,8 @@ def test_the_commands_of_your_own_loop_work(tmp_path: Path) -> None:
             done = subprocess.run([sys.executable, "-m", *words], cwd=here, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{part}: {done.stdout}{done.stderr}"
             seen.append(words[1])
-    assert seen == ["init", "plan", "run", "status", "show", "verify", "report", "app"]
+    own = ["init", "plan", "run", "status", "show", "verify", "report", "app"]
+    assert seen == [*own, "keys", "lineage", "diff", "reproduce", "export", "verify"]
     assert list((here / "build").rglob("cycle-c0001.pdf"))
 
 

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from loopwright.policy import Count, Section, Share
 
-__all__ = ["SETTINGS", "Allowed", "Bound", "Envelope", "EnvelopeFile", "InForce", "flat"]
+__all__ = ["SETTINGS", "Allowed", "Bound", "Envelope", "EnvelopeFile", "SignedEnvelope", "flat"]
 
 SETTINGS = ("generator", "mix", "verifier", "trainer", "evaluator", "domain", "model")
 """Sections of the plan whose keys an envelope speaks of, besides ``recipe``: the ``cycle`` part of ``recipe.yaml``."""
@@ -81,7 +81,7 @@ class EnvelopeFile(Section):
     envelope: Envelope
 
 
-class InForce(Section):
+class SignedEnvelope(Section):
     """The envelope that persons signed, as the decide phase sees it."""
 
     digest: str

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loopwright.envelope import InForce
+from loopwright.envelope import SignedEnvelope
 from loopwright.policy import Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
 from loopwright.recipe import Recipe, Recipes
 from loopwright.types import Digest, cycle_name, digest_value
@@ -320,7 +320,7 @@ class DecideSection(Gate):
     """What the decide phase sees."""
 
     headline: tuple[Count, Count]
-    envelope: InForce | None = None
+    envelope: SignedEnvelope | None = None
     """As it was signed; None where there is none."""
     field: FieldGap | None = None
     """The latest that the record knew when the cycle opened."""
@@ -339,7 +339,9 @@ class CyclePlan(Section):
     gate: DecideSection
 
 
-def resolve(plan: Plan, cycle: str, recipe: str, envelope: InForce | None = None, field: FieldGap | None = None) -> CyclePlan:
+def resolve(
+    plan: Plan, cycle: str, recipe: str, envelope: SignedEnvelope | None = None, field: FieldGap | None = None
+) -> CyclePlan:
     """The sections of one cycle; ``recipe`` is the text of the recipe in force."""
     wanted = {"last": cycle == cycle_name(plan.cycles), "always": True, "never": False}[plan.evaluator.pass_at.when]
     pass_at = PassAtSection(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from loopwright.envelope import SETTINGS, InForce, flat
+from loopwright.envelope import SETTINGS, SignedEnvelope, flat
 from loopwright.errors import WaitingForPerson
 from loopwright.ledger.field import gap, laboratory
 from loopwright.ledger.fold import LoopState
@@ -31,7 +31,7 @@ def signed_envelope(state: LoopState, before: int | None = None) -> Digest | Non
     return last.subjects[0].digest if last is not None else None
 
 
-def envelope_for(root: Path, plan: Plan, state: LoopState, cycle: str) -> InForce | None:
+def envelope_for(root: Path, plan: Plan, state: LoopState, cycle: str) -> SignedEnvelope | None:
     """The envelope that a cycle is decided under; one that is signed while a cycle is open holds from the next.
 
     Raises:
@@ -51,7 +51,7 @@ def envelope_for(root: Path, plan: Plan, state: LoopState, cycle: str) -> InForc
             f"{FILE} ({found[:19]}) is not signed; {in_force}",
             "put back what is in force with git, or `loopwright propose --envelope` asks persons to sign this one for the cycles to come",
         )
-    return InForce(
+    return SignedEnvelope(
         digest=signed,
         envelope=envelope,
         settings=settings_of(plan),

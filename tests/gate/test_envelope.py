@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loopwright.envelope import Allowed, Bound, Envelope, InForce, flat
+from loopwright.envelope import Allowed, Bound, Envelope, SignedEnvelope, flat
 from loopwright.errors import PlanError
 from loopwright.gate import FRESH, Ruling, decide
 from loopwright.gate.envelope import Facts, judge, under_envelope
@@ -128,7 +128,7 @@ def test_an_envelope_that_lets_nothing_change_is_kept_by_nothing_but_itself(enve
     inside=st.sampled_from(["automatic", "person"]),
 )
 def test_it_never_makes_a_promotion_of_anything_else(action, left, stops, inside) -> None:
-    force = InForce(digest="sha256:" + "0" * 64, envelope=WIDE, settings={}, generation=1, promote_inside=inside)
+    force = SignedEnvelope(digest="sha256:" + "0" * 64, envelope=WIDE, settings={}, generation=1, promote_inside=inside)
     changed: dict[str, Any] = {}
     if left:
         changed["generation"] = 9
@@ -169,7 +169,7 @@ def decided(tmp_path: Path, name: str, card_at: Path | None, **section: Any) -> 
 
 def test_the_decision_says_which_rule_was_left(tmp_path: Path) -> None:
     tight = Envelope(must_stay={"recipe.lr": 0.003}, performance={"slice:level=5": Bound(low=0.9)})
-    force = InForce(digest="sha256:" + "0" * 64, envelope=tight, settings={}, generation=1, promote_inside="automatic")
+    force = SignedEnvelope(digest="sha256:" + "0" * 64, envelope=tight, settings={}, generation=1, promote_inside="automatic")
     fine = decided(tmp_path, "fine", card(tmp_path / "c1"), envelope=force)
     assert (fine["action"], fine["envelope"]["inside"]) == ("promote", True)
     assert "inside the envelope that persons signed" in fine["reasons"][-1]

@@ -13,7 +13,7 @@ from loopwright.intervals import wilson
 if TYPE_CHECKING:
     import polars as pl
 
-    from loopwright.envelope import Allowed, Bound, Envelope, InForce
+    from loopwright.envelope import Allowed, Bound, Envelope, SignedEnvelope
     from loopwright.types import Score
 
 __all__ = ["Facts", "Verdict", "facts_of", "judge", "under_envelope"]
@@ -47,7 +47,7 @@ class Verdict:
     """Stop rules that were broken."""
 
 
-def facts_of(force: InForce, card: Mapping[str, Any] | None, table: pl.DataFrame, headline: tuple[int, int]) -> Facts:
+def facts_of(force: SignedEnvelope, card: Mapping[str, Any] | None, table: pl.DataFrame, headline: tuple[int, int]) -> Facts:
     """Facts from the decide phase's inputs; what the card does not tell was not measured, and is nowhere inside."""
     said = card or {}
     data = said.get("data") or {}
@@ -74,7 +74,7 @@ def judge(envelope: Envelope, facts: Facts) -> Verdict:
     return Verdict(left=left, stops=stops)
 
 
-def under_envelope(ruling: Ruling, force: InForce, verdict: Verdict) -> Ruling:
+def under_envelope(ruling: Ruling, force: SignedEnvelope, verdict: Verdict) -> Ruling:
     """The ruling with what the envelope says: it can only hold what the gate would promote, or halt."""
     unpromoted = ruling.unpromoted or ruling.history
     if verdict.stops:

@@ -18,7 +18,7 @@ from loopwright.types import Decision, Digest, canonical, digest_bytes, digest_v
 if TYPE_CHECKING:
     import polars as pl
 
-    from loopwright.envelope import InForce
+    from loopwright.envelope import SignedEnvelope
     from loopwright.plan import DecideSection
 
 __all__ = ["decide"]
@@ -71,7 +71,7 @@ def decide(config: DecideSection, inputs: Mapping[str, Path], context: _Context)
 
 
 def _enveloped(
-    config: DecideSection, force: InForce, ruling: Ruling, card: Mapping[str, Any] | None, path: Path
+    config: DecideSection, force: SignedEnvelope, ruling: Ruling, card: Mapping[str, Any] | None, path: Path
 ) -> tuple[Ruling, dict[str, Any]]:
     """The ruling under the envelope, and what the decision says of it."""
     import polars as pl

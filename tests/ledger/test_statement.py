@@ -7,16 +7,17 @@ import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loopwright.ledger.audit import _canonical as _is_canonical
 from loopwright.ledger.keys import public_bytes
 from loopwright.ledger.note import Checkpoint, checkpoint_text, read_checkpoint, read_text, sign_note, verifier_key
 from loopwright.ledger.principals import RIGHTS, Principal, enrolled, enrolment, principal_id, signed_by
 from loopwright.ledger.schema import problems
 from loopwright.ledger.statement import pae, payload_of, read_payload, read_statement, seal, unseal
 from loopwright.ledger.tiles import Tile, levels_of, pack, tile_at, tiles_of, unpack
-from loopwright.types import PHASES, Artifact
+from loopwright.types import PHASES, Artifact, canonical
 from tests.ledger.workshop import closing, digest, opening
 
 SUBJECT = Artifact(kind="model", digest=digest("model"), path="cycles/c0001/model")
@@ -244,3 +245,22 @@ def test_a_bundle_comes_back_and_a_cut_one_is_noticed(entries: list[bytes]) -> N
 def test_levels_hold_roots_of_complete_tiles_only() -> None:
     hashes = [bytes([index % 256]) * 32 for index in range(70_000)]
     assert [len(level) // 32 for level in levels_of(b"".join(hashes))] == [70_000, 273, 1]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-9e15, 9e15) | st.text(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+        max_leaves=8,
+    )
+)
+def test_what_is_canonical_is_seen_to_be(value: object) -> None:
+    """The audit's faster encoder stands in for RFC 8785's only where the two write alike."""
+    assert _is_canonical(canonical({"value": value}))
+
+
+@pytest.mark.parametrize("number", [1.733e-06, 0.0001, 9.9e-05, 1e-06, 1e-07, -1.5e-05, 1e15, 9007199254740991, 0.5])
+def test_numbers_that_two_encoders_write_differently(number: float) -> None:
+    assert _is_canonical(canonical({"p": number, "q": [number]}))
+    assert not _is_canonical(canonical({"p": number}).replace(b"{", b"{ "))

@@ -17,6 +17,7 @@ import pytest
 
 from loopwright.errors import InfraError, IntegrityError, UsageError, WorkspaceError
 from loopwright.report import build, documents
+from loopwright.report.pdf import _unambiguous
 from loopwright.types import digest_bytes
 from tests.report.recorded import Recorder, record_loop, summary
 
@@ -63,6 +64,14 @@ def test_it_is_archival_accessible_and_two_pages_at_most(workspace: Path, cycle:
         digest_bytes(built.pdf.read_bytes()),
         digest_bytes(built.json.read_bytes()),
     )
+
+
+def test_no_stream_ends_where_its_end_cannot_be_told() -> None:
+    """A stream that ends in a carriage return is written anew with other offsets; what never comes right is said."""
+    files = {0: b"stream\nx\r\nendstream", 1: b"stream\ny\r\nendstream", 2: b"stream\nz\nendstream"}
+    assert _unambiguous(lambda pad: files[pad]) == files[2]
+    with pytest.raises(InfraError, match="unambiguous"):
+        _unambiguous(lambda pad: files[0])
 
 
 def _is_font(item: pikepdf.Object) -> bool:

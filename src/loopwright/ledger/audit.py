@@ -29,8 +29,8 @@ from loopwright.types import canonical
 
 __all__ = ["Finding", "LogAudit", "Statements", "audit"]
 
-_PECULIAR = re.compile(rb'[^\x00-\x7f]|(?:":|[,\[])-?(?:\d[\d.]*[eE]|\d{16})|\.0[,\]}]')
-"""Where Python's encoder and RFC 8785 may differ: other scripts, exponents, integers beyond 2^53, whole floats."""
+_PECULIAR = re.compile(rb'[^\x00-\x7f]|(?:":|[,\[])-?(?:\d[\d.]*[eE]|\d{16}|0\.0000)|\.0[,\]}]')
+"""Where Python's encoder and RFC 8785 may differ: other scripts, exponents, fractions below 0.0001 (Python gives them one), integers beyond 2^53, whole floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from loopwright.errors import InfraError, UsageError
@@ -66,22 +67,39 @@ def typeset(html: str, files: Mapping[str, bytes], attached: tuple[DataFile, ...
     from weasyprint.text.fonts import FontConfiguration
 
     fetcher = _fetcher(files)
-    attachments = [
-        weasyprint.Attachment(
-            string=file.data, name=file.name, description=file.description, created=when, modified=when, relationship="Data",
-            url_fetcher=fetcher,
-        )
-        for file in attached
-    ]  # fmt: skip
     document = weasyprint.HTML(string=html, base_url=f"{SCHEME}///", url_fetcher=fetcher)
+
+    def write(pad: int) -> bytes:
+        attachments = [  # each can be read once
+            weasyprint.Attachment(
+                string=file.data, name=file.name, description=file.description, created=when, modified=when, relationship="Data",
+                url_fetcher=fetcher,
+            )
+            for file in attached
+        ]  # fmt: skip
+        finish = partial(_finish, pad=pad)
+        return document.write_pdf(
+            pdf_variant="pdf/a-3a", attachments=attachments, finisher=finish, font_config=FontConfiguration()
+        )
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # WeasyPrint 70 leaves its colour profile's file open
-            return document.write_pdf(
-                pdf_variant="pdf/a-3a", attachments=attachments, finisher=_finish, font_config=FontConfiguration()
-            )
+            return _unambiguous(write)
     except weasyprint.urls.FatalURLFetchingError as error:
         raise UsageError(str(error), "a report is set from its own folder and the theme alone") from error
+
+
+def _unambiguous(write: Callable[[int], bytes]) -> bytes:
+    """A file no stream of which ends in a carriage return: with the line end before ``endstream`` it would be read as part of that.
+
+    The last stream is the table of offsets, which is made when all else is written; more metadata gives other offsets.
+    """
+    for pad in range(16):
+        data = write(pad)
+        if b"\r\nendstream" not in data:
+            return data
+    raise InfraError("a PDF with unambiguous stream ends could not be set", "build the report again after the next entry")
 
 
 def _weasyprint() -> Any:
@@ -129,16 +147,19 @@ _UA = (
 """PDF/UA identifier, and the extension schema by which PDF/A allows it (ISO 19005-3, 6.6.2.3)."""
 
 
-def _finish(document: Any, pdf: Any) -> None:  # WeasyPrint's signature
+def _finish(document: Any, pdf: Any, *, pad: int) -> None:  # WeasyPrint's signature
     """Add the second conformance: XMP identifier, readable metadata, and the scope of every table head."""
     import pydyf
 
     metadata = pdf.objects[int(pdf.catalog["Metadata"].split()[0])]
     text = b"".join(metadata.stream)
-    metadata.stream, metadata.compress = [text.replace(b"</rdf:RDF>", _UA + b"</rdf:RDF>")], False
+    metadata.stream, metadata.compress = [text.replace(b"</rdf:RDF>", _UA + b" " * pad + b"</rdf:RDF>")], False
     by_reference = {item.reference: item for item in pdf.objects if isinstance(item, pydyf.Dictionary)}
     for item in by_reference.values():
         if item.get("S") == "/TH":
             row = by_reference[item["P"]]
             scope = "/Column" if by_reference[row["P"]].get("S") == "/THead" else "/Row"
             item["A"] = pydyf.Dictionary({"O": "/Table", "Scope": scope})
+    for item in pdf.objects:  # see `_unambiguous` (ISO 32000-1, 7.3.8.1)
+        if isinstance(item, pydyf.Stream) and item.compress and item.data.endswith(b"\r\nendstream"):
+            item.compress = False

@@ -65,9 +65,14 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
 
 def _reachable(plan: Plan, root: Path) -> None:
     """A driver whose work runs on other hosts may itself be started again on another, and finds the record only on a server."""
+    import psutil
+
     from loopwright.runtime.profile import load_profile
 
-    if plan.record.url is None and load_profile(root, plan.runtime.profile).address != "local":
+    address = load_profile(root, plan.runtime.profile).address
+    addresses = {one.address for found in psutil.net_if_addrs().values() for one in found}
+    on_this_host = address == "local" or address.rpartition(":")[0].strip("[]") in {"localhost", *addresses}
+    if plan.record.url is None and not on_this_host:
         raise PlanError(
             f"loop.yaml: record.url: {plan.runtime.profile} joins a cluster, and the record is an SQLite file of one host",
             "write it to PostgreSQL: record: {url: postgresql+pg8000://USER@HOST/DATABASE}",

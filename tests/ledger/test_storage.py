@@ -162,6 +162,11 @@ def test_work_on_other_hosts_needs_a_record_that_they_can_reach(tmp_path: Path) 
         _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml")), tmp_path)
     _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml"), record=server), tmp_path)
     _reachable(Plan(runtime=Runtime(profile="cluster/near.yaml")), tmp_path)
+    (tmp_path / "cluster" / "near.yaml").write_text("executor: ray\naddress: 127.0.0.1:6379\n")
+    _reachable(Plan(runtime=Runtime(profile="cluster/near.yaml")), tmp_path)
+    (tmp_path / "cluster" / "far.yaml").write_text("executor: ray\naddress: auto\n")
+    with pytest.raises(PlanError, match="an SQLite file of one host"):
+        _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml")), tmp_path)
 
 
 def test_a_database_is_not_given_up_for_a_log_that_is_not_sound(both: Workshop) -> None:

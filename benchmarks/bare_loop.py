@@ -129,14 +129,14 @@ def _frozen_order(row: tuple[Task, str]) -> int:
     return seed_of("frozen", row[0].prompt)
 
 
-def promoted(challenger: Sequence[bool], champion: Sequence[bool], look: int) -> bool:
+def promoted(challenger: Sequence[bool], champion: Sequence[bool], level: float) -> bool:
     """Exact one-sided McNemar test, as the gate does it."""
     from scipy.stats import binomtest
 
     better = sum(new and not old for new, old in zip(challenger, champion, strict=True))
     worse = sum(old and not new for new, old in zip(challenger, champion, strict=True))
     chance = binomtest(better, better + worse, 0.5, alternative="greater").pvalue if better + worse else 1.0
-    return chance < PLAN.gate.alpha / (look * (look + 1))
+    return chance < level
 
 
 def propose(model: Any, seed: int, weights: dict[int, float], refused: frozenset[str], counts: Counter[str]) -> list[Any]:
@@ -184,6 +184,7 @@ def main() -> None:
         first, frozen = champion, frozen_rows(seed, refused, {prompt for prompt, _ in human})
         examine(champion, first, frozen, suites["gate"], 0, seed, sandbox, counts)
         scores, weights, synthetic, known = [headline(best["sealed"], suites)], {}, [], set(human)
+        carried = 0.0  # online fallback, as the gate's
         for number in range(1, options.cycles + 1):
             seed = seed_of("cycle", options.seed, cycle_name(number))
             proposals = propose(champion, seed, weights, refused, counts)
@@ -199,7 +200,10 @@ def main() -> None:
                 rows = [(task.prompt, seed_of(seed, "pass_at", task.id, index)) for task, index in asks]
                 answers = sample(challenger, rows, PLAN.evaluator.shard_tasks, PLAN.evaluator.pass_at.temperature, counts)
                 judged([(task, answer) for (task, _), answer in zip(asks, answers, strict=True)], ("sealed",), sandbox, counts)
-            if promoted(results["gate"], best["gate"], number):
+            level = PLAN.gate.alpha / (number * (number + 1)) + carried
+            better = promoted(results["gate"], best["gate"], level)
+            carried = level if better else 0.0
+            if better:
                 champion, best = challenger, results
             scores.append(headline(results["sealed"], suites))
     print(json.dumps({"seconds": time.monotonic() - began, "counts": counts, "sealed_headline": scores}))

@@ -177,7 +177,7 @@ def signatures() -> dict[str, Any]:
     """A hundred thousand statements, each signed."""
     with folder() as place:
         workshop = Workshop(place / "w", place / "keys")
-        key, [holder] = (
+        key, (holder, *_) = (
             load_key(key_path(workshop.keys / "bench", "person")),
             [one for one in enrolled(next(workshop.ledger.statements()).predicate).values() if one.role == "person"],
         )

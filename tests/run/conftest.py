@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 
 from loopwright.workspace import Workspace
-from tests.run.small import make_small
+from tests.run.small import copy_of, make_small
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +44,4 @@ def seeded(tmp_path_factory: pytest.TempPathFactory, victim: Callable[..., dict[
 @pytest.fixture
 def lab(seeded: Path, tmp_path: Path) -> Workspace:
     """A copy of the seeded workspace that a test may spoil."""
-    shutil.copytree(seeded, tmp_path / "lab", copy_function=os.link)
-    for name in ("loop.yaml", "recipe.yaml"):
-        (tmp_path / "lab" / name).unlink()
-        shutil.copyfile(seeded / name, tmp_path / "lab" / name)
-    shutil.rmtree(tmp_path / "lab" / ".loopwright")
-    shutil.copytree(seeded / ".loopwright", tmp_path / "lab" / ".loopwright")
-    return Workspace(root=tmp_path / "lab")
+    return copy_of(seeded, tmp_path / "lab")

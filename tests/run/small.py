@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -50,3 +52,14 @@ def make_small(directory: Path, **settings: Any) -> Workspace:
     same_sealing_key(workspace)
     small_recipe(workspace.root)
     return workspace
+
+
+def copy_of(root: Path, target: Path) -> Workspace:
+    """A copy that may be spoilt: large files are links, what a test edits or a database writes is its own."""
+    shutil.copytree(root, target, copy_function=os.link)
+    for name in ("loop.yaml", "recipe.yaml"):
+        (target / name).unlink()
+        shutil.copyfile(root / name, target / name)
+    shutil.rmtree(target / ".loopwright")
+    shutil.copytree(root / ".loopwright", target / ".loopwright")
+    return Workspace(root=target)

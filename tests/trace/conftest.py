@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 
 from loopwright.session import open_run
 from loopwright.workspace import Workspace, load_flow, set_plan
-from tests.run.small import make_small
+from tests.run.small import copy_of, make_small
 
 POISON = [("add 3", "x=[3+v for v in x]", "4f2c" * 16), ("drop 2", "x=x[1:][1:]", "0a0a" * 16)]
 """Prompt, answer, and the salted digest of whoever wrote it."""
@@ -54,13 +52,7 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lab(turned: Path, tmp_path: Path) -> Workspace:
     """A copy of it that a test may spoil."""
-    shutil.copytree(turned, tmp_path / "lab", copy_function=os.link)
-    for name in ("loop.yaml", "recipe.yaml"):
-        (tmp_path / "lab" / name).unlink()
-        shutil.copyfile(turned / name, tmp_path / "lab" / name)
-    shutil.rmtree(tmp_path / "lab" / ".loopwright")
-    shutil.copytree(turned / ".loopwright", tmp_path / "lab" / ".loopwright")
-    return Workspace(root=tmp_path / "lab")
+    return copy_of(turned, tmp_path / "lab")
 
 
 @pytest.fixture

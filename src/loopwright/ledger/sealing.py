@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from loopwright.errors import IntegrityError, WorkspaceError
 from loopwright.ledger.keys import key_folder
+from loopwright.ledger.signer import bare_environment
 
 __all__ = ["ProcessSealer"]
 
@@ -68,9 +69,7 @@ def _path(folder: Path, name: str) -> Path:
 
 def _ask(where: Path, verb: str, data: bytes) -> bytes:
     command = [sys.executable, "-P", "-m", "loopwright.ledger.sealing", str(where), verb]
-    names = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH")
-    environment = {name: os.environ[name] for name in names if name in os.environ}
-    done = subprocess.run(command, input=data, capture_output=True, cwd="/", env=environment, check=False)
+    done = subprocess.run(command, input=data, capture_output=True, cwd="/", env=bare_environment(), check=False)
     if done.returncode:
         raise IntegrityError(done.stderr.decode(errors="replace").strip()[-500:], "`loopwright verify` says what changed")
     return done.stdout

@@ -23,7 +23,7 @@ from loopwright.ledger.note import origin_of, read_text
 from loopwright.ledger.principals import may_sign, right
 from loopwright.ledger.statement import pae, read_payload
 
-__all__ = ["Hand", "LocalSigner", "ProcessSigner", "Signer", "signable"]
+__all__ = ["Hand", "LocalSigner", "ProcessSigner", "Signer", "bare_environment", "signable"]
 
 _LENGTH = struct.Struct(">I")
 _ORPHAN_SECONDS = 5.0
@@ -115,7 +115,7 @@ class ProcessSigner:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd="/",
-                env=_environment(),
+                env=bare_environment(),
                 start_new_session=True,
             )
         return self._children[role]
@@ -153,7 +153,7 @@ class ProcessSigner:
             self._children.clear()
 
 
-def _environment() -> dict[str, str]:
+def bare_environment() -> dict[str, str]:
     """What Python needs to start, and no secret that happens to be in the driver's environment."""
     return {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
 

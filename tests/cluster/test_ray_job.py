@@ -35,14 +35,30 @@ def test_a_loop_is_launched_onto_a_running_cluster(tmp_path: Path, monkeypatch: 
     port, board, agent = free(), free(), free()
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     start = ["start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", f"--dashboard-port={board}"]
-    start += ["--dashboard-host=127.0.0.1", "--num-cpus=2", "--block", f"--dashboard-agent-listen-port={agent}", f"--temp-dir=/tmp/r{port}"]
+    start += [
+        "--dashboard-host=127.0.0.1",
+        "--num-cpus=2",
+        "--block",
+        f"--dashboard-agent-listen-port={agent}",
+        f"--temp-dir=/tmp/r{port}",
+    ]
     workspace = make_small(tmp_path / "lab", **{"runtime.profile": "cluster/shared.yaml", "cycles": 1})
     (workspace.root / "cluster" / "shared.yaml").write_text(f"executor: ray\naddress: 127.0.0.1:{port}\nmap_workers: 1\n")
     subprocess.run(["git", "add", "cluster/shared.yaml"], cwd=workspace.root, check=True)
     subprocess.run(["git", "commit", "-qm", "a shared cluster"], cwd=workspace.root, check=True)
 
     def launch(**more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "loopwright", "launch", "--on", "ray", "--address", f"http://127.0.0.1:{board}", "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "loopwright",
+            "launch",
+            "--on",
+            "ray",
+            "--address",
+            f"http://127.0.0.1:{board}",
+            "--json",
+        ]
         return subprocess.run(
             command, cwd=workspace.root, env={**os.environ, **more}, capture_output=True, text=True, timeout=120, check=False
         )

@@ -56,8 +56,8 @@ def submit(address: str | None, name: str, command: str) -> tuple[str, bool]:
         return _patiently(client, command, f"{name}-{attempt}"), False
     except (RuntimeError, ConnectionError) as error:
         said = str(error).strip().partition("\n")[0]
-        token = "is the token right (RAY_AUTH_TOKEN_PATH, mode 0600)?"
-        raise InfraError(f"the Ray cluster refused the job: {said}", f"`ray status` tells how it is; {token}") from error
+        hint = "is the token right (RAY_AUTH_TOKEN_PATH, mode 0600)?"
+        raise InfraError(f"the Ray cluster refused the job: {said}", f"`ray status` tells how it is; {hint}") from error
 
 
 def _patiently(client: JobSubmissionClient, command: str, job: str) -> str:

@@ -51,7 +51,7 @@ class Used:
                 return self._phase(said)
             case "failure":
                 seconds = _between(said["started_at"], said["failed_at"])
-                return replace(self, seconds=self.seconds + seconds)._drawn(said, seconds)
+                return _drawn(replace(self, seconds=self.seconds + seconds), said, seconds)
             case "close" if said["cycle"] != "c0000":
                 return replace(self, cycles=self.cycles + 1)
             case "import":
@@ -72,14 +72,7 @@ class Used:
             flop=self.flop + each * parameters * _tokens(summary),
             parameters=parameters,
         )
-        return told._drawn(said["environment"], seconds)
-
-    def _drawn(self, told: Any, seconds: float) -> Used:
-        """``told``: where ``energy_kwh`` is what was measured, and ``energy`` may hold an estimate."""
-        if (measured := told.get("energy_kwh")) is not None:
-            return replace(self, kwh=self.kwh + float(measured))
-        guessed = float(told.get("energy", {}).get("kwh", 0.0))
-        return replace(self, unmeasured=self.unmeasured + seconds, guessed=self.guessed + guessed)
+        return _drawn(told, said["environment"], seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +137,14 @@ def agreed(acts: Acts, budgets: Budgets) -> bool:
     last = max(done, key=lambda request: request.executed or 0, default=None)
     signed = last.said["details"].get("budgets") if last is not None else None
     return signed is None or signed == budgets_digest(budgets)
+
+
+def _drawn(used: Used, told: Any, seconds: float) -> Used:
+    """With the energy of these seconds. ``told``: where ``energy_kwh`` is what was measured, and ``energy`` may hold an estimate."""
+    if (measured := told.get("energy_kwh")) is not None:
+        return replace(used, kwh=used.kwh + float(measured))
+    guessed = float(told.get("energy", {}).get("kwh", 0.0))
+    return replace(used, unmeasured=used.unmeasured + seconds, guessed=used.guessed + guessed)
 
 
 def _tokens(summary: Any) -> float:

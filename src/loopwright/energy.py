@@ -87,7 +87,7 @@ class _CodeCarbon:
             try:
                 found = self._tracker.stop_task()
                 return report(vars(found), _sources(self._tracker), self._country)
-            except Exception as error:  # whatever codecarbon or a driver's library raises
+            except Exception as error:  # noqa: BLE001  # whatever codecarbon or a driver's library raises: a figure, not the work
                 return _unknown(f"{type(error).__name__}: {error}"[:200])
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class _CodeCarbon:
         """Finding the hardware takes seconds, most of them waiting, so that it happens beside the work."""
         try:
             tracker = _tracker(self._country)
-        except Exception as error:  # not installed, or no hardware that it knows
+        except Exception as error:  # noqa: BLE001  # not installed, or no hardware that it knows
             self._why = f"{type(error).__name__}: {error}"[:200]
             return
         with self._lock:
@@ -128,7 +128,9 @@ def report(found: Mapping[str, Any], sources: Mapping[str, str], country: str | 
     told: dict[str, Any] = {
         "how": how,
         "kwh": sum(parts.values()),
-        "parts": {part: {"kwh": kwh, "source": _source(part, sources.get(part, "unknown"))} for part, kwh in parts.items() if kwh},
+        "parts": {
+            part: {"kwh": kwh, "source": _source(part, sources.get(part, "unknown"))} for part, kwh in parts.items() if kwh
+        },
         "measured_kwh": sum((kwh for part, kwh in parts.items() if counted[part]), 0.0),
         "seconds": round(float(found["duration"]), 3),
         "boundary": BOUNDARY,
@@ -163,7 +165,7 @@ def _unknown(why: str) -> dict[str, Any]:
 def _sources(tracker: Any) -> dict[str, str]:
     """What tells each part: a CPU by its mode, everything else by its class."""
     found = {}
-    for hardware in tracker._hardware:
+    for hardware in tracker._hardware:  # noqa: SLF001  # it tells nowhere else by what it measures
         name = type(hardware).__name__
         part = {"CPU": "cpu", "AppleSiliconChip": getattr(hardware, "chip_part", "cpu").lower()}.get(name, name.lower())
         found[part] = getattr(hardware, "_mode", name) if name == "CPU" else name

@@ -180,11 +180,7 @@ def _tracker(country: str | None) -> Any:
     tracker = OfflineEmissionsTracker(
         country_iso_code=country or "DEU",  # it wants one; without the plan's, emissions are left out
         allow_multiple_runs=True,
-        save_to_file=False,
-        save_to_api=False,
-        save_to_logger=False,
-        save_to_prometheus=False,
-        save_to_logfire=False,
+        output_methods=[],
         electricitymaps_api_token="",
         tracking_mode="machine",
         log_level="critical",

@@ -6,9 +6,11 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,3 +245,21 @@ def test_the_ledger_is_a_table_of_all_rows_and_no_spreadsheet_runs_it() -> None:
     counted = sum(float(row["flop"]) for row in rows if row["counts"] == "true")
     assert counted == found.cumulative
     assert [row["note"] for row in rows if row["note"]] == ["'=HYPERLINK(0)"]
+
+
+def test_the_document_asks_for_nothing_that_the_account_does_not_tell() -> None:
+    folder = Path(__file__).parents[2] / "reports" / "compute-account"
+    declared = yaml.safe_load((folder / "fields.yaml").read_text("utf-8"))
+    fields = {each["id"]: each for section in declared["sections"] for each in section["fields"]}
+    assert {f"FL-{number}" for number in range(1, 15)} | {f"FV-{model}" for model in "ABCDEF"} <= fields.keys()
+    made = record()
+    made.seed()
+    made.turn("c0001", "c0000", "c0000", "c0000")
+    told = compute_facts(made.statements, "c0001")
+    asked = {name for each in fields.values() for name in (*each.get("query", ()), *(na["when"] for na in each.get("na", ())))}
+    assert {name for name in asked if name.startswith(("compute.", "energy."))} <= told.keys()
+    for language in ("en", "de"):
+        labels = yaml.safe_load((folder / f"labels.{language}.yaml").read_text("utf-8"))
+        assert labels["fields"].keys() == fields.keys()
+    blank = [name for name, each in fields.items() if name[:2] in {"FL", "FV"} and told[each["query"][0]].value is None]
+    assert blank == []

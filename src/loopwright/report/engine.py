@@ -18,10 +18,11 @@ from loopwright.errors import InfraError, UsageError
 from loopwright.identity import lock_digest
 from loopwright.report import document as doc
 from loopwright.report.claims import Subject, claims_of, projected
+from loopwright.report.enclosed import DOCUMENT, enclosed
 from loopwright.report.evidence import EvidenceIndex
 from loopwright.report.law import Act
 from loopwright.report.loading import Loaded, load
-from loopwright.report.pdf import DataFile, typeset, typesetter
+from loopwright.report.pdf import typeset, typesetter
 from loopwright.report.record import Record, open_record
 from loopwright.report.render import Page, render
 from loopwright.report.vocabulary import Vocabulary
@@ -30,7 +31,6 @@ from loopwright.types import Digest, canonical, digest_bytes
 __all__ = ["FORMATS", "BuiltReport", "build", "build_from", "document_of", "file_stem"]
 
 FORMATS = ("pdf", "html", "json")
-EMBEDDED = "document.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,14 @@ def build_from(
     payload = canonical(made.model_dump(mode="json", by_alias=True))
     contents: dict[str, bytes] = {"json": payload} if "json" in formats else {}
     if {"pdf", "html"} & set(formats):
-        page = render(made, loaded.words(language), loaded.sources, EMBEDDED, _command(made), loaded.labels(language).text)
+        page = render(made, loaded.words(language), loaded.sources, DOCUMENT, _command(made), loaded.labels(language).text)
         if "html" in formats:
-            contents["html"] = _standalone(page.html, loaded.sources.files).encode()
+            contents["html"] = _standalone(page.html, {**loaded.sources.files, **page.pictures}).encode()
         if "pdf" in formats:
-            contents["pdf"] = _pdf(made, page, payload, loaded)
+            inside = enclosed(made, payload, page.files, record, loaded.words(language))
+            contents["pdf"] = typeset(
+                page.html, {**loaded.sources.files, **page.pictures}, inside, datetime.fromisoformat(made.about.as_of)
+            )
     folder = output or record.root / "build" / "reports"
     files = {kind: _write(folder / f"{file_stem(made)}.{kind}", data) for kind, data in contents.items()}
     return BuiltReport(files=files, digests={kind: digest_bytes(data) for kind, data in contents.items()}, document=made)
@@ -171,11 +174,6 @@ def _provenance(record: Record, loaded: Loaded, versions: Mapping[str, str]) -> 
     )
 
 
-def _pdf(made: doc.Document, page: Page, payload: bytes, loaded: Loaded) -> bytes:
-    data = DataFile(name=EMBEDDED, data=payload, description=made.title)
-    return typeset(page.html, loaded.sources.files, (data, *page.files), datetime.fromisoformat(made.about.as_of))
-
-
 def file_stem(made: doc.Document) -> str:
     """Name of its files, without the ending."""
     about = f"-{made.about.id}" if made.about.scope != "loop" else ""
@@ -188,6 +186,7 @@ def _command(made: doc.Document) -> str:
 
 
 _LINK = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
+_PICTURE = re.compile(r'<img src="([^"]+\.svg)"')
 _URL = re.compile(r'url\("([^"]+)"\)')
 _CSP = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'; font-src data:; img-src data:">'
 
@@ -205,7 +204,10 @@ def _standalone(html: str, files: Mapping[str, bytes]) -> str:
     def style(found: re.Match[str]) -> str:
         return f"<style>\n{inside(found[1].rpartition('/')[0], files[found[1]].decode())}</style>" if found[1] in files else ""
 
-    return _LINK.sub(style, html).replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{_CSP}', 1)
+    def picture(found: re.Match[str]) -> str:
+        return f'<img src="data:image/svg+xml;base64,{base64.b64encode(files[found[1]]).decode()}"'
+
+    return _PICTURE.sub(picture, _LINK.sub(style, html)).replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{_CSP}', 1)
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -12,13 +12,15 @@ from typing import Any
 
 from babel import Locale
 
+from loopwright.report.charts import FILE as CHARTS
+from loopwright.report.charts import Chart, draw, read_charts
 from loopwright.report.document import Claim, Document, Due, FactShown
 from loopwright.report.format import DIGEST, Writer
 from loopwright.report.pdf import DataFile
 from loopwright.report.sources import Sources
 from loopwright.report.vocabulary import Vocabulary
 
-__all__ = ["Page", "render"]
+__all__ = ["Page", "as_csv", "render"]
 
 ROWS = 24
 """Of a table in the body; the rest is in the attached file."""
@@ -39,6 +41,8 @@ class Page:
     html: str
     files: tuple[DataFile, ...]
     """Attached tables."""
+    pictures: Mapping[str, bytes]
+    """Figures by the path that the HTML names."""
 
 
 @dataclass(slots=True)
@@ -46,7 +50,20 @@ class _Tables:
     """Cuts long values, and keeps what was cut off as CSV files."""
 
     words: Vocabulary
+    charts: Mapping[str, Chart]
+    writer: Writer
     files: dict[str, DataFile] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+    def figure(self, claim: Claim, fact: FactShown) -> dict[str, str] | None:
+        """Where the figure of a table is, and its words; None where it has none."""
+        chart = self.charts.get(fact.path)
+        drawn = draw(fact, chart, self.writer.number) if chart else None
+        if drawn is None:
+            return None
+        path = f"figures/{claim.id}-{fact.path}.svg"
+        self.pictures[path], words = drawn
+        return {"path": path, "words": words}
 
     def rows(self, claim: Claim, fact: FactShown) -> dict[str, Any]:
         """The rows that are shown, how, and the file that has all of them."""
@@ -59,7 +76,7 @@ class _Tables:
 
     def _keep(self, claim: Claim, fact: FactShown) -> str:
         name = f"{claim.id}-{fact.path}.csv"
-        self.files[name] = DataFile(name=name, data=_csv(fact.value["heads"], fact.value["rows"]), description=fact.label)
+        self.files[name] = DataFile(name=name, data=as_csv(fact.value["heads"], fact.value["rows"]), description=fact.label)
         return name
 
     def evidence(self, document: Document) -> dict[str, Any]:
@@ -70,7 +87,7 @@ class _Tables:
         heads = ("id", "kind", "what", "sha256", "where", "leaf", "check")
         told = [[getattr(row, head) for head in heads] for row in rows]
         name = "evidence.csv"
-        self.files[name] = DataFile(name=name, data=_csv(heads, told), description=self.words.say("evidence_title"))
+        self.files[name] = DataFile(name=name, data=as_csv(heads, told), description=self.words.say("evidence_title"))
         return {"rows": rows[:EVIDENCE], "more": len(rows) - EVIDENCE, "file": name}
 
 
@@ -87,7 +104,8 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
     """
     own = f"{document.document}/template.html.j2"
     template = sources.compiled(own if own in sources.files else "theme/document.html.j2")
-    tables, writer = _Tables(words), Writer(Locale.parse(words.theme.locale), words.theme.words, words.term)
+    writer = Writer(Locale.parse(words.theme.locale), words.theme.words, words.term)
+    tables = _Tables(words, read_charts(sources.read(CHARTS)), writer)
     html = template.render(
         doc=document,
         w=writer,
@@ -101,6 +119,7 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
         due=partial(_due, writer),
         cut_text=partial(_cut, document),
         cut_rows=tables.rows,
+        figure=tables.figure,
         evidence=tables.evidence(document),
         ranges=_ranges,
         limit=ITEMS,
@@ -110,7 +129,7 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
         attached=attached,
         command=command,
     )
-    return Page(html=html, files=tuple(tables.files[name] for name in sorted(tables.files)))
+    return Page(html=html, files=tuple(tables.files[name] for name in sorted(tables.files)), pictures=tables.pictures)
 
 
 def _about(document: Document, words: Vocabulary) -> str:
@@ -151,8 +170,8 @@ def _wide(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:
     return len(columns) + 2 * digests > COLUMNS + 1
 
 
-def _csv(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """UTF-8, a line a row. What a spreadsheet would take for a formula begins with an apostrophe."""
+def as_csv(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """A table as a file: UTF-8, a line a row. What a spreadsheet would take for a formula begins with an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(heads)

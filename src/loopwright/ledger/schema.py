@@ -15,6 +15,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CYCLE = re.compile(r"c\d{4,}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_INCIDENT = re.compile(r"inc-[0-9a-f]{8}")
 
 Test = Callable[[Any], bool]
 
@@ -41,6 +42,10 @@ def _object(value: Any) -> bool:
 
 def _like(pattern: re.Pattern[str]) -> Test:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _one_of(*words: str) -> Test:
+    return lambda value: value in words
 
 
 def _or_none(test: Test) -> Test:
@@ -163,6 +168,7 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "source": _text,
         "observed_at": _time,
     },
+    "incident": {"incident": _like(_INCIDENT), "act": _one_of("open", "update", "close"), "facts": _object, "told_at": _time},
     "anchor": {"file": _path, "digest": _digest, "lines": _whole, "anchored_at": _time},
     "gc": {"cycles": _list(_cycle), "removed": _list(_object), "retention": _list(_object), "collected_at": _time},
     "reproduction": {"cycle": _cycle, "outcomes": _list(_object), "environment": _object, "reproduced_at": _time},

@@ -1,5 +1,4 @@
-"""What persons did about the loop, as the record tells it: requests and answers, halts, freezes, recalls, field results,
-incidents.
+"""What persons did about the loop, as the record tells it: requests, answers, halts, freezes, recalls, field results, incidents.
 
 A fold that believes and judges nothing: whether a request may be carried out is decided by `loopwright.ledger.quorum`, from these values.
 """

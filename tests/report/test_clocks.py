@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from pydantic import ValidationError
 
+from loopwright.errors import UsageError
 from loopwright.ledger.incidents import Incident
-from loopwright.report.clocks import Clock, due_dates, harms, read_clocks
+from loopwright.report.clocks import due_dates, harms, read_clocks
+from loopwright.report.law import law_of
 
-LAW = yaml.safe_load((Path(__file__).parents[2] / "reports" / "law.yaml").read_text(encoding="utf-8"))
+LAW = law_of(Path(__file__).parents[2])
 CLOCKS = read_clocks(LAW)
 AWARE = "2026-11-25T10:00:00Z"
 
@@ -27,7 +27,7 @@ def sent(form: str, at: str, under: str = "eu") -> dict[str, Any]:
 
 
 def eu(one: Incident, form: str = "initial") -> list[Any]:
-    return [due for due in due_dates(one, CLOCKS) if due.clock.under == "eu" and due.clock.report == form]
+    return [due for due in due_dates(one, CLOCKS) if due.clock.under is None and due.clock.report == form]
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,20 @@ def test_the_final_report_is_due_sixty_days_after_it_is_resolved() -> None:
 
 def test_other_regimes_have_clocks_of_their_own_that_a_report_in_europe_does_not_stop() -> None:
     told = incident("gpai", sent("initial", AWARE), sent("initial", AWARE, "california"), harm="death", imminent_danger=True)
-    found = {one.clock.id: (one.state, one.due_at) for one in due_dates(told, CLOCKS) if one.clock.under != "eu"}
+    found = {one.clock.id: (one.state, one.due_at) for one in due_dates(told, CLOCKS) if one.clock.under is not None}
     assert found == {
         "ca-sb53": ("met", "2026-12-10T10:00:00Z"),
         "ca-sb53-imminent": ("met", "2026-11-26T10:00:00Z"),
         "ny-raise": ("running", "2026-11-28T10:00:00Z"),
         "ny-raise-imminent": ("running", "2026-11-26T10:00:00Z"),
     }
-    assert not [one for one in due_dates(incident("art73"), CLOCKS) if one.clock.under != "eu"]
+    assert not [one for one in due_dates(incident("art73"), CLOCKS) if one.clock.under is not None]
 
 
-def test_a_row_without_a_length_is_refused() -> None:
-    row = {"id": "x", "field": "CL-7", "ref": "r", "incident": "gpai", "report": "initial", "from": "aware_at"}
-    with pytest.raises(ValidationError, match="no length"):
-        Clock.model_validate(row)
+@pytest.mark.parametrize(
+    "changed", [{"days": 0}, {"start": "broken_at"}, {"when": "full_moon"}, {"until": "x"}, {"report": None}]
+)
+def test_a_row_that_cannot_run_is_refused(changed: dict[str, Any]) -> None:
+    row = LAW.clocks[[one.id for one in LAW.clocks].index("gpai-death")].model_copy(update=changed)
+    with pytest.raises(UsageError, match="gpai-death"):
+        read_clocks(LAW.model_copy(update={"clocks": (row,)}))

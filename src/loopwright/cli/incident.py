@@ -13,7 +13,7 @@ from loopwright.cli.options import AsJson, WorkspaceOption, emit
 from loopwright.cli.people import As, PassphraseFile, passphrase
 
 if TYPE_CHECKING:
-    from loopwright.report.clocks import Clock
+    from loopwright.report.law import Clock
     from loopwright.workspace import Workspace
 
 __all__ = ["register"]
@@ -187,9 +187,9 @@ def _report(form: str | None, sent_at: str | None, recipient: str | None, receip
 
 def _clocks(workspace: Workspace) -> tuple[Clock, ...]:
     from loopwright.report.clocks import read_clocks
-    from loopwright.report.law import read_law
+    from loopwright.report.law import law_of
 
-    return read_clocks(read_law(workspace.root))
+    return read_clocks(law_of(workspace.root))
 
 
 def _check_harm(workspace: Workspace, kind: str, harm: str | None) -> None:

@@ -64,6 +64,8 @@ class Acts:
     observations: tuple[Statement, ...] = ()
     incidents: tuple[Statement, ...] = ()
     """What persons told of incidents, entry by entry; `loopwright.ledger.incidents` puts each together."""
+    answers: tuple[Statement, ...] = ()
+    """To fields of reports; `loopwright.ledger.answers` reads them."""
 
     def after(self, statement: Statement) -> Acts:
         """The acts one entry later; other kinds change nothing."""
@@ -114,5 +116,6 @@ _KEPT = {
     "freeze": "freezes",
     "recall": "recalls",
     "observation": "observations",
+    "answer": "answers",
     "incident": "incidents",
 }

@@ -73,6 +73,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "recall",
             "observation",
             "incident",
+            "answer",
         )
     ),
     "agent": frozenset(("request:agent",)),

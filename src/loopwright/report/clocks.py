@@ -9,51 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
+from loopwright.errors import UsageError
 from loopwright.ledger.incidents import Incident
+from loopwright.report.law import Clock, Law
 
-__all__ = ["Clock", "Due", "due_dates", "harms", "incident_row", "read_clocks"]
+__all__ = ["Due", "due_dates", "harms", "incident_row", "length", "read_clocks"]
 
-Moment = Literal["started_at", "aware_at", "first_aware_at", "causal_link_at", "resolved_at", "last_report_at"]
-
-
-class Clock(BaseModel):
-    """One row: a report that is due some time after a moment of the incident."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    field: str
-    """The row of the retention and deadlines document that states it."""
-    ref: str
-    incident: Literal["gpai", "art73"]
-    harm: list[str] | None = None
-    """Classes of harm that it runs for; None: any."""
-    under: str = "eu"
-    """Whose report: one that was sent under another regime meets it not."""
-    when: Literal["imminent_danger", "internal_use"] | None = None
-    """It runs only where the incident says so."""
-    report: Literal["initial", "intermediate", "final"]
-    from_: Moment = Field(alias="from")
-    until: Moment | None = None
-    """It runs no more once this moment is told."""
-    hours: int = Field(default=0, ge=0)
-    days: int = Field(default=0, ge=0)
-    weeks: int = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _runs(self) -> Self:
-        if not self.length:
-            raise ValueError(f"clock {self.id} has no length: hours, days or weeks")
-        return self
-
-    @property
-    def length(self) -> timedelta:
-        """From the moment to the due time."""
-        return timedelta(hours=self.hours, days=self.days, weeks=self.weeks)
+_MOMENTS = ("started_at", "aware_at", "first_aware_at", "causal_link_at", "resolved_at", "last_report_at")
+_FLAGS = ("imminent_danger", "internal_use")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +40,26 @@ class Due:
         return None if self.due_at is None else round((_time(self.due_at) - _time(self.met_at or at)).total_seconds())
 
 
-def read_clocks(law: Mapping[str, Any]) -> tuple[Clock, ...]:
-    """The rows of a parsed ``law.yaml``; pydantic's ValidationError where one is not of that form."""
-    return tuple(Clock.model_validate(row) for row in law.get("clocks", ()))
+def read_clocks(law: Law) -> tuple[Clock, ...]:
+    """The rows for incidents; UsageError where one counts from, or waits for, something that no incident tells."""
+    rows = tuple(one for one in law.clocks if one.incident)
+    for one in rows:
+        odd = [word for word in (one.start, one.until) if word not in {None, *_MOMENTS}]
+        odd += [one.when] if one.when not in {None, *_FLAGS} else []
+        if odd or one.report is None or not length(one):
+            problem = f"clock {one.id} of reports/law.yaml cannot run: {', '.join(map(str, odd)) or 'no report or no length'}"
+            raise UsageError(problem, f"moments: {', '.join(_MOMENTS)}; flags: {', '.join(_FLAGS)}")
+    return rows
+
+
+def length(clock: Clock) -> timedelta:
+    """From the moment to the due time: hours, days and weeks (incidents have no other)."""
+    return timedelta(hours=clock.hours, days=clock.days, weeks=clock.weeks)
 
 
 def harms(clocks: Iterable[Clock], kind: str) -> list[str]:
     """The classes of harm that clocks of this kind of incident know, in the order of the rows."""
-    return list(dict.fromkeys(harm for one in clocks if one.incident == kind for harm in one.harm or ()))
+    return list(dict.fromkeys(harm for one in clocks if one.incident == kind for harm in one.harm))
 
 
 def due_dates(incident: Incident, clocks: Sequence[Clock]) -> list[Due]:
@@ -104,8 +81,9 @@ def incident_row(incident: Incident, due: Iterable[Due], at: str) -> dict[str, A
         "at": at,
         "clocks": [
             {
-                **one.clock.model_dump(include={"id", "field", "ref", "harm", "under", "report"}),
-                "from": one.clock.from_,
+                **one.clock.model_dump(include={"id", "field", "ref", "harm", "report"}),
+                "under": _under(one.clock),
+                "from": one.clock.start,
                 "state": one.state,
                 "chosen": one.chosen,
                 "due_at": one.due_at,
@@ -118,20 +96,25 @@ def incident_row(incident: Incident, due: Iterable[Due], at: str) -> dict[str, A
     }
 
 
+def _under(clock: Clock) -> str:
+    """Whose report: one that was sent under another regime does not meet it."""
+    return clock.under or "eu"
+
+
 def _concerns(clock: Clock, facts: Mapping[str, Any]) -> bool:
     harm = facts.get("harm")
     return (
         clock.incident == facts["kind"]
-        and (clock.harm is None or harm is None or harm in clock.harm)
+        and (not clock.harm or harm is None or harm in clock.harm)
         and (clock.when is None or bool(facts.get(clock.when)))
     )
 
 
 def _due(incident: Incident, clock: Clock) -> Due:
-    chosen = clock.harm is None or incident.facts.get("harm") is not None
-    sent = [one for one in incident.reports if one.get("under", "eu") == clock.under]
-    base = _moment(incident, sent, clock.from_)
-    due_at = None if base is None else _text(_time(base) + clock.length)
+    chosen = not clock.harm or incident.facts.get("harm") is not None
+    sent = [one for one in incident.reports if one.get("under", "eu") == _under(clock)]
+    base = _moment(incident, sent, clock.start)
+    due_at = None if base is None else _text(_time(base) + length(clock))
     met = _met(clock, sent)
     if clock.until and (over := _moment(incident, sent, clock.until) or incident.closed_at):
         return Due(clock=clock, state="met", chosen=chosen, met_at=over)
@@ -142,11 +125,11 @@ def _due(incident: Incident, clock: Clock) -> Due:
 
 def _met(clock: Clock, sent: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The report that meets it: the first one of any form an initial one, no single one a clock that runs again and again."""
-    forms = {"initial": ("initial", "intermediate", "final"), "final": ("final",)}.get(clock.report, ())
+    forms = {"initial": ("initial", "intermediate", "final"), "final": ("final",)}.get(clock.report or "", ())
     return next((one for one in sent if one["form"] in forms), None)
 
 
-def _moment(incident: Incident, sent: Sequence[Mapping[str, Any]], name: Moment) -> str | None:
+def _moment(incident: Incident, sent: Sequence[Mapping[str, Any]], name: str) -> str | None:
     if name == "last_report_at":
         return max((one["sent_at"] for one in sent), default=None)
     if name == "first_aware_at":

@@ -182,5 +182,5 @@ def decisions(see: Reader) -> Any:
 
 @fact("policy.retention_holds")
 def retention_holds(see: Reader) -> Any:
-    rows = [[str(one.get("cycles", one.get("cycle", ""))), one.get("until"), one.get("why", one.get("reason"))] for one in see.opened().get("retention", ())]
-    return table("cycle until reason", rows)
+    rows = [[one["cycle"], str(one["placed_on_market"]), one["years"]] for one in see.opened().get("retention", ())]
+    return table("cycle placed_on_market years", rows)

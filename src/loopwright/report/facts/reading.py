@@ -80,6 +80,11 @@ class Source:
     def _bytes(self) -> dict[tuple[str, str], bytes]:
         return {}
 
+    @functools.cached_property
+    def kept(self) -> dict[str, Any]:
+        """What several facts share, made once."""
+        return {}
+
     def checked(self, path: str, digest: Digest) -> bytes:
         """The file at ``path``, which has this digest; Absent where it is not here, IntegrityError where its bytes differ."""
         if (path, digest) not in self._bytes:

@@ -6,6 +6,7 @@ be erased (`loopwright answer FIELD --about inc-…`). Which clocks run is data 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
-from loopwright.errors import UsageError
+from loopwright.errors import UsageError, WorkspaceError
 from loopwright.govern.observe import known_model
 from loopwright.govern.requests import Desk
 from loopwright.ledger.fold import LoopState
@@ -149,4 +150,7 @@ def _utc(value: Any) -> Any:
 def _say(desk: Desk, incident: str, act: str, facts: Mapping[str, Any], name: str | None) -> int:
     subjects = [] if "model" not in facts else [known_model(desk.consent.state(), facts["model"])]
     told = {**facts, **({"model": subjects[0].digest} if subjects else {})}
-    return desk.say("incident", subjects, {"incident": incident, "act": act, "facts": told, "told_at": now()}, name)
+    index = desk.say("incident", subjects, {"incident": incident, "act": act, "facts": told, "told_at": now()}, name)
+    with contextlib.suppress(WorkspaceError):  # the log's key is elsewhere: the next checkpoint covers it
+        desk.ledger.sign_checkpoint()  # a report is drawn from what a checkpoint covers, and a frozen loop makes no other
+    return index

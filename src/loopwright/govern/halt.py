@@ -33,7 +33,9 @@ def freeze(desk: Desk, reason: str, name: str | None = None, incident: str | Non
         UsageError: no reason is given, or nobody of this name has a key here.
     """
     about = {} if incident is None else {"incident": incident}
-    return desk.say("freeze", [], {"reason": _given(reason), "frozen_at": now(), **about}, name)
+    index = desk.say("freeze", [], {"reason": _given(reason), "frozen_at": now(), **about}, name)
+    desk.cover()
+    return index
 
 
 def not_frozen(workspace: Workspace) -> None:

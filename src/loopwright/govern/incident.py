@@ -6,7 +6,6 @@ be erased (`loopwright answer FIELD --about inc-…`). Which clocks run is data 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
-from loopwright.errors import UsageError, WorkspaceError
+from loopwright.errors import UsageError
 from loopwright.govern.observe import known_model
 from loopwright.govern.requests import Desk
 from loopwright.ledger.fold import LoopState
@@ -151,6 +150,5 @@ def _say(desk: Desk, incident: str, act: str, facts: Mapping[str, Any], name: st
     subjects = [] if "model" not in facts else [known_model(desk.consent.state(), facts["model"])]
     told = {**facts, **({"model": subjects[0].digest} if subjects else {})}
     index = desk.say("incident", subjects, {"incident": incident, "act": act, "facts": told, "told_at": now()}, name)
-    with contextlib.suppress(WorkspaceError):  # the log's key is elsewhere: the next checkpoint covers it
-        desk.ledger.sign_checkpoint()  # a report is drawn from what a checkpoint covers, and a frozen loop makes no other
+    desk.cover()
     return index

@@ -17,8 +17,16 @@ def account(see: Reader) -> Any:
 
     kept = see.source.kept
     if "compute" not in kept:
-        kept["compute"] = compute_facts(see.source.statements, see.cycle.cycle)
+        kept["compute"] = compute_facts(see.source.statements, see.cycle.cycle, _published(see))
     return kept["compute"]
+
+
+def _published(see: Reader) -> tuple[str, ...]:
+    """Paths of generated data that a person says is publicly accessible: all of it, or none."""
+    if not see.maybe("gen.published"):
+        return ()
+    made = (record.artifact("proposals") for record in see.state.cycles.values())
+    return tuple(item.path for item in made if item)
 
 
 def _bind(path: str) -> None:
@@ -28,6 +36,7 @@ def _bind(path: str) -> None:
             raise Absent(path)
         see.leaf(*told.leaves)
         see.digests.update(told.digests)
+        see.method = told.method
         return told.value
 
     fact(path, "estimated")(reading)

@@ -85,8 +85,9 @@ def _standing(asked: Request) -> str:
 def promotions(see: Reader) -> Any:
     """Each promoted cycle: the gate's entry, how many persons approved that promotion, on what evidence, and who dissented."""
     rows = []
-    for name in promoted(see.state):
-        record = see.record(name)
+    champions = set(promoted(see.state))
+    for record in [one for one in see.cycles() if one.cycle in champions]:
+        name = record.cycle
         done = see.phase("decide", record)
         about = [asked for asked in _asked(see) if asked.action == "promote" and _cycle_of(see, asked) == name]
         said = [answer for asked in about for answer in asked.answers]

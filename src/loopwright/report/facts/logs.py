@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loopwright.ledger.cosignature import is_cosignature
-from loopwright.ledger.note import Checkpoint, read_text, split_note
+from loopwright.ledger.note import read_text, split_note
 from loopwright.ledger.statement import Statement
 from loopwright.report.facts.binding import fact, table
 from loopwright.report.facts.cycles import seconds_between
@@ -26,37 +26,30 @@ def time_of(said: Statement) -> str | None:
     return max((one for one in found if isinstance(one, str)), default=None)
 
 
-def _head(see: Reader) -> Checkpoint:
-    """The signed checkpoint that everything is drawn from: evidence of all that is counted over the whole log."""
-    found = read_text(see.source.record.notes[see.source.record.covered].rpartition("\n\n")[0] + "\n")
-    see.digests.add("sha256:" + found.root.hex())
-    return found
-
-
 @fact("log.entries", "counted")
 def entries(see: Reader) -> int:
-    return _head(see).size
+    return see.head().size
 
 
 @fact("log.root")
 def root(see: Reader) -> str:
-    return "sha256:" + _head(see).root.hex()
+    return "sha256:" + see.head().root.hex()
 
 
 @fact("log.origin")
 def origin(see: Reader) -> str:
-    return _head(see).origin
+    return see.head().origin
 
 
 @fact("log.kinds", "counted")
 def kinds(see: Reader) -> dict[str, int]:
-    _head(see)
+    see.head()
     return {kind: len(some) for kind, some in sorted(see.source.kinds.items())}
 
 
 @fact("log.by_kind", "counted")
 def by_kind(see: Reader) -> Any:
-    _head(see)
+    see.head()
     rows = []
     for kind, some in sorted(see.source.kinds.items()):
         times = [time for one in some if (time := time_of(one))]
@@ -66,7 +59,7 @@ def by_kind(see: Reader) -> Any:
 
 @fact("log.by_day", "counted")
 def by_day(see: Reader) -> Any:
-    _head(see)
+    see.head()
     found = Counter((time[:10], one.kind) for one in see.source.statements if (time := time_of(one)))
     return table("day kind count", [[*key, count] for key, count in sorted(found.items())])
 
@@ -79,7 +72,7 @@ def first_at(see: Reader) -> str | None:
 
 @fact("log.last_at")
 def last_at(see: Reader) -> str:
-    _head(see)
+    see.head()
     return see.state.latest
 
 
@@ -91,14 +84,14 @@ def as_of(see: Reader) -> str:
 
 @fact("log.checkpoints", "counted")
 def checkpoints(see: Reader) -> int:
-    return sum(size <= _head(see).size for size in see.source.record.notes)
+    return sum(size <= see.head().size for size in see.source.record.notes)
 
 
 @fact("log.heads")
 def heads(see: Reader) -> Any:
     rows = []
     for size, note in sorted(see.source.record.notes.items()):
-        if size <= _head(see).size:
+        if size <= see.head().size:
             rows.append([size, "sha256:" + read_text(note.rpartition("\n\n")[0] + "\n").root.hex()])
     return table("entries root", rows)
 
@@ -106,21 +99,21 @@ def heads(see: Reader) -> Any:
 @fact("log.witnesses", "counted")
 def witnesses(see: Reader) -> Any:
     """Lines of other keys below the checkpoints, by the name that they bear; whose word counts is the reader's to say."""
-    _head(see)
+    see.head()
     found = Counter(line.split(" ")[1] for size, note in see.source.record.notes.items() if size <= see.source.record.covered for line in split_note(note)[1] if is_cosignature(line))
     return table("name count", sorted(found.items()))
 
 
 @fact("log.timestamps", "counted")
 def timestamps(see: Reader) -> int:
-    _head(see)
+    see.head()
     kept = (see.source.root / "ledger" / "timestamps").glob("*.tsr")
     return sum(path.stem.isdigit() and int(path.stem) <= see.source.record.covered for path in kept)
 
 
 @fact("log.findings")
 def findings(see: Reader) -> Any:
-    _head(see)
+    see.head()
     return table("code where message", [[one.code, one.where, one.message] for one in see.source.record.findings])
 
 
@@ -137,7 +130,7 @@ def failures(see: Reader) -> int:
 @fact("log.gaps", "derived")
 def gaps(see: Reader) -> Any:
     """Cycles that nothing closed, and times that run back by more than the ten minutes that clocks are allowed."""
-    _head(see)
+    see.head()
     rows = [[record.index, "no close", record.cycle] for record in see.cycles() if record.closed_at is None]
     before: str | None = None
     for said in see.source.statements:
@@ -166,7 +159,7 @@ def export(see: Reader) -> str:
 
 @fact("log.document_version", "derived")
 def document_version(see: Reader) -> str:
-    return f"{see.cycle.cycle}.{_head(see).size}"
+    return f"{see.cycle.cycle}.{see.head().size}"
 
 
 @fact("log.no_biometric", "answered")

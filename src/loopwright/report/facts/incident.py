@@ -14,7 +14,7 @@ from loopwright.ledger.statement import Statement
 from loopwright.report.clocks import Due, due_dates, incident_row, read_clocks
 from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.reading import Absent, Reader
-from loopwright.report.law import Clock, law_of
+from loopwright.report.law import Span, law_of
 
 _SPANS = ("hours", "days", "business_days", "weeks", "months", "years")
 
@@ -104,7 +104,8 @@ def _clocks(see: Reader) -> Any:
     if not due:
         raise Absent("clocks")  # a near miss has none
     rows = incident_row(one, due, see.fact("log.as_of"))["clocks"]
-    return table("report under ref harm from due_at met_at state left_s", rows)
+    told = [{**row, "days_left": None if row["left_s"] is None else round(row["left_s"] / 86_400, 1)} for row in rows]
+    return table("report under ref harm due_at state days_left", told)
 
 
 alias("incident.due", "incident.clocks", method="derived")
@@ -244,21 +245,9 @@ def _rules(path: str, kind: str | None) -> None:
         return table("incident report ref harm span from", [_rule(one) for one in rows])
 
 
-def _rule(clock: Clock) -> dict[str, Any]:
-    return {
-        **clock.model_dump(include={"incident", "report", "ref", "harm"}, mode="json"),
-        "span": span_of(clock),
-        "from": clock.start,
-    }
-
-
-def span_of(span: Any) -> str:
-    """A length as ISO 8601 has it: P10D, PT24H; business days as P5B."""
-    told = {name: getattr(span, name) for name in _SPANS}
-    if told.pop("hours"):
-        return f"PT{span.hours}H"
-    letters = {"days": "D", "business_days": "B", "weeks": "W", "months": "M", "years": "Y"}
-    return "P" + "".join(f"{told[name]}{letter}" for name, letter in letters.items() if told[name])
+def span_of(span: Span) -> list[Any]:
+    """A length as a number and its unit, the two columns ``length`` and ``length_unit``."""
+    return next(([getattr(span, name), name] for name in _SPANS if getattr(span, name)), [0, "days"])
 
 
 _rules("incident.clock_rules", None)

@@ -47,21 +47,24 @@ def _until(start: Any, span: Span) -> str | None:
 
 def _row(see: Reader, rule: Retention) -> list[Any]:
     start = see.maybe(rule.since) if rule.since else None
-    return [rule.ref, span_of(rule.keep), rule.least, rule.since, start, _until(start, rule.keep)]
+    return [rule.ref, *span_of(rule.keep), rule.least, rule.since, start, _until(start, rule.keep)]
 
 
 def _keep(name: str, row: str) -> None:
     @fact(f"policy.keep_{name}", method="derived")
     def _(see: Reader) -> Any:
         rules = [one for one in law_of(see.source.root).retention if one.id == row]
-        return table("ref span least from since until", [_row(see, one) for one in rules])
+        return table("ref length length_unit least from since until", [_row(see, one) for one in rules])
 
 
 def _clock(name: str, row: str) -> None:
     @fact(f"policy.clock_{name}", method="derived")
     def _(see: Reader) -> Any:
         rules = [one for one in law_of(see.source.root).clocks if one.field == row]
-        return table("ref span before from every", [[one.ref, span_of(one), one.before, one.start, one.every] for one in rules])
+        return table(
+            "ref length length_unit before_it from every",
+            [[one.ref, *span_of(one), one.before, one.start, one.every] for one in rules],
+        )
 
 
 for _name, _id in _KEEP.items():

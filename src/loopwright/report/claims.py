@@ -76,12 +76,6 @@ class _Maker:
     def __init__(self, declaration: Declaration, labels: Labels, subject: Subject, index: EvidenceIndex) -> None:
         self.declaration, self.labels, self.subject, self.index = declaration, labels, subject, index
 
-    def _fact(self, path: str) -> Fact:
-        try:
-            return self.subject.facts[path]
-        except (KeyError, ImportError):  # named in the catalogue, and bound to nothing yet
-            return Fact(value=None)
-
     def claim(self, field: FieldSpec) -> doc.Claim:
         """One field's claim."""
         facts = tuple(self._facts(field))
@@ -126,7 +120,7 @@ class _Maker:
     def _inapplicable(self, field: FieldSpec) -> str:
         """The reason by the record itself; empty where it does not say so."""
         for rule in field.na:
-            fact = self._fact(rule.when)
+            fact = self.subject.facts[rule.when]
             if fact.value is True:
                 refs = self.index.of_fact(fact)
                 return f"{self.labels.na[rule.reason]} [{', '.join(refs)}]" if refs else self.labels.na[rule.reason]
@@ -135,7 +129,7 @@ class _Maker:
     def _facts(self, field: FieldSpec) -> Iterator[doc.FactShown]:
         """What the record has of them; the first is shown as the field declares."""
         for path in field.query:
-            fact = self._fact(path)
+            fact = self.subject.facts[path]
             if fact.value is None:
                 continue
             first = path == field.query[0]
@@ -179,5 +173,5 @@ class _Maker:
     def _due(self, field: FieldSpec) -> doc.Due:
         name = field.due or self.declaration.due
         rule = self.subject.law.due[name]
-        start = self._fact(rule.start).value if rule.start else None
+        start = self.subject.facts[rule.start].value if rule.start else None
         return doc.Due(rule=name, label=self.subject.words.of(rule.label), date=due_date(rule, start))

@@ -1,4 +1,4 @@
-"""Verbs that show the record to others: report (list, build, check, diff, status), app."""
+"""Verbs that show the record to others: report (list, build, check, diff, status; `filing` has the rest), app."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loopwright.cli import filing
 from loopwright.cli.options import AsJson, WorkspaceOption, emit
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     report.command(name="list")(listing)
     for verb in (build, check, diff, status):
         report.command()(verb)
+    filing.add(report)
     report.callback()(_group)
     app.add_typer(report, name="report")
     app.command(name="app")(serve)

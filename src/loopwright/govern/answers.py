@@ -19,7 +19,7 @@ from loopwright.run import now
 from loopwright.store import git
 from loopwright.types import Digest
 
-__all__ = ["Given", "answer"]
+__all__ = ["Given", "answer", "covered"]
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes of an attached file: it goes into git."""
@@ -71,10 +71,10 @@ def answer(desk: Desk, given: Given, name: str | None = None) -> dict[str, Any]:
     index = desk.say("answer", [], predicate, name)
     if digest:
         git.commit(desk.root, (FOLDER,), f"record: an answer to {given.field}")
-    return {"leaf": index, "key": principal.id, "covered": _covered(desk), **predicate}
+    return {"leaf": index, "key": principal.id, "covered": covered(desk), **predicate}
 
 
-def _covered(desk: Desk) -> bool:
+def covered(desk: Desk) -> bool:
     """Sign a checkpoint where the log's key lies here: documents are drawn from what one covers."""
     try:
         desk.ledger.sign_checkpoint()

@@ -18,7 +18,7 @@ from loopwright.ledger.acts import Acts
 from loopwright.ledger.publication import write_file
 from loopwright.types import Digest, canonical, digest_bytes
 
-__all__ = ["FOLDER", "LOOP", "MEDIA_TYPE", "Answer", "AttachedFile", "Content", "content", "history", "keep", "standing"]
+__all__ = ["FOLDER", "LOOP", "MEDIA_TYPE", "Answer", "AttachedFile", "Content", "content", "history", "keep", "standing", "words"]
 
 FOLDER = "answers"
 LOOP = "loop"
@@ -108,9 +108,12 @@ def content(root: Path, answer: Answer) -> Content | None:
     Raises:
         IntegrityError: what lies there, or a file that belongs to it, is not what the person signed.
     """
-    if answer.digest is None:
-        return None
-    data = _read(root, _words_at(root, answer.digest), answer.digest)
+    return None if answer.digest is None else words(root, answer.digest)
+
+
+def words(root: Path, digest: Digest) -> Content | None:
+    """The words that `keep` wrote under this digest; likewise."""
+    data = _read(root, _words_at(root, digest), digest)
     if data is None:
         return None
     told = json.loads(data)

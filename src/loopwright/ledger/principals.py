@@ -72,7 +72,9 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "freeze",
             "recall",
             "observation",
+            "incident",
             "answer",
+            "filing",
         )
     ),
     "agent": frozenset(("request:agent",)),

@@ -15,6 +15,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CYCLE = re.compile(r"c\d{4,}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_INCIDENT = re.compile(r"inc-[0-9a-f]{8}")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,59}")
 _ABOUT = re.compile(r"loop|c\d{4,}|inc-[0-9a-f]{8}")
 
@@ -169,6 +170,7 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "source": _text,
         "observed_at": _time,
     },
+    "incident": {"incident": _like(_INCIDENT), "act": _one_of("open", "update", "close"), "facts": _object, "told_at": _time},
     "answer": {
         "field": _like(_FIELD),
         "about": _like(_ABOUT),
@@ -178,6 +180,17 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "media_type": _or_none(_text),
         "confirms": _or_none(_digest),
         "answered_at": _time,
+    },
+    "filing": {
+        "file": _digest,
+        "document": _text,
+        "about": _like(_ABOUT),
+        "language": _text,
+        "audience": _text,
+        "checkpoint": _whole,
+        "state": _one_of("reviewed", "approved", "submitted"),
+        "words": _or_none(_digest),
+        "filed_at": _time,
     },
     "anchor": {"file": _path, "digest": _digest, "lines": _whole, "anchored_at": _time},
     "gc": {"cycles": _list(_cycle), "removed": _list(_object), "retention": _list(_object), "collected_at": _time},

@@ -24,7 +24,7 @@ from loopwright.report.law import Act
 from loopwright.report.loading import Loaded, load
 from loopwright.report.pdf import typeset, typesetter
 from loopwright.report.record import Record, open_record
-from loopwright.report.render import Page, render
+from loopwright.report.render import render
 from loopwright.report.vocabulary import Vocabulary
 from loopwright.types import Digest, canonical, digest_bytes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loopwright.errors import IntegrityError, UsageError, WorkspaceError
@@ -63,10 +63,11 @@ class Record:
         return self._facts[key]
 
 
-def open_record(root: Path) -> Record:
-    """Audit the published log of a workspace.
+def open_record(root: Path, at: int | None = None) -> Record:
+    """Audit the published log of a workspace; ``at``: as it stood at its checkpoint of so many entries, by default at the last.
 
     Raises:
+        UsageError: no checkpoint is signed yet, or none of that size was kept.
         WorkspaceError: there is no ledger.
         IntegrityError: the record is not in order; nothing is drawn from it.
     """
@@ -81,4 +82,7 @@ def open_record(root: Path) -> Record:
         raise IntegrityError(f"the record is not in order: {first.where}: {first.message}{more}", "loopwright verify")
     if not log.covered:
         raise UsageError("no checkpoint is signed yet: there is nothing to draw a document from", "`loopwright run`")
+    if at is not None and at not in log.notes:
+        raise UsageError(f"{root} keeps no checkpoint of {at} entries", "is it another workspace, or an older copy?")
+    log = replace(log, covered=at if at is not None else log.covered)
     return Record(root, log, fold(log.statements[: log.covered]), {})

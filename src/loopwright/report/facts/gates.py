@@ -25,11 +25,11 @@ for _path, _key in {"gate.alpha": "alpha", "gate.p_value": "p_value", "gate.spen
 
 def _decision(see: Reader) -> Mapping[str, Any]:
     see.phase("decide")
-    return dict(see.json(see.artifact("decision"), "decision.json"))
+    return see.json(see.artifact("decision"), "decision.json")
 
 
 def _policy(see: Reader) -> Mapping[str, Any]:
-    return dict(see.config("decide")["config"])
+    return see.config("decide")["config"]
 
 
 @fact("gate.error_budget")
@@ -128,7 +128,7 @@ def _tests(see: Reader) -> Iterator[list[Any]]:
     yield ["gate_uses", said["look"], f"<= {wanted['gate_uses']}", _kept(said["look"] <= wanted["gate_uses"])]
 
 
-def _kept(good: bool) -> str:  # noqa: FBT001  # a yes or no in words
+def _kept(good: bool) -> str:  # a yes or no in words
     return "kept" if good else "left"
 
 

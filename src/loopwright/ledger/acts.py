@@ -62,6 +62,8 @@ class Acts:
     """Standing ones: an executed ``unfreeze`` ends all before it."""
     recalls: tuple[Statement, ...] = ()
     observations: tuple[Statement, ...] = ()
+    answers: tuple[Statement, ...] = ()
+    """To fields of reports; `loopwright.ledger.answers` reads them."""
 
     def after(self, statement: Statement) -> Acts:
         """The acts one entry later; other kinds change nothing."""
@@ -107,4 +109,4 @@ class Acts:
         return replace(done, freezes=()) if asked.action == "unfreeze" else done
 
 
-_KEPT = {"halt": "halts", "freeze": "freezes", "recall": "recalls", "observation": "observations"}
+_KEPT = {"halt": "halts", "freeze": "freezes", "recall": "recalls", "observation": "observations", "answer": "answers"}

@@ -15,6 +15,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CYCLE = re.compile(r"c\d{4,}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,59}")
+_ABOUT = re.compile(r"loop|c\d{4,}|inc-[0-9a-f]{8}")
 
 Test = Callable[[Any], bool]
 
@@ -41,6 +43,10 @@ def _object(value: Any) -> bool:
 
 def _like(pattern: re.Pattern[str]) -> Test:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _one_of(*words: str) -> Test:
+    return lambda value: value in words
 
 
 def _or_none(test: Test) -> Test:
@@ -162,6 +168,16 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "period": _list(_time),
         "source": _text,
         "observed_at": _time,
+    },
+    "answer": {
+        "field": _like(_FIELD),
+        "about": _like(_ABOUT),
+        "version": _whole,
+        "state": _one_of("statement", "confirmed", "not-applicable", "withdrawn"),
+        "digest": _or_none(_digest),
+        "media_type": _or_none(_text),
+        "confirms": _or_none(_digest),
+        "answered_at": _time,
     },
     "anchor": {"file": _path, "digest": _digest, "lines": _whole, "anchored_at": _time},
     "gc": {"cycles": _list(_cycle), "removed": _list(_object), "retention": _list(_object), "collected_at": _time},

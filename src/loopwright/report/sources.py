@@ -16,7 +16,7 @@ import loopwright
 from loopwright.errors import UsageError
 from loopwright.types import Digest, digest_bytes, digest_value
 
-__all__ = ["Sources", "documents", "find_sources"]
+__all__ = ["Sources", "documents", "find_sources", "places"]
 
 THEME = "theme"
 
@@ -42,7 +42,7 @@ class Sources:
 
 def documents(root: Path) -> tuple[str, ...]:
     """Names of the documents that can be built for a workspace."""
-    return tuple(sorted({path.parent.name for base in _places(root) for path in base.glob("*/fields.yaml")}))
+    return tuple(sorted({path.parent.name for base in places(root) for path in base.glob("*/fields.yaml")}))
 
 
 def find_sources(root: Path, document: str) -> Sources:
@@ -56,12 +56,12 @@ def find_sources(root: Path, document: str) -> Sources:
         raise UsageError(f"there is no document {document!r}", f"one of: {', '.join(known) or 'none found'}")
     found: dict[str, bytes] = {}
     for folder in (document, THEME):
-        base = next(base for base in _places(root) if (base / folder).is_dir())
+        base = next(base for base in places(root) if (base / folder).is_dir())
         found |= {path.relative_to(base).as_posix(): path.read_bytes() for path in sorted(_walk(base / folder))}
     return Sources(document=document, files=found)
 
 
-def _places(root: Path) -> tuple[Path, ...]:
+def places(root: Path) -> tuple[Path, ...]:
     """In order of precedence: the workspace's, the wheel's, and in a checkout (where there is no wheel) the repository's."""
     packaged = Path(str(files(loopwright))) / "_template" / "reports"
     checkout = Path(loopwright.__file__).resolve().parents[2] / "reports"

@@ -110,6 +110,8 @@ class Section(_Closed):
 
     id: str
     ref: str
+    part: str = ""
+    """The heading above it, where there is one."""
     title: str
     claims: tuple[Claim, ...]
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any
 
 import pytest
 import yaml
+
+from loopwright.report.declaration import Declaration
+from loopwright.report.facts.registry import names
+from loopwright.report.law import law_of
+from loopwright.report.parse import parse_strict
 
 REPORTS = Path(__file__).parents[2] / "reports"
 LANGUAGES = ("en", "de")
@@ -30,11 +36,13 @@ PAGES = {
 LETTERS = {"O": "ai-office", "N": "national-authority", "D": "downstream"}
 
 
+@functools.cache
 def regulation() -> dict[str, dict[str, str]]:
     with (Path(__file__).parent / "regulation.csv").open(newline="") as stream:
         return {row["id"]: row for row in csv.DictReader(stream)}
 
 
+@functools.cache
 def read(document: str, name: str) -> dict[str, Any]:
     return yaml.safe_load((REPORTS / document / name).read_bytes())  # type: ignore[no-any-return]
 
@@ -98,3 +106,18 @@ def test_what_the_record_fills_has_a_query_and_a_legal_field_says_what_was_not_v
         assert all(field.get("query") for field in fields_of(document) if field["source"] == "auto")
         assert "not verified against the Official Journal" in read(document, "labels.en.yaml")["applies"]
         assert "nicht am Amtsblatt überprüft" in read(document, "labels.de.yaml")["applies"]
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_what_a_document_names_exists(document: str) -> None:
+    law = law_of(REPORTS.parent)
+    declared = parse_strict(Declaration, (REPORTS / document / "fields.yaml").read_bytes(), document)
+    paths = {path for field in declared.fields for path in field.query}
+    paths |= {path for field in declared.fields for view in field.views for path in view.query}
+    paths |= {rule.when for field in declared.fields for rule in field.na}
+    assert paths <= set(names())
+    assert declared.document == document
+    assert declared.law.act in law.acts
+    assert {declared.due, *(field.due for field in declared.fields if field.due)} <= set(law.due)
+    for field in declared.fields:
+        assert not field.query or field.show == names()[field.query[0]].show, field.id

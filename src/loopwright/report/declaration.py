@@ -45,7 +45,7 @@ class LawRef(Closed):
 
     act: Name
     """A key of ``acts`` in ``reports/law.yaml``."""
-    ref: Text
+    ref: str = ""
     """Article, annex, measure: as the act counts them."""
 
 

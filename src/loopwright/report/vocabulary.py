@@ -1,0 +1,61 @@
+"""The words of one language: those that all documents share, and those of the facts.
+
+Words of facts come from the catalogue's table; a language that it does not have brings its own in ``theme/labels.<language>.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loopwright.errors import UsageError
+from loopwright.report.declaration import Theme
+from loopwright.report.facts.registry import names
+
+__all__ = ["Vocabulary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Words in one language."""
+
+    language: str
+    theme: Theme
+
+    def say(self, key: str, **values: Any) -> str:
+        """A phrase; ``{name}`` in it is filled in."""
+        if key not in self.theme.words:
+            raise UsageError(f"reports/theme/labels.{self.language}.yaml: words.{key} is missing", "add it; see labels.en.yaml")
+        return self.theme.words[key].format_map(values) if values else self.theme.words[key]
+
+    def of(self, words: Mapping[str, str]) -> str:
+        """This language of a text that has several, or its English."""
+        return words.get(self.language) or words["en"]
+
+    def fact(self, path: str) -> str:
+        """Label of a fact."""
+        known = names().get(path)
+        return self.theme.facts.get(path) or (self.of(known.labels) if known else path)
+
+    def shown(self, path: str) -> str:
+        """How the catalogue says that it is shown."""
+        known = names().get(path)
+        return known.show if known else "text"
+
+    def column(self, key: str) -> str:
+        """Head of a table's column."""
+        return self.theme.columns.get(key) or _phrase(key, self.language) or key.replace("_", " ").capitalize()
+
+    def method(self, key: str) -> str:
+        """How a value was obtained."""
+        return self.theme.columns.get(f"method.{key}") or _phrase(key, self.language) or key
+
+
+def _phrase(key: str, language: str) -> str | None:
+    """A word of the catalogue's own table of phrases, once it has one."""
+    try:
+        from loopwright.report.facts import phrases
+    except ImportError:
+        return None
+    return phrases.phrase(key, language)

@@ -67,7 +67,7 @@ class _Catalogue(Mapping[str, Fact]):
         return Fact(
             value=value,
             unit=unit,
-            method=METHODS[path],
+            method=reader.method or METHODS[path],
             leaves=tuple(sorted(reader.leaves)),
             digests=tuple(sorted(reader.digests)),
             absent=tuple(sorted(reader.absent)),

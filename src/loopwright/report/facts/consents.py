@@ -85,8 +85,9 @@ def _standing(asked: Request) -> str:
 def promotions(see: Reader) -> Any:
     """Each promoted cycle: the gate's entry, how many persons approved that promotion, on what evidence, and who dissented."""
     rows = []
-    for name in promoted(see.state):
-        record = see.record(name)
+    champions = set(promoted(see.state))
+    for record in [one for one in see.cycles() if one.cycle in champions]:
+        name = record.cycle
         done = see.phase("decide", record)
         about = [asked for asked in _asked(see) if asked.action == "promote" and _cycle_of(see, asked) == name]
         said = [answer for asked in about for answer in asked.answers]
@@ -182,5 +183,5 @@ def decisions(see: Reader) -> Any:
 
 @fact("policy.retention_holds")
 def retention_holds(see: Reader) -> Any:
-    rows = [[str(one.get("cycles", one.get("cycle", ""))), one.get("until"), one.get("why", one.get("reason"))] for one in see.opened().get("retention", ())]
-    return table("cycle until reason", rows)
+    rows = [[one["cycle"], str(one["placed_on_market"]), one["years"]] for one in see.opened().get("retention", ())]
+    return table("cycle placed_on_market years", rows)

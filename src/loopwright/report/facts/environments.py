@@ -24,7 +24,7 @@ def packages(see: Reader) -> Any:
 
     if lock_digest() != see.fact("env.lock"):
         raise Absent("lock")
-    return table("package version", sorted(installed().items()))
+    return table("package version", sorted(installed()))
 
 
 @fact("env.package_count", "installed")

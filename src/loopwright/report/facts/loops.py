@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from loopwright.errors import IntegrityError
 from loopwright.ledger.independence import who_checks as independence
 from loopwright.ledger.overview import cycle_row, tightening
 from loopwright.ledger.taint import promoted as ever_promoted
@@ -14,7 +15,7 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.changes import changed, rows_of, scores_of
 from loopwright.report.facts.cycles import flat
 from loopwright.report.facts.reading import Absent, Reader
-from loopwright.types import PHASES
+from loopwright.types import PHASES, digest_bytes
 
 
 @fact("loop.name")
@@ -59,8 +60,9 @@ def champion(see: Reader) -> str | None:
 
 @fact("loop.promoted")
 def promoted(see: Reader) -> list[str]:
+    champions = set(ever_promoted(see.state))
     see.entries("close")
-    return ever_promoted(see.state)
+    return [record.cycle for record in see.cycles() if record.cycle in champions]
 
 
 @fact("loop.history")
@@ -172,9 +174,23 @@ def cadence(see: Reader) -> float:
 
 
 def plan(see: Reader) -> Mapping[str, Any]:
-    """The resolved plan in force, where `plan.json` of this copy is the one that the cycle's first entry names."""
-    wanted = see.cycle.plan
-    return dict(json.loads(see._read("plan.json", wanted)))  # noqa: SLF001  # its own package
+    """The resolved plan in force, where `plan.json` of this copy is the one that the cycle's first entry names.
+
+    A later cycle may have left a later plan there: then the record has this one's digest alone, and the file's bytes in git's past.
+    """
+    try:
+        data = (see.source.root / "plan.json").read_bytes().removesuffix(b"\n")
+    except FileNotFoundError as error:
+        see.absent.add("plan.json")
+        raise Absent("plan.json") from error
+    found = digest_bytes(data)
+    if found not in {record.plan for record in see.state.cycles.values()}:
+        raise IntegrityError("plan.json is no plan that the record names; nothing is drawn from it", "git checkout -- plan.json")
+    if found != see.cycle.plan:
+        see.absent.add("plan.json")
+        raise Absent("plan.json")
+    see.digests.add(found)
+    return dict(json.loads(data))
 
 
 @fact("loop.planned_cycles")

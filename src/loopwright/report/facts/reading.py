@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from loopwright.errors import IntegrityError, UsageError
 from loopwright.ledger.audit import LogAudit
 from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
+from loopwright.ledger.note import Checkpoint, read_text
 from loopwright.ledger.statement import Statement
 from loopwright.types import Artifact, Digest, FileEntry, digest_bytes
 
@@ -80,6 +81,11 @@ class Source:
     def _bytes(self) -> dict[tuple[str, str], bytes]:
         return {}
 
+    @functools.cached_property
+    def kept(self) -> dict[str, Any]:
+        """What several facts share, made once."""
+        return {}
+
     def checked(self, path: str, digest: Digest) -> bytes:
         """The file at ``path``, which has this digest; Absent where it is not here, IntegrityError where its bytes differ."""
         if (path, digest) not in self._bytes:
@@ -102,6 +108,8 @@ class Reader:
     leaves: set[int] = field(default_factory=set)
     digests: set[Digest] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
+    method: str = ""
+    """Where it is not the one that the name was bound with."""
 
     @property
     def state(self) -> LoopState:
@@ -150,8 +158,15 @@ class Reader:
         """Key id of who signed an entry."""
         return self.source.statements[index].keyid
 
+    def head(self) -> Checkpoint:
+        """The signed checkpoint that everything is drawn from: what any count over the whole log, and any "there is none", stands on."""
+        found = read_text(self.source.record.notes[self.source.record.covered].rpartition("\n\n")[0] + "\n")
+        self.digests.add("sha256:" + found.root.hex())
+        return found
+
     def entries(self, *kinds: str) -> list[Statement]:
         """Every entry of these kinds, in the order of the log."""
+        self.head()
         found = sorted((one for kind in kinds for one in self.source.kinds.get(kind, ())), key=lambda one: one.index)
         self.leaf(*(one.index for one in found))
         return found

@@ -43,7 +43,7 @@ def projected(declaration: Declaration, audience: str) -> Declaration:
     """The document as this audience knows it: fields of others, and sections of which nothing is left, are not in it."""
     sections = []
     for section in declaration.sections:
-        fields = tuple(one for one in section.fields if audience in (one.audience or declaration.audiences))
+        fields = tuple(one.seen_by(audience) for one in section.fields if audience in (one.audience or declaration.audiences))
         if fields:
             sections.append(section.model_copy(update={"fields": fields}))
     return declaration.model_copy(update={"sections": tuple(sections)})
@@ -63,6 +63,7 @@ def claims_of(
         doc.Section(
             id=section.id,
             ref=section.ref,
+            part=labels.parts[section.part] if section.part else "",
             title=labels.sections[section.id],
             claims=tuple(maker.claim(field) for field in section.fields),
         )
@@ -84,8 +85,8 @@ class _Maker:
 
     def claim(self, field: FieldSpec) -> doc.Claim:
         """One field's claim."""
-        facts = tuple(self._facts(field))
-        answer = standing(self.subject.state.acts, field.id, self.subject.about)
+        answer = self._answer(field)
+        facts = tuple(fact for fact in self._facts(field) if answer is None or fact.path != answer.field)
         statement = self._statement(answer) if answer else None
         state, reason, kept = self._state(field, facts, answer, statement)
         words = self.labels.fields[field.id]
@@ -102,6 +103,12 @@ class _Maker:
             owner=field.owner or self.declaration.owner,
             due=self._due(field) if state in {"draft", "not provided"} else None,
         )
+
+    def _answer(self, field: FieldSpec) -> Answer | None:
+        """What a person said to this field, else to the item of the profile that it asks for: said once, it answers every document."""
+        items = (field.id,) if field.source == "auto" else (field.id, *field.query[:1])
+        found = (standing(self.subject.state.acts, item, self.subject.about) for item in items)
+        return next((answer for answer in found if answer is not None), None)
 
     def _state(
         self, field: FieldSpec, facts: tuple[doc.FactShown, ...], answer: Answer | None, statement: doc.Statement | None

@@ -16,7 +16,7 @@ from loopwright.ledger.fold import LoopState
 from loopwright.ledger.names import name_of
 from loopwright.ledger.principals import demonstration
 from loopwright.report import document as doc
-from loopwright.report.declaration import Declaration, FieldSpec, Labels
+from loopwright.report.declaration import Declaration, FieldSpec, Labels, NotApplicable
 from loopwright.report.evidence import EvidenceIndex
 from loopwright.report.facts import Fact
 from loopwright.report.law import Law, due_date
@@ -86,9 +86,10 @@ class _Maker:
     def claim(self, field: FieldSpec) -> doc.Claim:
         """One field's claim."""
         answer = self._answer(field)
-        facts = tuple(fact for fact in self._facts(field) if answer is None or fact.path != answer.field)
+        rule = self._inapplicable(field)
+        facts = () if rule else tuple(fact for fact in self._facts(field) if answer is None or fact.path != answer.field)
         statement = self._statement(answer) if answer else None
-        state, reason, kept = self._state(field, facts, answer, statement)
+        state, reason, kept = ("not applicable", self.labels.na[rule.reason], None) if rule else self._state(field, facts, answer, statement)
         words = self.labels.fields[field.id]
         return doc.Claim(
             id=field.id,
@@ -100,6 +101,7 @@ class _Maker:
             facts=facts,
             statement=kept,
             reason=reason,
+            grounds=self.index.of_fact(self._fact(rule.when)) if rule else (),
             owner=field.owner or self.declaration.owner,
             due=self._due(field) if state in {"draft", "not provided"} else None,
         )
@@ -114,8 +116,6 @@ class _Maker:
         self, field: FieldSpec, facts: tuple[doc.FactShown, ...], answer: Answer | None, statement: doc.Statement | None
     ) -> tuple[doc.State, str, doc.Statement | None]:
         """State, reason, and the statement that goes with it."""
-        if reason := self._inapplicable(field):
-            return "not applicable", reason, None
         has_value = bool(facts) and facts[0].path == field.query[0]
         if field.source == "auto" and has_value:
             return "value", "", None
@@ -130,14 +130,9 @@ class _Maker:
             return open_state, self.subject.words.say("changed_since", entry=answer.index, by=statement.by), None
         return ("not provided", "", None) if field.source == "auto" else ("statement", "", statement)
 
-    def _inapplicable(self, field: FieldSpec) -> str:
-        """The reason by the record itself; empty where it does not say so."""
-        for rule in field.na:
-            fact = self._fact(rule.when)
-            if fact.value is True:
-                refs = self.index.of_fact(fact)
-                return f"{self.labels.na[rule.reason]} [{', '.join(refs)}]" if refs else self.labels.na[rule.reason]
-        return ""
+    def _inapplicable(self, field: FieldSpec) -> NotApplicable | None:
+        """The rule by which the record itself says that it does not apply."""
+        return next((rule for rule in field.na if self._fact(rule.when).value is True), None)
 
     def _facts(self, field: FieldSpec) -> Iterator[doc.FactShown]:
         """What the record has of them; the first is shown as the field declares."""

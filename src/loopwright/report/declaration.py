@@ -72,7 +72,8 @@ class FieldSpec(Closed):
 
     id: FieldId
     """Stable, printed beside the answer; never used again for something else."""
-    ref: Text
+    ref: str = ""
+    """Where the law asks for it; empty where no law does."""
     source: Literal["auto", "auto+human", "human"]
     """``auto``: the record answers. ``auto+human``: the record fills it in, a person confirms or adds. ``human``: only a person can."""
     query: tuple[FactPath, ...] = ()

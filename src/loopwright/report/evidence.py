@@ -46,12 +46,12 @@ class EvidenceIndex:
 
     def _entry(self, leaf: int) -> str:
         digest = digest_bytes(self._record.entries[leaf])
-        return self._add("entry", digest, _told(self._record.statements[leaf]), f"ledger: entry {leaf}", leaf)
+        return self._add("entry", digest, _told(self._record.statements[leaf]), f"ledger #{leaf}", leaf)
 
     def _artifact(self, digest: Digest, leaves: Sequence[int]) -> str:
-        path = self._paths.get(digest, "")
-        leaf = leaves[0] if len(leaves) == 1 else None
-        return self._add("artifact", digest, path.rpartition("/")[2] or "digest", path or "ledger", leaf)
+        path, leaf = self._paths.get(digest, ""), leaves[0] if leaves else None
+        named = f"ledger #{leaf}" if leaf is not None else "ledger"
+        return self._add("artifact", digest, path.rpartition("/")[2] or "sha256", path or named, leaf)
 
     def _add(self, kind: str, digest: Digest, what: str, where: str, leaf: int | None) -> str:
         key = (kind, digest)

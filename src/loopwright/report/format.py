@@ -30,6 +30,8 @@ PRINTABLE = re.compile(
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _UNPRINTABLE = re.compile("[^" + PRINTABLE.pattern[1:])
+_LONG = re.compile(r"\S{25}")
+"""A word that has to be broken somewhere in a narrow column."""
 _LARGEST = 1e15
 """From here on (and below a ten-thousandth) a number is written with its power of ten."""
 
@@ -81,6 +83,8 @@ class Writer:
 
     def probability(self, value: float) -> str:
         """A probability, small ones as a bound."""
+        if not value:
+            return "0"
         return f"< {self.number(0.0001, 4)}" if 0 < value < 0.0001 else self.number(float(value), 4)
 
     def bytes(self, value: float) -> str:
@@ -150,13 +154,15 @@ class Writer:
     def _mapping(self, value: Mapping[str, Any]) -> Any:
         if {"value", "low", "high"} <= set(value):
             known = f", n\u00a0{self.number(value['n'])}" if value.get("n") is not None else ""
-            return f"{self.number(value['value'])} ({self.interval(value)}{known})"
+            return f"{self.number(float(value['value']))} ({self.interval(value)}{known})"
         return Markup(", ").join(Markup("{} {}").format(printable(str(key)), self.cell(item)) for key, item in value.items())
 
     def _text(self, value: str) -> Any:
         if DIGEST.fullmatch(value):
             return self.digest(value)
-        return self.time(value) if _TIME.fullmatch(value) else value
+        if _TIME.fullmatch(value):
+            return self.time(value)
+        return Markup('<span class="any">{}</span>').format(printable(value)) if _LONG.search(value) else value
 
 
 def _plain(text: str) -> str:

@@ -21,7 +21,7 @@ def _time(said: Statement) -> str | None:
 
 def _ended(see: Reader, said: Statement, action: str) -> int | None:
     """The first executed request after it that ends acts of its kind."""
-    done = [one.executed for one in see.state.acts.requests.values() if one.action == action and one.executed and one.executed > said.index]
+    done = [one.executed for one in see.requests() if one.action == action and one.executed and one.executed > said.index]
     see.leaf(*done[:1])
     return min(done, default=None)
 
@@ -64,7 +64,7 @@ def vetoes(see: Reader) -> Any:
 
 
 def _abandoned(see: Reader) -> Iterator[list[Any]]:
-    for said in see.source.kinds.get("close", ()):
+    for said in see.of_kind("close"):
         if "abandoned" in said.predicate:
             see.leaf(said.index)
             yield [said.index, "abandoned", said.predicate["closed_at"], str(said.predicate["abandoned"]), said.keyid, said.predicate["champion"]]
@@ -100,6 +100,7 @@ def never_halted(see: Reader) -> bool:
 
 @fact("override.standing")
 def standing(see: Reader) -> list[str]:
+    see.head()
     found = (*see.state.acts.halts, *see.state.acts.freezes)
     see.leaf(*(one.index for one in found))
     return [f"{one.kind} (entry {one.index}): {one.predicate['reason']}" for one in found]

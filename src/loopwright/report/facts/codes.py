@@ -26,7 +26,7 @@ def recipes(see: Reader) -> Any:
 
 def _author(see: Reader, digest: str) -> str | None:
     """Kind and key of who asked for the change; None where no request names it."""
-    for asked in see.state.acts.requests.values():
+    for asked in see.requests():
         if any(item.digest == digest for item in asked.subjects):
             see.leaf(asked.index)
             holding = see.state.roster.holdings.get(asked.key)
@@ -66,7 +66,7 @@ _ABOUT = ("recipe", "judge", "policy", "envelope", "admission")
 @fact("code.reviews")
 def reviews(see: Reader) -> Any:
     rows = []
-    for asked in see.state.acts.requests.values():
+    for asked in see.requests():
         if asked.action in _ABOUT:
             see.leaf(asked.index, *(one.index for one in asked.answers))
             said = ", ".join(f"{'approve' if one.approves else 'veto'} {one.key}" for one in asked.answers)
@@ -80,7 +80,7 @@ def judge_changes(see: Reader) -> Any:
     for record in see.cycles():
         now = record.pins.get("judge")
         if before is not None and now != before:
-            done = [one for one in see.state.acts.requests.values() if one.action == "judge" and (one.executed or 0) and one.executed < record.index]
+            done = [one for one in see.requests() if one.action == "judge" and (one.executed or 0) and one.executed < record.index]
             see.leaf(*(one.executed for one in done if one.executed))
             rows.append([record.cycle, before, now, done[-1].executed if done else None])
         before = now

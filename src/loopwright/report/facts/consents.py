@@ -27,7 +27,7 @@ def duties(see: Reader, key: str) -> str:
 
 
 def _asked(see: Reader) -> Iterator[Request]:
-    for asked in see.state.acts.requests.values():
+    for asked in see.requests():
         see.leaf(asked.index)
         yield asked
 

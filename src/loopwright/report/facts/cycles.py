@@ -31,7 +31,7 @@ def flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 def close_of(see: Reader, cycle: str) -> Statement:
     """The entry that closed a cycle."""
-    found = next((one for one in see.source.kinds.get("close", ()) if one.predicate["cycle"] == cycle), None)
+    found = next((one for one in see.of_kind("close") if one.predicate["cycle"] == cycle), None)
     if found is None:
         raise Absent("close")
     see.leaf(found.index)
@@ -148,7 +148,7 @@ def phases(see: Reader) -> Any:
 @fact("cycle.failures")
 def failures(see: Reader) -> Any:
     rows = []
-    for said in see.source.kinds.get("failure", ()):
+    for said in see.of_kind("failure"):
         if said.predicate["cycle"] == see.cycle.cycle:
             see.leaf(said.index)
             told = said.predicate

@@ -45,7 +45,7 @@ def version(see: Reader) -> int:
 def _request(see: Reader) -> Any:
     """The request that brought the envelope in, carried out."""
     wanted = see.fact("envelope.id")
-    done = [one for one in see.state.acts.requests.values() if one.action == "envelope" and one.executed is not None]
+    done = [one for one in see.requests() if one.action == "envelope" and one.executed is not None]
     found = next((one for one in done if any(item.digest == wanted for item in one.subjects)), None)
     if found is None:
         raise Absent("request")
@@ -191,7 +191,7 @@ def history(see: Reader) -> Any:
     for record in see.cycles():
         found = _verdict(see, record)
         rows.append([record.cycle, _digest(see, record), found["inside"] if found else None, len(found["left"]) if found else None, record.action])
-    return table("cycle envelope inside left decision", rows)
+    return table("cycle envelope inside rules_left decision", rows)
 
 
 @fact("envelope.evidence")

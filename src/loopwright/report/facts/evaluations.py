@@ -116,7 +116,7 @@ def metrics(see: Reader) -> Any:
 def card(see: Reader) -> Any:
     found = {row[0]: row for row in see.fact("gate.lamps")["rows"]}
     rows = [found.get(name, [name, one, None, None, "no rule"]) for name, one in figures(see).items()]
-    return table("figure score warn stop state", rows)
+    return table("figure score warn_at stop_at state", rows)
 
 
 @fact("eval.gain", "measured")
@@ -260,4 +260,4 @@ def quality(see: Reader) -> Any:
 def interpretation_aids(see: Reader) -> Any:
     """What stands beside an answer of this model; whether this cycle measured it."""
     names = ("eval.levels", "eval.slices", "eval.pass_at", "eval.stress", "run.sandbox")
-    return table("aid measured", [[name, see.maybe(name) is not None] for name in names])
+    return table("aid available", [[name, see.maybe(name) is not None] for name in names])

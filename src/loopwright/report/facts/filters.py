@@ -71,7 +71,7 @@ def contaminated(see: Reader) -> int:
 
 @fact("filter.opted_out", "counted")
 def opted_out(see: Reader) -> int:
-    return sum(count for reason, count in _refused(see).items() if reason in {"excluded", "excluded licence", "excluded row"})
+    return sum(count for reason, count in _refused(see).items() if reason in {"recalled", "excluded"})
 
 
 for _path in ("illegal", "personal_data"):

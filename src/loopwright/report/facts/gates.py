@@ -77,7 +77,7 @@ def lamps(see: Reader) -> Any:
     states, rules = see.phase("decide").summary.get("lights", {}), _policy(see).get("card", {})
     found = see.summary("examine").get("figures", {})
     rows = [[name, found.get(name), rules.get(name, {}).get("warn"), rules.get(name, {}).get("stop"), state] for name, state in states.items()]
-    return table("figure score warn stop state", rows)
+    return table("figure score warn_at stop_at state", rows)
 
 
 @fact("monitor.collapse", "counted")
@@ -104,7 +104,7 @@ def unmeasured(see: Reader) -> list[str]:
 def rules(see: Reader) -> Any:
     """The statistical rules of the policy, each held against what the decision and the evidence have; then the lamps."""
     rows = [*_tests(see), *([row[0], row[1], _limit(see, row[0], row[2], row[3]), row[4]] for row in see.fact("gate.lamps")["rows"])]
-    return table("rule measured threshold outcome", rows)
+    return table("rule had threshold outcome", rows)
 
 
 def _limit(see: Reader, name: str, warn: float | None, stop: float | None) -> str:
@@ -155,7 +155,7 @@ def escalations(see: Reader) -> Any:
     for record in see.cycles():
         if record.action in {"hold", "halt"}:
             see.phase("decide", record)
-            asked = [one for one in see.state.acts.requests.values() if one.said.get("details", {}).get("cycle") == record.cycle]
+            asked = [one for one in see.requests() if one.said.get("details", {}).get("cycle") == record.cycle]
             see.leaf(*(index for one in asked for index in (one.index, *(answer.index for answer in one.answers))))
             said = ", ".join("approve" if answer.approves else "veto" for one in asked for answer in one.answers)
             rows.append([record.cycle, record.action, "; ".join(record.reasons), said, next((one.executed for one in asked if one.executed), None)])
@@ -198,7 +198,7 @@ def gate_key(see: Reader) -> str:
 @fact("risk.thresholds")
 def thresholds(see: Reader) -> Any:
     rows = [[name, rule["bad"], rule.get("warn"), rule.get("stop")] for name, rule in _policy(see).get("card", {}).items() if isinstance(rule, dict)]
-    return table("figure bad warn stop", rows)
+    return table("figure bad warn_at stop_at", rows)
 
 
 @fact("risk.alarms")

@@ -54,7 +54,7 @@ def by_kind(see: Reader) -> Any:
     for kind, some in sorted(see.source.kinds.items()):
         times = [time for one in some if (time := time_of(one))]
         rows.append([kind, len(some), min(times, default=None), max(times, default=None)])
-    return table("kind count first last", rows)
+    return table("kind count first_at last_at", rows)
 
 
 @fact("log.by_day", "counted")
@@ -184,7 +184,7 @@ _EVENT = "leaf time kind what signer"
 def risk_events(see: Reader) -> Any:
     """Promotions, persons' interventions, stops of the gate, and changes of judge or policy."""
     rows = _events(see, "halt", "freeze", "recall", "rollback", "incident")
-    for said in see.source.kinds.get("close", ()):
+    for said in see.of_kind("close"):
         if said.predicate["action"] in {"promote", "halt", "hold"}:
             see.leaf(said.index)
             rows.append([said.index, time_of(said), "close", _said(said), said.keyid])
@@ -208,7 +208,7 @@ def monitoring_events(see: Reader) -> Any:
 @fact("log.deployer_events")
 def deployer_events(see: Reader) -> Any:
     rows = _events(see, "recall", "rollback")
-    for said in see.source.kinds.get("close", ()):
+    for said in see.of_kind("close"):
         if said.predicate["action"] == "promote":
             see.leaf(said.index)
             rows.append([said.index, time_of(said), "close", _said(said), said.keyid])

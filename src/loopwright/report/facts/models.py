@@ -79,7 +79,7 @@ def footprint(see: Reader) -> int:
 @fact("model.signatures")
 def signatures(see: Reader) -> Any:
     rows = []
-    for said in see.source.kinds.get("signature", ()):
+    for said in see.of_kind("signature"):
         if said.predicate["cycle"] == see.cycle.cycle:
             see.leaf(said.index)
             told = said.predicate
@@ -224,7 +224,7 @@ def licence_of_parents(see: Reader) -> Any:
 
 @fact("model.champion")
 def champion(see: Reader) -> bool:
-    see.leaf(*(one.index for one in see.source.kinds.get("close", ())[-1:]))
+    see.leaf(*(one.index for one in see.of_kind("close")[-1:]))
     return see.state.champion == see.cycle.cycle
 
 

@@ -59,7 +59,7 @@ def indicators(see: Reader) -> Any:
     for name in rules:
         values = [one for record in _examined(see) if (one := see.summary("examine", record)["figures"].get(name))]
         rows.append([name, values[0] if values else None, values[-1] if values else None, rules[name][2], rules[name][3]])
-    return table("figure first latest warn stop", rows)
+    return table("figure first_value latest warn_at stop_at", rows)
 
 
 def _seen(see: Reader) -> list[dict[str, Any]]:

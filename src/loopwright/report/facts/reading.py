@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import IntegrityError, UsageError
+from loopwright.ledger.acts import Request
 from loopwright.ledger.audit import LogAudit
 from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
 from loopwright.ledger.note import Checkpoint, read_text
@@ -170,6 +171,16 @@ class Reader:
         found = sorted((one for kind in kinds for one in self.source.kinds.get(kind, ())), key=lambda one: one.index)
         self.leaf(*(one.index for one in found))
         return found
+
+    def of_kind(self, kind: str) -> Sequence[Statement]:
+        """Entries of one kind, of which a fact notes those that it uses."""
+        self.head()
+        return self.source.kinds.get(kind, ())
+
+    def requests(self) -> Sequence[Request]:
+        """Every request, with its answers, of which a fact notes those that it uses."""
+        self.head()
+        return tuple(self.state.acts.requests.values())
 
     def opened(self, cycle: CycleRecord | None = None) -> Mapping[str, Any]:
         """What the entry says that opened a cycle."""

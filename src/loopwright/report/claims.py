@@ -77,12 +77,6 @@ class _Maker:
     def __init__(self, declaration: Declaration, labels: Labels, subject: Subject, index: EvidenceIndex) -> None:
         self.declaration, self.labels, self.subject, self.index = declaration, labels, subject, index
 
-    def _fact(self, path: str) -> Fact:
-        try:
-            return self.subject.facts[path]
-        except (KeyError, ImportError):  # named in the catalogue, and bound to nothing yet
-            return Fact(value=None)
-
     def claim(self, field: FieldSpec) -> doc.Claim:
         """One field's claim."""
         answer = self._answer(field)
@@ -101,7 +95,7 @@ class _Maker:
             facts=facts,
             statement=kept,
             reason=reason,
-            grounds=self.index.of_fact(self._fact(rule.when)) if rule else (),
+            grounds=self.index.of_fact(self.subject.facts[rule.when]) if rule else (),
             owner=field.owner or self.declaration.owner,
             due=self._due(field) if state in {"draft", "not provided"} else None,
         )
@@ -132,12 +126,12 @@ class _Maker:
 
     def _inapplicable(self, field: FieldSpec) -> NotApplicable | None:
         """The rule by which the record itself says that it does not apply."""
-        return next((rule for rule in field.na if self._fact(rule.when).value is True), None)
+        return next((rule for rule in field.na if self.subject.facts[rule.when].value is True), None)
 
     def _facts(self, field: FieldSpec) -> Iterator[doc.FactShown]:
         """What the record has of them; the first is shown as the field declares."""
         for path in field.query:
-            fact = self._fact(path)
+            fact = self.subject.facts[path]
             if fact.value is None:
                 continue
             first = path == field.query[0]
@@ -181,5 +175,5 @@ class _Maker:
     def _due(self, field: FieldSpec) -> doc.Due:
         name = field.due or self.declaration.due
         rule = self.subject.law.due[name]
-        start = self._fact(rule.start).value if rule.start else None
+        start = self.subject.facts[rule.start].value if rule.start else None
         return doc.Due(rule=name, label=self.subject.words.of(rule.label), date=due_date(rule, start))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -47,6 +47,8 @@ class Writer:
 
     locale: Locale
     words: Mapping[str, str]
+    term: Callable[[str], str] = str
+    """Our own words that stand in tables, in this language; what is none of them stays as it is."""
 
     def number(self, value: float, digits: int | None = None) -> str:
         """Whole numbers whole, others with three decimals or as many as are asked for; a true minus sign."""
@@ -155,7 +157,7 @@ class Writer:
         if {"value", "low", "high"} <= set(value):
             known = f", n\u00a0{self.number(value['n'])}" if value.get("n") is not None else ""
             return f"{self.number(float(value['value']))} ({self.interval(value)}{known})"
-        return Markup(", ").join(Markup("{} {}").format(printable(str(key)), self.cell(item)) for key, item in value.items())
+        return Markup(", ").join(Markup("{} {}").format(printable(self.term(str(key))), self.cell(item)) for key, item in value.items())
 
     def _text(self, value: str) -> Any:
         if DIGEST.fullmatch(value):

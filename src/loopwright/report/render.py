@@ -87,7 +87,7 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
     """
     own = f"{document.document}/template.html.j2"
     template = sources.compiled(own if own in sources.files else "theme/document.html.j2")
-    tables, writer = _Tables(words), Writer(Locale.parse(words.theme.locale), words.theme.words)
+    tables, writer = _Tables(words), Writer(Locale.parse(words.theme.locale), words.theme.words, words.term)
     html = template.render(
         doc=document,
         w=writer,
@@ -107,6 +107,7 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
         ranges=_ranges,
         limit=ITEMS,
         marks=_MARKS,
+        terms=lambda text: " ".join(map(words.term, text.split(" "))),
         claims={claim.id: claim for claim in document.claims},
         attached=attached,
         command=command,

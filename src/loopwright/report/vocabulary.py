@@ -11,6 +11,7 @@ from typing import Any
 
 from loopwright.errors import UsageError
 from loopwright.report.declaration import Theme
+from loopwright.report.facts.phrases import phrase, phrases
 from loopwright.report.facts.registry import names
 
 __all__ = ["Vocabulary"]
@@ -56,7 +57,12 @@ class Vocabulary:
 
     def column(self, key: str) -> str:
         """Head of a table's column."""
-        return self.theme.columns.get(key) or _phrase(key, self.language) or key.replace("_", " ").capitalize()
+        return self.theme.columns.get(key) or phrase(key, self.language) or key.replace("_", " ").capitalize()
+
+    def term(self, text: str) -> str:
+        """A word of ours that stands in a table (a decision, a phase, a state); any other text as it is."""
+        known = phrases().get(text)
+        return (known.get(self.language) or text) if known else text
 
     def told(self, column: str, cell: Any) -> Any:
         """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
@@ -71,13 +77,4 @@ class Vocabulary:
 
     def method(self, key: str) -> str:
         """How a value was obtained."""
-        return self.theme.columns.get(f"method.{key}") or _phrase(key, self.language) or key
-
-
-def _phrase(key: str, language: str) -> str | None:
-    """A word of the catalogue's own table of phrases, once it has one."""
-    try:
-        from loopwright.report.facts import phrases
-    except ImportError:
-        return None
-    return phrases.phrase(key, language)
+        return self.theme.columns.get(f"method.{key}") or phrase(key, self.language) or key

@@ -106,10 +106,10 @@ QUERIES: dict[str, Callable[[list[Entry], Path], Any]] = {
         entry["predicate"]["attempt"] - 1 for entry in entries if kind(entry) == "phase" and entry["predicate"]["cycle"] == "c0002"
     ),
     "dataset.archive": output("merge", "archive"),
-    "dataset.training_rows": phase("merge", "summary", "rows"),
+    "dataset.training_rows": lambda entries, root: sum(phase("merge", "summary", one)(entries, root) for one in ("human", "synthetic")),
     "dataset.human_rows": phase("merge", "summary", "human"),
     "dataset.synthetic_share": lambda entries, root: phase("merge", "summary", "synthetic")(entries, root)
-    / phase("merge", "summary", "rows")(entries, root),
+    / sum(phase("merge", "summary", one)(entries, root) for one in ("human", "synthetic")),
     "dataset.training_tokens": phase("train", "summary", "tokens"),
     "gen.samples": phase("generate", "summary", "rows"),
     "gen.tokens": phase("generate", "summary", "tokens"),
@@ -252,9 +252,17 @@ def _other(value: Any, key: str = "") -> Any:
     return value
 
 
+def _decided(told: Any) -> None:
+    if told.get("phase") == "decide":
+        told["summary"]["action"] = "hold"
+    elif "champion" in told:
+        told["action"] = "hold"
+
+
 CHANGES: dict[str, Callable[[Any], None]] = {
-    "cycle.parent": lambda told: told.update(parent="c0000") if "fence" in told and told.get("cycle") == "c0002" else None,
-    "loop.demo": lambda told: told.update(demo=not told["demo"]) if "demo" in told else None,
+    "cycle.decision": lambda told: _decided(told) if told.get("cycle") == "c0002" else None,
+    "gen.discarded_reasons": lambda told: told["summary"].update(refused={"held out": 3}) if told.get("phase") == "verify" else None,
+    "cycle.parent": lambda told: told.update(parent="c0001") if "fence" in told and told.get("cycle") == "c0002" else None,
 }
 SAME_SIGNER = {"sign.gate_key", "log.kinds"}
 """These do not stand in a predicate: the signature and the kind of an entry are its own."""
@@ -322,14 +330,14 @@ def test_samples_are_five_and_the_same_for_everybody(turned: Path, record: LogAu
         ("cycles/c0002/decision.json", "gate.policy"),
         ("cycles/c0002/evaluation/scores.json", "eval.slices"),
         ("cycles/c0002/accepted/rows.parquet", "dataset.levels"),
-        ("plan.json", "loop.planned_cycles"),
+        ("plan.json", "loop.plan_ahead"),
     ],
 )
 def test_evidence_with_other_bytes_is_refused(turned: Path, tmp_path: Path, file: str, path: str) -> None:
     lab = copy_of(turned, tmp_path / "lab")
     data = (lab.root / file).read_bytes()
     (lab.root / file).unlink()  # a link to the shared workspace's
-    (lab.root / file).write_bytes(data.replace(data[40:41], b"#", 1) if path != "loop.planned_cycles" else data + b" ")
+    (lab.root / file).write_bytes(data.replace(b"0.8", b"0.7") if path == "loop.plan_ahead" else data.replace(data[40:41], b"#", 1))
     with pytest.raises(IntegrityError, match=file.replace(".", r"\.")):
         catalogue(audit(lab.root / "ledger"), lab.root)[path]
 

@@ -134,9 +134,3 @@ def corrective(see: Reader) -> Any:
     used = see.fact("override.counts")
     means = {"halt": "loopwright halt", "freeze": "loopwright halt --freeze", "rollback": "loopwright rollback", "recall": "loopwright recall"}
     return table("kind command used", [[kind, command, used[kind]] for kind, command in means.items()])
-
-
-@fact("incident.none", "counted")
-def no_incident(see: Reader) -> bool:
-    """Neither an incident nor a freeze stands in the record."""
-    return not see.entries("incident", "freeze")

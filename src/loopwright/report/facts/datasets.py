@@ -16,12 +16,12 @@ def _totals(see: Reader) -> tuple[int, int]:
     if "merge" in see.cycle.phases:
         said = see.summary("merge")
         return int(said["human"]), int(said["synthetic"])
-    return int(see.phase("seed").summary["human_rows"]), 0
+    return int(see.told("seed")["human_rows"]), 0
 
 
 @fact("dataset.name")
 def name(see: Reader) -> str:
-    refs = see.config(next(iter(see.cycle.phases)))["refs"]["domain"]
+    refs = see.plugin("domain", next(iter(see.cycle.phases)))
     told = ", ".join(f"{key} {value}" for key, value in sorted(refs.get("settings", {}).items()))
     return f"{refs['name']}: {told}" if told else str(refs["name"])
 
@@ -59,7 +59,7 @@ alias("monitor.own_output_share", "dataset.synthetic_share", "counted")
 
 @fact("dataset.training_tokens", "counted")
 def training_tokens(see: Reader) -> int:
-    return int(see.phase("train").summary["tokens"])
+    return int(see.told("train")["tokens"])
 
 
 alias("dataset.text_tokens", "dataset.training_tokens", "counted")
@@ -81,7 +81,7 @@ def human_floor(see: Reader) -> float:
 @fact("dataset.splits", "counted")
 def splits(see: Reader) -> Any:
     first = see.record("c0000")
-    seeded = see.phase("seed", first).summary
+    seeded = see.told("seed", first)
     suites, held = see.artifact("suites", first).digest, see.artifact("heldout", first).digest
     return table(
         "split use count unit digest",
@@ -189,7 +189,7 @@ def languages(see: Reader) -> list[str]:
 
 @fact("dataset.content_types")
 def content_types(see: Reader) -> str:
-    refs = see.config(next(iter(see.cycle.phases)))["refs"]["domain"]
+    refs = see.plugin("domain", next(iter(see.cycle.phases)))
     return f"tasks and answers of the domain {refs['name']}"
 
 

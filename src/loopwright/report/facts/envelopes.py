@@ -78,7 +78,7 @@ def _force(see: Reader) -> Mapping[str, Any]:
     found = see.config("decide")["config"].get("envelope")
     if not found:
         raise Absent("envelope")
-    return dict(found)
+    return found
 
 
 def _allowed(bound: Mapping[str, Any]) -> str:

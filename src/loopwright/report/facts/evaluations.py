@@ -76,7 +76,7 @@ def stress(see: Reader) -> Any:
 
 @fact("eval.levels", "measured")
 def levels(see: Reader) -> Any:
-    said = see.phase("evaluate").summary
+    said = see.told("evaluate")
     suites = {suite: (said.get(suite) or {}).get("levels", {}) for suite in ("gate", "sealed", "pass_at")}
     keys = sorted({level for found in suites.values() for level in found}, key=int)
     return table("level gate sealed pass_at", [[int(key), *(found.get(key) for found in suites.values())] for key in keys])
@@ -105,7 +105,7 @@ def _slice(told: Mapping[str, Any]) -> str:
 
 @fact("eval.metrics", "measured")
 def metrics(see: Reader) -> Any:
-    said = see.phase("evaluate").summary
+    said = see.told("evaluate")
     found = {f"{suite} {part}": said[suite][part] for suite in ("gate", "sealed", "pass_at") if said.get(suite) for part in ("headline", "all")}
     found |= {name: one for name, one in see.summary("examine").get("stress", {}).items() if one}
     found |= {name: one for name, one in see.summary("examine").get("figures", {}).items() if one}

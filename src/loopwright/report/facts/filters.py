@@ -12,7 +12,7 @@ from loopwright.types import PHASES
 
 
 def _refused(see: Reader) -> dict[str, int]:
-    return dict(see.phase("verify" if "verify" in see.cycle.phases else "seed").summary["refused"])
+    return dict(see.told("verify" if "verify" in see.cycle.phases else "seed")["refused"])
 
 
 @fact("filter.refused", "counted")

@@ -25,11 +25,11 @@ for _path, _key in {"gate.alpha": "alpha", "gate.p_value": "p_value", "gate.spen
 
 def _decision(see: Reader) -> Mapping[str, Any]:
     see.phase("decide")
-    return dict(see.json(see.artifact("decision"), "decision.json"))
+    return see.json(see.artifact("decision"), "decision.json")
 
 
 def _policy(see: Reader) -> Mapping[str, Any]:
-    return dict(see.config("decide")["config"])
+    return see.config("decide")["config"]
 
 
 @fact("gate.error_budget")

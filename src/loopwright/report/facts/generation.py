@@ -13,22 +13,22 @@ from loopwright.report.facts.reading import Reader
 
 @fact("gen.tasks", "counted")
 def tasks(see: Reader) -> int:
-    return int(see.phase("generate").summary["tasks"])
+    return int(see.told("generate")["tasks"])
 
 
 @fact("gen.samples", "counted")
 def samples(see: Reader) -> int:
-    return int(see.phase("generate").summary["rows"])
+    return int(see.told("generate")["rows"])
 
 
 @fact("gen.tokens", "counted")
 def tokens(see: Reader) -> int:
-    return int(see.phase("generate").summary["tokens"])
+    return int(see.told("generate")["tokens"])
 
 
 @fact("gen.kept", "counted")
 def kept(see: Reader) -> int:
-    return int(see.phase("verify").summary["accepted"])
+    return int(see.told("verify")["accepted"])
 
 
 @fact("gen.discarded", "counted")
@@ -38,7 +38,7 @@ def discarded(see: Reader) -> int:
 
 @fact("gen.discarded_reasons", "counted")
 def discarded_reasons(see: Reader) -> dict[str, int]:
-    return dict(see.phase("verify").summary["refused"])
+    return dict(see.told("verify")["refused"])
 
 
 @fact("gen.keep_rate", "counted")

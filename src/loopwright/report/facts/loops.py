@@ -15,7 +15,7 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.changes import changed, rows_of, scores_of
 from loopwright.report.facts.cycles import flat
 from loopwright.report.facts.reading import Absent, Reader
-from loopwright.types import PHASES, digest_bytes
+from loopwright.types import PHASES
 
 
 @fact("loop.name")
@@ -174,33 +174,29 @@ def cadence(see: Reader) -> float:
 
 
 def plan(see: Reader) -> Mapping[str, Any]:
-    """The resolved plan in force, where `plan.json` of this copy is the one that the cycle's first entry names.
+    """The part of the plan in force that its digest is over, where `plan.json` of this copy is the one that the cycle's first entry names.
 
-    A later cycle may have left a later plan there: then the record has this one's digest alone, and the file's bytes in git's past.
+    A later cycle may have left a later plan there: then the record has this one's digest alone, and the file's bytes are in git's past.
     """
+    from loopwright.plan import Plan
+
     try:
-        data = (see.source.root / "plan.json").read_bytes().removesuffix(b"\n")
-    except FileNotFoundError as error:
+        found = Plan.model_validate_json((see.source.root / "plan.json").read_bytes())
+    except (FileNotFoundError, ValueError) as error:
         see.absent.add("plan.json")
         raise Absent("plan.json") from error
-    found = digest_bytes(data)
-    if found not in {record.plan for record in see.state.cycles.values()}:
+    if found.digest not in {record.plan for record in see.state.cycles.values()}:
         raise IntegrityError("plan.json is no plan that the record names; nothing is drawn from it", "git checkout -- plan.json")
-    if found != see.cycle.plan:
+    if found.digest != see.cycle.plan:
         see.absent.add("plan.json")
         raise Absent("plan.json")
-    see.digests.add(found)
-    return dict(json.loads(data))
-
-
-@fact("loop.planned_cycles")
-def planned_cycles(see: Reader) -> int:
-    return int(plan(see)["cycles"])
+    see.digests.add(found.digest)
+    return found.model_dump(mode="json")
 
 
 @fact("loop.plan_ahead")
 def plan_ahead(see: Reader) -> Any:
-    """What the next cycles would do: the settings that generate, mix, train and evaluate by the plan in force."""
+    """What the next cycles would do: the settings that generate, mix, train and evaluate, all of which the plan's digest covers."""
     told = plan(see)
     parts = ("generator", "mix", "trainer", "evaluator", "model", "domain", "sources")
     rows = [[key, value if not isinstance(value, list | dict) else json.dumps(value)] for part in parts for key, value in flat(told[part], part)]

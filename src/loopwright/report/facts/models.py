@@ -123,7 +123,7 @@ def parameters_range(see: Reader) -> str:
 
 
 def _refs(see: Reader) -> Mapping[str, Any]:
-    return dict(see.config("train")["refs"]["model"])
+    return dict(see.plugin("model", "train"))
 
 
 @fact("model.family")
@@ -143,7 +143,7 @@ def architecture(see: Reader) -> str:
 
 
 def _described(see: Reader) -> Mapping[str, Any]:
-    return dict(see.json(see.artifact("model"), "model.json"))
+    return see.json(see.artifact("model"), "model.json")
 
 
 @fact("model.vocabulary", "counted")
@@ -174,8 +174,7 @@ alias("model.output_modalities", "model.input_modalities")
 
 @fact("model.input_format")
 def input_format(see: Reader) -> str:
-    refs = see.config("train")["refs"]
-    return f"text (UTF-8), {refs['domain']['name']}"
+    return f"text (UTF-8), {see.plugin('domain', 'train')['name']}"
 
 
 alias("model.output_format", "model.input_format")
@@ -186,12 +185,24 @@ def max_output(see: Reader) -> int:
     return int(see.config("evaluate")["config"]["max_new_tokens"])
 
 
+_LIMITS = ("context", "max_length", "max_position_embeddings")
+_UNBOUNDED = frozenset(("tiny-transformer",))
+"""Families whose network has no positional encoding, and so no greatest length but that of the memory (`loopwright.models.network`)."""
+
+
 @fact("model.max_input")
 def max_input(see: Reader) -> int:
-    """The context that the family's settings name; the built-in transformer has none fixed and so none is said."""
+    """The context that the family's settings name."""
     told = _refs(see).get("settings", {})
-    found = next((told[key] for key in ("context", "max_length", "max_position_embeddings") if key in told), None)
+    found = next((told[key] for key in _LIMITS if key in told), None)
     return int(found) if found is not None else _absent("context")
+
+
+@fact("model.no_input_limit")
+def no_input_limit(see: Reader) -> bool:
+    if see.maybe("model.max_input") is not None:
+        return False
+    return True if see.fact("model.family") in _UNBOUNDED else _absent("context")
 
 
 _READ = 1 << 28

@@ -38,7 +38,7 @@ def origins(see: Reader) -> Any:
     own = shards(see, see.cycle)
     total = sum(one.human + one.synthetic for one in own)
     human = sum(one.human for one in own)
-    refs = see.config("seed", see.record("c0000"))["refs"]["domain"]["name"]
+    refs = see.plugin("domain", "seed", see.record("c0000"))["name"]
     rows: list[list[Any]] = [["human", f"domain {refs}" + (" and sources" if _sources(see) else ""), human, human / total]]
     for row in see.fact("gen.generators")["rows"]:
         rows.append(["synthetic", f"model {row[0] or row[1]}", row[4], row[5]])

@@ -16,7 +16,7 @@ __all__ = ["LANGUAGES", "SHOWN", "Area", "Name", "areas", "names", "page"]
 LANGUAGES = ("en", "de")
 
 SHOWN = frozenset(
-    "text list count number share score digest time duration bytes flop energy table counts probability yesno".split()
+    ["text", "list", "count", "number", "share", "score", "digest", "time", "duration", "bytes", "flop", "energy", "table", "counts", "probability", "yesno"]
 )
 """How a value may be shown. ``score`` is a mapping with value, low, high, n and method; ``counts`` one of names to numbers;
 ``table`` has ``columns`` (keys of `words.txt`) and ``rows``."""

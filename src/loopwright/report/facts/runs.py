@@ -9,7 +9,7 @@ from typing import Any
 from loopwright.ledger.fold import CycleRecord
 from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.lineage import weights
-from loopwright.report.facts.reading import Absent, Reader
+from loopwright.report.facts.reading import Absent, Reader, Told
 from loopwright.types import PHASES
 
 _LEVELS = ("data", "SL0", "SL1", "SL2", "SL3", "SL4")
@@ -27,7 +27,7 @@ def _trained(see: Reader) -> Iterator[CycleRecord]:
 
 @fact("run.executor")
 def executor(see: Reader) -> str:
-    return str(see.phase("train").environment["executor"])
+    return str(Told(see.phase("train").environment)["executor"])
 
 
 @fact("run.training_seconds", "measured")
@@ -112,7 +112,7 @@ def workers(see: Reader) -> int:
 
 @fact("run.threads")
 def threads(see: Reader) -> int:
-    return int(see.phase("train").environment["threads"])
+    return int(Told(see.phase("train").environment)["threads"])
 
 
 @fact("run.seeds")
@@ -159,7 +159,7 @@ def training_method(see: Reader) -> Any:
 
 @fact("run.objective", "derived")
 def objective(see: Reader) -> str:
-    refs = see.config("train")["refs"]["model"]["name"]
+    refs = see.plugin("model", "train")["name"]
     accept = see.config("verify")["config"]["accept"] if "verify" in see.cycle.phases else "human data"
     return f"next-token cross-entropy ({refs}); rows: {accept}"
 

@@ -68,12 +68,12 @@ class Vocabulary:
         """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
         if column not in WORDED or not isinstance(cell, str):
             return cell
-        return ", ".join(_phrase(part, self.language) or part for part in cell.split(", "))
+        return ", ".join(phrase(part, self.language) or part for part in cell.split(", "))
 
     def recorded(self, path: str, value: Any) -> Any:
         """A recorded text that is a word of ours, in the reader's; what persons answered stays as it is."""
         ours = isinstance(value, str) and path.partition(".")[0] not in ANSWERED
-        return (_phrase(value, self.language) if ours else None) or value
+        return (phrase(value, self.language) if ours else None) or value
 
     def method(self, key: str) -> str:
         """How a value was obtained."""

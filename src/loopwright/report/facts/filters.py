@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from loopwright.report.facts.binding import fact, table
@@ -85,11 +86,19 @@ for _path in ("illegal", "personal_data"):
         return sum(found)
 
 
+def _probe(see: Reader, part: str) -> Mapping[str, Any]:
+    """A part of the verifier's measurement of itself; a phase that accepts without verifying has none."""
+    found = (see.told("verify").get("probe") or {}).get(part)
+    if not found:
+        raise Absent(part)
+    return dict(found)
+
+
 for _path, _key in (("precision", "precision"), ("recall", "recall"), ("false_accept", "false_accept_rate"), ("false_refuse", "false_refuse_rate")):
 
     @fact(f"filter.{_path}", "measured")
     def _gold(see: Reader, key: str = _key) -> Any:
-        return see.phase("verify").summary.get("probe", {}).get("gold", {}).get(key)
+        return _probe(see, "gold").get(key)
 
 
 @fact("filter.canaries", "counted")
@@ -105,9 +114,7 @@ def canaries(see: Reader) -> Any:
 
 @fact("filter.reruns", "counted")
 def reruns(see: Reader) -> dict[str, int]:
-    said = see.phase("verify").summary.get("probe", {}).get("rerun")
-    if said is None:
-        raise Absent("rerun")
+    said = _probe(see, "rerun")
     return {"judged": int(said["judged"]), "differed": len(said["failed"])}
 
 

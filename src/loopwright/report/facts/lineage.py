@@ -171,19 +171,20 @@ def no_market(see: Reader) -> bool:
 
 @fact("gen.lineage", "derived")
 def lineage(see: Reader) -> Any:
-    """Breadth first from the document's training set; a generator that several sets share is told once, with its own set."""
-    depth, waiting, told, rows, released = depths(see), [(see.cycle.cycle, 0)], set[str](), list[Any](), _released(see)
-    for name, step in waiting:
-        record = see.record(name)
-        own, model = shards(see, record), record.artifact("model")
+    """Breadth first from the document's training set; a generator that several sets share is told once, with its own set.
+
+    A generator that was not trained in this record stands by its digest alone: what it learnt from, the record does not know.
+    """
+    depth, waiting, told, rows, released = depths(see), [see.cycle.cycle], set[str](), list[Any](), _released(see)
+    for name in waiting:
+        own = shards(see, see.record(name))
         total = sum(one.human + one.synthetic for one in own)
-        head = [step, name, model.digest if model else None, name in released, depth[name]]
-        rows += [[*head, origin, count, count / total] for origin, count in _by_origin(own) if count]
-        makers = [one.maker for one in own if one.maker and one.maker not in told]
+        rows += [[name, name in released, depth[name], origin, count, count / total] for origin, count in _by_origin(own) if count]
+        makers = dict.fromkeys(one.maker for one in own if one.maker and one.maker not in told)
         told.update(makers)
-        waiting += [(maker, step + 1) for maker in dict.fromkeys(makers)]
-        rows += [[step + 1, None, one.generator, None, None, None, None, None] for one in own if one.generator and not one.maker]
-    return table("step cycle model market depth origin rows share", rows)
+        waiting += makers
+        rows += [[one.generator, None, None, None, None, None] for one in own if one.generator and not one.maker]
+    return table("cycle market depth origin rows share", rows)
 
 
 _MANY = 12
@@ -205,19 +206,20 @@ def _by_origin(own: list[Shard]) -> Iterator[tuple[str, int]]:
 @fact("gen.generator_names", "derived")
 def generator_names(see: Reader) -> list[str]:
     """Every generator reached, nearest first, by the loop's name of it or its digest; whether it is on the market is `gen.market_generators`."""
-    found = dict.fromkeys((row[1] or row[2]) for row in see.fact("gen.lineage")["rows"] if row[0] > 0)
+    found = [one for one in dict.fromkeys(row[0] for row in see.fact("gen.lineage")["rows"]) if one != see.cycle.cycle]
     return [f"{see.state.name} {one}" if one in see.state.cycles else str(one) for one in found]
 
 
 @fact("gen.lineage_summary", "derived")
 def lineage_summary(see: Reader) -> Any:
     rows = see.fact("gen.lineage")["rows"]
-    own = [row for row in rows if row[0] == 0]
+    own = [row for row in rows if row[0] == see.cycle.cycle]
+    human = sum(row[4] for row in own if row[3] == "human")
     return {
-        "generators": len({row[2] for row in rows if row[0] > 0}),
-        "depth": own[0][4],
-        "human": sum(row[6] for row in own if row[5] == "human"),
-        "synthetic": sum(row[6] for row in own if row[5] != "human"),
+        "generators": len(see.fact("gen.generator_names")),
+        "depth": see.fact("model.generation_depth"),
+        "human": human,
+        "synthetic": sum(row[4] for row in own) - human,
     }
 
 

@@ -19,7 +19,7 @@ __all__ = ["Vocabulary"]
 WORDED = frozenset(
     {
         *("aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "judge", "kind", "makes", "method"),
-        *("metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason", "relation", "role"),
+        *("metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason", "relation"),
         *("rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict", "what"),
     }
 )

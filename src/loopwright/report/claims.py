@@ -110,7 +110,7 @@ class _Maker:
         self, field: FieldSpec, facts: tuple[doc.FactShown, ...], answer: Answer | None, statement: doc.Statement | None
     ) -> tuple[doc.State, str, doc.Statement | None]:
         """State, reason, and the statement that goes with it."""
-        has_value = bool(facts) and facts[0].path == field.query[0]
+        has_value = bool(facts) and facts[0].path == field.shown.query[0]
         if field.source == "auto" and has_value:
             return "value", "", None
         open_state: doc.State = "draft" if facts and field.source == "auto+human" else "not provided"
@@ -130,19 +130,20 @@ class _Maker:
 
     def _facts(self, field: FieldSpec) -> Iterator[doc.FactShown]:
         """What the record has of them; the first is shown as the field declares."""
-        for path in field.query:
+        shown = field.shown
+        for path in shown.query:
             fact = self.subject.facts[path]
             if fact.value is None:
                 continue
-            first = path == field.query[0]
-            show = (field.show if first else None) or self.subject.words.shown(path)
+            first = path == shown.query[0]
+            show = (shown.show if first else None) or self.subject.words.shown(path)
             yield doc.FactShown(
                 path=path,
                 label=self.subject.words.fact(path),
                 show=show,
                 value=self._worded(fact.value, show),
                 unit=(field.unit if first else None) or fact.unit,
-                digits=field.digits if first else None,
+                digits=shown.digits if first else None,
                 method=self.subject.words.method(fact.method),
                 evidence=self.index.of_fact(fact),
             )

@@ -98,10 +98,13 @@ class FieldSpec(Closed):
         return self
 
     def seen_by(self, audience: str) -> Self:
-        """The field as this audience gets it: the query of another view is not in it."""
-        view = next((one for one in self.views if audience in one.audience), None)
-        instead = {"query": view.query, "show": view.show, "digits": view.digits} if view else {}
-        return self.model_copy(update={"views": (), **instead})
+        """The field with the one view that this audience gets, if it gets one of its own."""
+        return self.model_copy(update={"views": tuple(one for one in self.views if audience in one.audience)[:1]})
+
+    @property
+    def shown(self) -> View:
+        """What is printed, of a field as `seen_by` gives it; a person confirms ``query`` all the same."""
+        return self.views[0] if self.views else View(audience=(), query=self.query, show=self.show, digits=self.digits)
 
 
 class SectionSpec(Closed):

@@ -16,6 +16,8 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.reading import Absent, Reader
 from loopwright.report.law import Span, law_of
 
+_ROUTINE = frozenset(("genesis", "phase", "anchor", "answer", "import", "signature"))
+"""Kinds that tell no event of an incident; what a phase of the involved cycle made stands among the evidence."""
 _SPANS = ("hours", "days", "business_days", "weeks", "months", "years")
 
 
@@ -98,25 +100,29 @@ def _due(see: Reader) -> tuple[Incident, list[Due]]:
     return one, due_dates(one, read_clocks(law_of(see.source.root)))
 
 
-@fact("incident.clocks", method="derived")
-def _clocks(see: Reader) -> Any:
-    one, due = _due(see)
-    if not due:
-        raise Absent("clocks")  # a near miss has none
-    rows = incident_row(one, due, see.fact("log.as_of"))["clocks"]
-    told = [{**row, "days_left": None if row["left_s"] is None else round(row["left_s"] / 86_400, 1)} for row in rows]
-    return table("report under ref harm due_at state days_left", told)
+def _clock_facts(under: str | None, suffix: str) -> None:
+    """Clocks and the next due time of one regime; None: of the European Union."""
+
+    @fact(f"incident.clocks{suffix}", method="derived")
+    def _(see: Reader) -> Any:
+        one, due = _due(see)
+        rows = incident_row(one, [clock for clock in due if clock.clock.under == under], see.fact("log.as_of"))["clocks"]
+        if not rows:
+            raise Absent("clocks")  # a near miss has none
+        told = [{**row, "days_left": None if row["left_s"] is None else round(row["left_s"] / 86_400, 1)} for row in rows]
+        return table("report ref harm due_at state days_left", told)
+
+    @fact(f"incident.due_at{suffix}", method="derived")
+    def _(see: Reader) -> str:
+        running = [one.due_at for one in _due(see)[1] if one.clock.under == under and one.state == "running" and one.due_at]
+        if not running:
+            raise Absent("due_at")
+        return min(running)
 
 
+for _under, _suffix in ((None, ""), ("california", "_california"), ("new-york", "_new_york")):
+    _clock_facts(_under, _suffix)
 alias("incident.due", "incident.clocks", method="derived")
-
-
-@fact("incident.due_at", method="derived")
-def _due_at(see: Reader) -> str:
-    open_ones = [one.due_at for one in _due(see)[1] if one.state == "running" and one.due_at]
-    if not open_ones:
-        raise Absent("due_at")
-    return min(open_ones)
 
 
 @fact("incident.reports")
@@ -137,10 +143,12 @@ def _when(statement: Statement) -> str:
 
 
 def _since(see: Reader, one: Incident) -> Iterator[Statement]:
-    """Every entry from the incident's beginning (as told, else its first entry) to its end."""
+    """Entries from the incident's beginning (as told, else its first entry) to its end, but for routine."""
     begin = one.facts.get("started_at") or one.told[0][1]
     for statement in see.source.statements:
         at = _when(statement)
+        if statement.kind in _ROUTINE:
+            continue
         if statement.index in one.leaves or (at >= begin and (one.closed_at is None or at <= one.closed_at)):
             yield statement
 
@@ -237,12 +245,9 @@ def _freeze(see: Reader) -> Any:
 def _rules(path: str, kind: str | None) -> None:
     @fact(path)
     def _(see: Reader) -> Any:
-        rows = [
-            one
-            for one in read_clocks(law_of(see.source.root))
-            if kind in {None, one.incident} and (kind is None or not one.under)
-        ]
-        return table("incident report ref harm span from", [_rule(one) for one in rows])
+        rows = [one for one in read_clocks(law_of(see.source.root)) if kind in {None, one.incident} and not one.under]
+        told = [[one.report, one.ref, list(one.harm), *span_of(one), one.start] for one in rows]
+        return table("report ref harm length length_unit from", told)
 
 
 def span_of(span: Span) -> list[Any]:

@@ -75,6 +75,10 @@ class Vocabulary:
         ours = isinstance(value, str) and path.partition(".")[0] not in ANSWERED
         return (phrase(value, self.language) if ours else None) or value
 
+    def unit(self, unit: str) -> str:
+        """A unit; those that are words (rows, tokens) in this language."""
+        return self.theme.columns.get(f"unit.{unit}", unit)
+
     def method(self, key: str) -> str:
         """How a value was obtained."""
         return self.theme.columns.get(f"method.{key}") or phrase(key, self.language) or key

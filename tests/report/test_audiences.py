@@ -86,11 +86,11 @@ def test_what_a_person_says_once_in_the_profile_answers_each_document_that_asks_
 
 def test_what_the_record_shows_not_to_apply_has_its_reason_and_its_grounds(record: Record) -> None:
     summary = told(record, "training-summary", "public")
-    crawlers = claim(summary, "TS-2.3b")
-    assert (crawlers.state, crawlers.facts, crawlers.due) == ("not applicable", (), None)
-    assert crawlers.reason == "No data set of the record came from a crawler."
-    assert set(crawlers.grounds) <= {row.id for row in summary.evidence}
-    assert crawlers.grounds
+    images = claim(summary, "TS-1.3b-image")
+    assert (images.state, images.facts, images.due) == ("not applicable", (), None)
+    assert images.reason == "The training data of the record is text alone."
+    assert images.grounds
+    assert set(images.grounds) <= {row.id for row in summary.evidence}
 
 
 def test_the_public_summary_follows_the_generators_down_to_human_data(record: Record) -> None:

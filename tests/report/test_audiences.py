@@ -102,3 +102,13 @@ def test_the_public_summary_follows_the_generators_down_to_human_data(record: Re
     assert named
     assert named <= described  # each model that wrote rows has rows of its own that say where they came from
     assert any(row[at["origin"]] == "human" for row in lineage["rows"] if row[at["cycle"]] == "c0000")
+
+
+def test_words_of_ours_are_translated_and_words_of_others_never(record: Record) -> None:
+    words = load(record.root, "annex-iv").words("de")
+    assert words.told("decision", "promote") == "befördert"
+    assert words.told("makes", "evaluation, card") == "Bewertung, Karte"
+    assert words.recorded("dataset.annotation", "checks") == "durch ausgeführte Prüfungen"
+    for column in ("answer", "prompt", "task", "group", "value", "setting"):
+        assert words.told(column, "promote") == "promote"
+    assert words.recorded("org.name", "checks") == "checks"

@@ -16,13 +16,12 @@ from loopwright.report.facts.registry import names
 
 __all__ = ["Vocabulary"]
 
-WORDED = frozenset(
-    {
-        *("aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "judge", "kind", "makes", "method"),
-        *("metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason", "relation"),
-        *("rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict", "what"),
-    }
-)
+WORDED = frozenset({
+    "aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "judge", "kind", "makes",
+    "method", "metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason",
+    "relation", "rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict",
+    "what",
+})  # fmt: skip
 """Columns whose cells are words of ours. Prompts, answers, groups, settings and values are data."""
 ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk", "incident"})
 """Areas of facts that persons fill."""

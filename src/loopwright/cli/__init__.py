@@ -12,7 +12,21 @@ import sys
 
 import typer
 
-from loopwright.cli import check, documents, govern, keys, loops, people, proofs, record, trace, views, witness, workspaces
+from loopwright.cli import (
+    check,
+    documents,
+    govern,
+    incident,
+    keys,
+    loops,
+    people,
+    proofs,
+    record,
+    trace,
+    views,
+    witness,
+    workspaces,
+)
 from loopwright.errors import LoopwrightError
 
 __all__ = ["app", "main"]
@@ -25,7 +39,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, views, check, people, keys, govern, record, proofs, witness, trace, documents):
+for module in (workspaces, loops, views, check, people, keys, govern, incident, record, proofs, witness, trace, documents):
     module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""What persons did about the loop, as the record tells it: requests and answers, halts, freezes, recalls, field results.
+"""What persons did about the loop, as the record tells it: requests, answers, halts, freezes, recalls, field results, incidents.
 
 A fold that believes and judges nothing: whether a request may be carried out is decided by `loopwright.ledger.quorum`, from these values.
 """
@@ -62,6 +62,8 @@ class Acts:
     """Standing ones: an executed ``unfreeze`` ends all before it."""
     recalls: tuple[Statement, ...] = ()
     observations: tuple[Statement, ...] = ()
+    incidents: tuple[Statement, ...] = ()
+    """What persons told of incidents, entry by entry; `loopwright.ledger.incidents` puts each together."""
     answers: tuple[Statement, ...] = ()
     """To fields of reports; `loopwright.ledger.answers` reads them."""
 
@@ -109,4 +111,11 @@ class Acts:
         return replace(done, freezes=()) if asked.action == "unfreeze" else done
 
 
-_KEPT = {"halt": "halts", "freeze": "freezes", "recall": "recalls", "observation": "observations", "answer": "answers"}
+_KEPT = {
+    "halt": "halts",
+    "freeze": "freezes",
+    "recall": "recalls",
+    "observation": "observations",
+    "answer": "answers",
+    "incident": "incidents",
+}

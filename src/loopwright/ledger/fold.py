@@ -226,7 +226,9 @@ _TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
     "approval": _Folding.take_approval,
     "import": _Folding.take_import,
     **dict.fromkeys(("enrol", "rotate", "revoke"), _Folding.take_people),
-    **dict.fromkeys(("request", "execute", "reveal", "halt", "freeze", "recall", "observation", "answer"), _Folding.take_act),
+    **dict.fromkeys(
+        ("request", "execute", "reveal", "halt", "freeze", "recall", "observation", "answer", "incident"), _Folding.take_act
+    ),
 }
 
 

@@ -72,6 +72,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "freeze",
             "recall",
             "observation",
+            "incident",
             "answer",
         )
     ),

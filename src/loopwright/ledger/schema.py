@@ -15,6 +15,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CYCLE = re.compile(r"c\d{4,}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_INCIDENT = re.compile(r"inc-[0-9a-f]{8}")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,59}")
 _ABOUT = re.compile(r"loop|c\d{4,}|inc-[0-9a-f]{8}")
 
@@ -169,6 +170,7 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "source": _text,
         "observed_at": _time,
     },
+    "incident": {"incident": _like(_INCIDENT), "act": _one_of("open", "update", "close"), "facts": _object, "told_at": _time},
     "answer": {
         "field": _like(_FIELD),
         "about": _like(_ABOUT),

@@ -33,6 +33,13 @@ class Absent(LookupError):
     """The record has none of what was asked for: the fact has no value."""
 
 
+class Told(dict[str, Any]):
+    """A mapping that the record tells; what an older version of the program did not write down is absent, and no error."""
+
+    def __missing__(self, key: str) -> Any:
+        raise Absent(key)
+
+
 @dataclass(frozen=True)
 class Source:
     """One record under its last checkpoint, and the workspace that it is about."""
@@ -95,7 +102,9 @@ class Source:
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise Absent(path) from error
             if digest_bytes(data) != digest:
-                raise IntegrityError(f"{path} is not what the record has the digest of; nothing is drawn from it", "loopwright verify")
+                raise IntegrityError(
+                    f"{path} is not what the record has the digest of; nothing is drawn from it", "loopwright verify"
+                )
             self._bytes[path, digest] = data
         return self._bytes[path, digest]
 
@@ -155,6 +164,10 @@ class Reader:
         record = cycle or self.cycle
         return self.phase(phase, record).summary if phase in record.phases else {}
 
+    def told(self, phase: str, cycle: CycleRecord | None = None) -> Mapping[str, Any]:
+        """The summary of a phase that has to be there."""
+        return Told(self.phase(phase, cycle).summary)
+
     def signer(self, index: int) -> str:
         """Key id of who signed an entry."""
         return self.source.statements[index].keyid
@@ -196,7 +209,14 @@ class Reader:
         digest = self.source.statements[self.phase(phase, record).index].predicate.get("config")
         if not isinstance(digest, str):
             raise Absent(phase)
-        return dict(json.loads(self._read(f"cycles/{record.cycle}/config/{phase}.json", digest)))
+        return Told(json.loads(self._read(f"cycles/{record.cycle}/config/{phase}.json", digest), object_hook=Told))
+
+    def plugin(self, what: str, phase: str, cycle: CycleRecord | None = None) -> Mapping[str, Any]:
+        """``name`` and ``settings`` of the ``domain`` or the ``model`` that a phase was configured with."""
+        found = self.config(phase, cycle).get("refs", {}).get(what)
+        if not found:
+            raise Absent(what)
+        return dict(found)
 
     def artifact(self, kind: str, cycle: CycleRecord | None = None) -> Artifact:
         """An output of a cycle by kind."""
@@ -225,7 +245,7 @@ class Reader:
 
     def json(self, artifact: Artifact, name: str) -> Any:
         """One JSON file of an artifact."""
-        return json.loads(self.file(artifact, name))
+        return json.loads(self.file(artifact, name), object_hook=Told)
 
     def table(self, artifact: Artifact, name: str) -> pl.DataFrame:
         """One Parquet file of an artifact."""

@@ -53,6 +53,10 @@ class Vocabulary:
         known = phrases().get(text)
         return (known.get(self.language) or text) if known else text
 
+    def unit(self, unit: str) -> str:
+        """A unit; those that are words (rows, tokens) in this language."""
+        return self.theme.columns.get(f"unit.{unit}", unit)
+
     def method(self, key: str) -> str:
         """How a value was obtained."""
         return self.theme.columns.get(f"method.{key}") or phrase(key, self.language) or key

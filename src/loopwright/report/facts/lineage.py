@@ -57,8 +57,9 @@ def weights(see: Reader, cycle: CycleRecord) -> Iterator[tuple[Digest, str | Non
 def shards(see: Reader, cycle: CycleRecord) -> list[Shard]:
     """The training set of a cycle, oldest shard first, along the chain of archives that its statements name."""
     found: list[Shard] = []
-    name: str | None = cycle.cycle
-    while name is not None:
+    name, seen = cycle.cycle, set[str | None]()
+    while name is not None and name not in seen:  # a chain that the record bites the tail of ends
+        seen.add(name)
         record = see.record(name)
         shard, name = _shard(see, record)
         found += [shard] if shard else []

@@ -75,7 +75,8 @@ def test_a_halt_a_freeze_and_their_end_are_told(turned: Path, tmp_path: Path) ->
     [one] = rows(lab.root, "override.halts")
     assert (one["leaf"], one["reason"]) == (stopped, "a smell of smoke")
     end = one["ended"]
-    assert end is not None and end > asked.index > frozen > stopped
+    assert end is not None
+    assert end > asked.index > frozen > stopped
     [still] = rows(lab.root, "override.freezes")
     assert (still["leaf"], still["reason"], still["ended"]) == (frozen, "<b>an incident</b>", None)
     found = catalogue(audit(lab.root / "ledger"), lab.root)

@@ -107,6 +107,7 @@ def test_the_public_summary_follows_the_generators_down_to_human_data(record: Re
 def test_words_of_ours_are_translated_and_words_of_others_never(record: Record) -> None:
     words = load(record.root, "annex-iv").words("de")
     assert words.told("decision", "promote") == "befördert"
+    assert words.told("outcome", "kept") == "eingehalten"  # and not "behalten", as of rows
     assert words.told("makes", "evaluation, card") == "Bewertung, Karte"
     assert words.recorded("dataset.annotation", "checks") == "durch ausgeführte Prüfungen"
     for column in ("answer", "prompt", "task", "group", "value", "setting"):

@@ -67,7 +67,11 @@ class Vocabulary:
         """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
         if column not in WORDED or not isinstance(cell, str):
             return cell
-        return ", ".join(phrase(part, self.language) or part for part in cell.split(", "))
+        return ", ".join(self._in(column, part) or phrase(part, self.language) or part for part in cell.split(", "))
+
+    def _in(self, column: str, word: str) -> str | None:
+        """Where a word means something of its own in a column, as `kept.outcome` in the table of phrases."""
+        return phrases().get(f"{word}.{column}", {}).get(self.language)
 
     def recorded(self, path: str, value: Any) -> Any:
         """A recorded text that is a word of ours, in the reader's; what persons answered stays as it is."""

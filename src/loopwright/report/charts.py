@@ -7,7 +7,7 @@ table follows.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from loopwright.report.declaration import Closed, FactPath
@@ -46,27 +46,32 @@ def read_charts(data: bytes) -> Mapping[str, Chart]:
     return parse_strict(Figures, wrapped, f"reports/{FILE}").charts
 
 
-def draw(fact: FactShown, chart: Chart, number: Any) -> tuple[bytes, str] | None:
+def draw(
+    fact: FactShown, chart: Chart, number: Callable[[Any], str], told: Callable[[str, Any], Any]
+) -> tuple[bytes, str] | None:
     """The figure of a table and its words; None where there is nothing to draw.
 
     Args:
         fact: a table.
         chart: which columns.
         number: how a number is written in the reader's language.
+        told: how the word of a column is.
     """
     table = fact.value
     columns, heads, rows = table["columns"], table["heads"], table["rows"]
     if not 1 < len(rows) <= ROWS or not {chart.x, *chart.y} <= set(columns):
         return None
     named = {key: str(head) for key, head in zip(columns, heads, strict=True)}
-    points = list(_points(columns, rows, chart, named))
+    points = list(_points(columns, rows, chart, named, told))
     if len(points) < 2:
         return None
     words = "; ".join(f"{point['x']}: {point['series']} {number(point['value'])}" for point in points)
     return _svg(chart.kind, tuple(tuple(sorted(point.items())) for point in points), named[chart.x]), f"{fact.label}. {words}"
 
 
-def _points(columns: Sequence[str], rows: Sequence[Sequence[Any]], chart: Chart, named: Mapping[str, str]) -> Any:
+def _points(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], chart: Chart, named: Mapping[str, str], told: Callable[[str, Any], Any]
+) -> Iterator[dict[str, Any]]:
     for row in rows:
         cells = dict(zip(columns, row, strict=True))
         for key in chart.y:
@@ -74,7 +79,7 @@ def _points(columns: Sequence[str], rows: Sequence[Sequence[Any]], chart: Chart,
             score = cell if isinstance(cell, Mapping) else {"value": cell}
             if isinstance(value := score.get("value"), (int, float)) and not isinstance(value, bool):
                 yield {
-                    "x": str(cells[chart.x]), "series": named[key], "value": value,
+                    "x": str(told(chart.x, cells[chart.x])), "series": named[key], "value": value,
                     "low": score.get("low", value), "high": score.get("high", value),
                 }  # fmt: skip
 

@@ -127,12 +127,25 @@ def test_a_model_trained_anew_pays_for_the_data_and_not_for_who_wrote_it() -> No
     assert account(passes(made.statements), "cycles/c0001/model").relation == "anew"
 
 
+def test_what_made_a_data_parent_is_not_counted_for_its_reader() -> None:
+    made = record()
+    made.seed()
+    made.turn("c0001", "c0000", "c0000", None)
+    made.turn("c0002", "c0001", "c0000", None)  # its archive has no row of c0001's data; c0001 only wrote for it
+    found = totals(made, "c0002")
+    assert found["synthetic_generation_nonpublic"] == 2 * P * 1000
+    assert found["data_parent_training"] == 6 * P * (50 + 100) + 2 * P * 1000
+    assert "machine_learnt_exploration" not in found
+
+
 def test_what_the_loop_tried_and_left_is_a_class_of_its_own() -> None:
     made = record()
     made.seed()
     made.turn("c0001", "c0000", "c0000", "c0000", tokens=70)  # not promoted: the next one starts from c0000 again
     made.turn("c0002", "c0000", "c0001", "c0000", tokens=80)
     told = compute_facts(made.statements, "c0002")
+    made.turn("c0003", "c0002", "c0002", "c0002", tokens=90)
+    assert compute_facts(made.statements, "c0002") == told  # what comes after a cycle changes nothing of its account
     assert told["compute.exploration"].value == 6 * P * 70
     assert told["compute.total"].value == 6 * P * (100 + 80) + 2 * (2 * P * 1000)  # its rows stayed in the archive
     assert told["compute.with_exploration"].value == told["compute.total"].value + 6 * P * 70

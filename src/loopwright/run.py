@@ -254,15 +254,8 @@ class Run:
         energy = self.meter.end()
         self.observer.event(self.cycle, attempt.phase, "worked", {})
         sealed = {name: seal(output / Path(path).name, name) for name, path in self._paths(attempt.phase).items()}
-        finished = Finished(
-            place=place,
-            summary=summary,
-            started_at=started,
-            finished_at=now(),
-            seconds=time.monotonic() - clock,
-            sealed=sealed,
-            energy=energy,
-        )
+        spent: dict[str, Any] = {"started_at": started, "seconds": time.monotonic() - clock, "energy": energy}
+        finished = Finished(place=place, summary=summary, sealed=sealed, finished_at=now(), **spent)
         finished.write()
         self.observer.event(self.cycle, attempt.phase, "sealed", {})
         return finished

@@ -317,6 +317,7 @@ class Run:
         return artifacts
 
     def _predicate(self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
+        where = self.tools.executor.describe()
         return {
             "cycle": self.cycle,
             "phase": attempt.phase,
@@ -329,8 +330,8 @@ class Run:
             "environment": {
                 **attempt.environment,
                 "sandbox": self.tools.sandbox.level,
-                **self.tools.executor.describe(),
-                **drawn(finished.energy),
+                **where,
+                **drawn(finished.energy, elsewhere=where.get("cluster") == "shared"),
             },
             "code": attempt.code,
             "lock": lock_digest(),

@@ -180,6 +180,22 @@ def test_over_any_history_every_row_counts_once_and_data_parents_add_no_training
         assert found.cumulative == found.direct + generations * 2 * P * 1000
 
 
+def test_a_fork_has_the_account_of_the_past_that_it_brought_along() -> None:
+    made = record()
+    made.seed()
+    made.turn("c0001", "c0000", "c0000", "c0000")
+    brought = [one.predicate for one in made.statements]
+    cycles = [
+        {"cycle": name, "phases": [{k: v for k, v in one.items() if k != "outputs"} for one in brought if one["cycle"] == name]}
+        for name in ("c0000", "c0001")
+    ]
+    artifacts = [{**out, "cycle": one["cycle"], "phase": one["phase"]} for one in brought for out in one["outputs"]]
+    predicate = {"cycles": cycles, "artifacts": artifacts}
+    fork = Record([Statement(index=0, kind="import", keyid="", subjects=(), predicate=predicate)])
+    assert totals(fork, "c0001") == totals(made, "c0001")
+    assert totals(fork, "c0000") == totals(made, "c0000")
+
+
 def test_weights_of_someone_else_are_inherited_and_held_against_a_third() -> None:
     made = record()
     made.seed(name="base", digest="sha256:0", flop=None, systemic=None)

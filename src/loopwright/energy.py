@@ -143,10 +143,15 @@ def report(found: Mapping[str, Any], sources: Mapping[str, str], country: str | 
     return told
 
 
-def drawn(energy: Mapping[str, Any]) -> dict[str, Any]:
-    """What a statement says of it: the whole as ``energy``, and as ``energy_kwh`` what budgets take for measured."""
+def drawn(energy: Mapping[str, Any], *, elsewhere: bool = False) -> dict[str, Any]:
+    """What a statement says of it: the whole as ``energy``, and as ``energy_kwh`` what budgets take for measured.
+
+    ``elsewhere``: the work may have run on other hosts as well. Then the number is a part, and says so.
+    """
     if not energy:
         return {}
+    if elsewhere and "kwh" in energy:
+        return {"energy": {**energy, "hosts": "driver"}}
     counted = {"energy_kwh": energy["kwh"]} if energy["how"] in {"measured", "partly measured"} else {}
     return {"energy": dict(energy), **counted}
 
@@ -180,11 +185,7 @@ def _tracker(country: str | None) -> Any:
     tracker = OfflineEmissionsTracker(
         country_iso_code=country or "DEU",  # it wants one; without the plan's, emissions are left out
         allow_multiple_runs=True,
-        save_to_file=False,
-        save_to_api=False,
-        save_to_logger=False,
-        save_to_prometheus=False,
-        save_to_logfire=False,
+        output_methods=[],
         electricitymaps_api_token="",
         tracking_mode="machine",
         log_level="critical",

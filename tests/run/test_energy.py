@@ -40,6 +40,7 @@ def test_a_number_says_what_it_comes_from() -> None:
     assert guess["how"] == "estimated"
     assert "energy_kwh" not in drawn(guess)  # no budget takes it for measured
     assert drawn({}) == {}
+    assert drawn(told, elsewhere=True) == {"energy": {**told, "hosts": "driver"}}  # a cluster's other hosts are not in it
 
 
 def warm() -> None:
@@ -48,9 +49,10 @@ def warm() -> None:
         for _ in range(100):
             meter.begin()
             time.sleep(0.2)
-            if "kwh" in meter.end():
+            told = meter.end()
+            if "kwh" in told:
                 return
-    pytest.fail("the meter found no hardware")
+    pytest.fail(f"the meter found no hardware: {told}")
 
 
 def test_a_real_run_records_it_for_every_phase_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

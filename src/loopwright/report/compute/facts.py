@@ -150,6 +150,7 @@ def _methods(found: Account) -> dict[str, Told]:
         "compute.architecture_method": _flop(updates),
         "compute.hardware_method": _hardware(updates),
         "compute.agreement": _told(_agreement(updates), updates),
+        "compute.no_hardware": _told(any(row.hardware is None for row in updates), updates),
         "compute.counted": _told(_counted(updates), updates),
         "compute.inference": _flop([last] if last else []) if last else _told(None, ()),
         "compute.inference_task": _told(asked, [last] if last else []),
@@ -205,6 +206,7 @@ def _limits(found: Account, rows: Sequence[Pass]) -> dict[str, Told]:
     return {
         "compute.thresholds": _told(_table(f"threshold reference amount {sides}", lines), found.counted),
         "compute.one_third": _third(found),
+        "compute.own_weights": _told(found.relation != "external", found.updates, method="recorded"),
         "compute.crossing": _told(_crossings(found, rows), found.counted, method="trend"),
     }
 
@@ -250,5 +252,6 @@ def _energy(found: Account, here: Sequence[Pass]) -> dict[str, Told]:
         "energy.method": _told(total.method, counted, method="recorded"),
         "energy.measured": _told(None if total.kwh is None else total.how == "measured", counted),
         "energy.measured_share": _told(total.measured_share, counted),
+        "energy.no_country": _told(total.kwh is not None and total.kg_co2e is None, counted),
         "energy.emissions": _told(total.kg_co2e, counted, "kg CO2e", "estimated"),
     }

@@ -163,7 +163,6 @@ class Writer:
             return self.digest(value)
         if _TIME.fullmatch(value):
             return self.time(value)
-        value = self.term(value)
         return Markup('<span class="any">{}</span>').format(printable(value)) if _LONG.search(value) else value
 
 

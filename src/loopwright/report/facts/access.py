@@ -10,7 +10,7 @@ from loopwright.report.facts.reading import Reader
 
 
 @fact("access.principals")
-def principals(see: Reader) -> Any:
+def _principals(see: Reader) -> Any:
     rows = []
     for key, holding in see.state.roster.holdings.items():
         see.leaf(holding.since)
@@ -20,7 +20,7 @@ def principals(see: Reader) -> Any:
 
 
 @fact("access.persons", "counted")
-def persons(see: Reader) -> int:
+def _persons(see: Reader) -> int:
     """Persons, not keys: several keys of one person count once."""
     now = see.state.roster.current("person")
     see.leaf(*(see.state.roster.holdings[one.id].since for one in now))
@@ -28,13 +28,13 @@ def persons(see: Reader) -> int:
 
 
 @fact("access.roles")
-def roles(see: Reader) -> Any:
+def _roles(see: Reader) -> Any:
     see.leaf(0)
     return table("role rights", [[role, ", ".join(sorted(rights))] for role, rights in RIGHTS.items()])
 
 
 @fact("access.copies")
-def copies(see: Reader) -> Any:
+def _copies(see: Reader) -> Any:
     """Every model artifact of the record; where else a copy lies, no record of this kind can show."""
     rows = []
     for record in see.cycles():
@@ -46,7 +46,7 @@ def copies(see: Reader) -> Any:
 
 
 @fact("access.log_anchors")
-def log_anchors(see: Reader) -> Any:
+def _log_anchors(see: Reader) -> Any:
     rows = []
     for said in see.entries("anchor"):
         told = said.predicate
@@ -56,17 +56,17 @@ def log_anchors(see: Reader) -> Any:
 
 
 @fact("access.accesses", "counted")
-def accesses(see: Reader) -> int:
+def _accesses(see: Reader) -> int:
     return sum(int(row[1]) for row in see.fact("access.log_anchors")["rows"])
 
 
 @fact("access.never_accessed", "counted")
-def never_accessed(see: Reader) -> bool:
+def _never_accessed(see: Reader) -> bool:
     return not see.fact("access.log_anchors")["rows"]
 
 
 @fact("access.key_changes")
-def key_changes(see: Reader) -> Any:
+def _key_changes(see: Reader) -> Any:
     rows = []
     for said in see.entries("enrol", "rotate", "revoke"):
         told = said.predicate

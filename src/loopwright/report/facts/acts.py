@@ -16,7 +16,9 @@ _WORK = ("phase", "failure", "open", "close")
 
 
 def _time(said: Statement) -> str | None:
-    return next((value for key, value in said.predicate.items() if key.endswith("_at") and key not in {"opened_at", "expires_at"}), None)
+    return next(
+        (value for key, value in said.predicate.items() if key.endswith("_at") and key not in {"opened_at", "expires_at"}), None
+    )
 
 
 def _ended(see: Reader, said: Statement, action: str) -> int | None:
@@ -27,38 +29,53 @@ def _ended(see: Reader, said: Statement, action: str) -> int | None:
 
 
 def _acted(see: Reader, kind: str, ends: str) -> Any:
-    rows = [[said.index, _time(said), said.predicate.get("reason"), said.keyid, _ended(see, said, ends)] for said in see.entries(kind)]
+    rows = [
+        [said.index, _time(said), said.predicate.get("reason"), said.keyid, _ended(see, said, ends)]
+        for said in see.entries(kind)
+    ]
     return table("leaf time reason signer ended", rows)
 
 
 @fact("override.halts")
-def halts(see: Reader) -> Any:
+def _halts(see: Reader) -> Any:
     return _acted(see, "halt", "resume")
 
 
 @fact("override.freezes")
-def freezes(see: Reader) -> Any:
+def _freezes(see: Reader) -> Any:
     return _acted(see, "freeze", "unfreeze")
 
 
 @fact("override.recalls")
-def recalls(see: Reader) -> Any:
+def _recalls(see: Reader) -> Any:
     rows = []
     for said in see.entries("recall"):
         reached = spread(see.state, said.predicate["tainted"]).reached
         see.digests.update(said.predicate["tainted"])
-        rows.append([said.index, said.predicate["recalled_at"], said.predicate["artifact"], said.predicate["reason"], said.keyid, len(reached)])
+        rows.append(
+            [
+                said.index,
+                said.predicate["recalled_at"],
+                said.predicate["artifact"],
+                said.predicate["reason"],
+                said.keyid,
+                len(reached),
+            ]
+        )
     return table("leaf time artifact reason signer reached", rows)
 
 
 @fact("override.rollbacks")
-def rollbacks(see: Reader) -> Any:
-    rows = [[said.index, _time(said), said.predicate["cycle"], said.predicate.get("reason"), said.keyid] for said in see.entries("rollback")]
+def _rollbacks(see: Reader) -> Any:
+    rows = [
+        [said.index, _time(said), said.predicate["cycle"], said.predicate.get("reason"), said.keyid]
+        for said in see.entries("rollback")
+    ]
     return table("leaf time cycle reason signer", rows)
 
 
 @fact("override.vetoes")
-def vetoes(see: Reader) -> Any:
+def _vetoes(see: Reader) -> Any:
     rows = [[row[8], row[4], row[1], row[2], row[3], row[7]] for row in see.fact("sign.approvals")["rows"] if row[6] == "veto"]
     return table("leaf time action key duties cycle", rows)
 
@@ -67,39 +84,57 @@ def _abandoned(see: Reader) -> Iterator[list[Any]]:
     for said in see.of_kind("close"):
         if "abandoned" in said.predicate:
             see.leaf(said.index)
-            yield [said.index, "abandoned", said.predicate["closed_at"], str(said.predicate["abandoned"]), said.keyid, said.predicate["champion"]]
+            yield [
+                said.index,
+                "abandoned",
+                said.predicate["closed_at"],
+                str(said.predicate["abandoned"]),
+                said.keyid,
+                said.predicate["champion"],
+            ]
 
 
 @fact("override.all")
-def everything(see: Reader) -> Any:
+def _everything(see: Reader) -> Any:
     """State reached: what the entry leaves in force."""
     rows = list(_abandoned(see))
-    rows += [[row[0], "halt", row[1], row[2], row[3], "resumed" if row[4] else "halted"] for row in see.fact("override.halts")["rows"]]
-    rows += [[row[0], "freeze", row[1], row[2], row[3], "lifted" if row[4] else "frozen"] for row in see.fact("override.freezes")["rows"]]
-    rows += [[row[0], "recall", row[1], row[3], row[4], f"{row[5]} artifacts quarantined"] for row in see.fact("override.recalls")["rows"]]
-    rows += [[row[0], "rollback", row[1], row[3], row[4], f"champion {row[2]}"] for row in see.fact("override.rollbacks")["rows"]]
+    rows += [
+        [row[0], "halt", row[1], row[2], row[3], "resumed" if row[4] else "halted"]
+        for row in see.fact("override.halts")["rows"]
+    ]
+    rows += [
+        [row[0], "freeze", row[1], row[2], row[3], "lifted" if row[4] else "frozen"]
+        for row in see.fact("override.freezes")["rows"]
+    ]
+    rows += [
+        [row[0], "recall", row[1], row[3], row[4], f"{row[5]} artifacts quarantined"]
+        for row in see.fact("override.recalls")["rows"]
+    ]
+    rows += [
+        [row[0], "rollback", row[1], row[3], row[4], f"champion {row[2]}"] for row in see.fact("override.rollbacks")["rows"]
+    ]
     rows += [[row[0], "veto", row[1], row[2], row[3], "not carried out"] for row in see.fact("override.vetoes")["rows"]]
     return table("leaf kind time reason signer state", sorted(rows, key=lambda row: row[0]))
 
 
 @fact("override.counts", "counted")
-def counts(see: Reader) -> dict[str, int]:
+def _counts(see: Reader) -> dict[str, int]:
     found = Counter(row[1] for row in see.fact("override.all")["rows"])
     return {kind: found[kind] for kind in ("halt", "freeze", "recall", "rollback", "veto", "abandoned")}
 
 
 @fact("override.none", "counted")
-def none(see: Reader) -> bool:
+def _none(see: Reader) -> bool:
     return not any(see.fact("override.counts").values())
 
 
 @fact("override.never_halted", "counted")
-def never_halted(see: Reader) -> bool:
+def _never_halted(see: Reader) -> bool:
     return not see.entries("halt")
 
 
 @fact("override.standing")
-def standing(see: Reader) -> list[str]:
+def _standing(see: Reader) -> list[str]:
     see.head()
     found = (*see.state.acts.halts, *see.state.acts.freezes)
     see.leaf(*(one.index for one in found))
@@ -107,7 +142,7 @@ def standing(see: Reader) -> list[str]:
 
 
 @fact("override.last_halt")
-def last_halt(see: Reader) -> str | None:
+def _last_halt(see: Reader) -> str | None:
     found = see.entries("halt")
     if not found:
         raise Absent("halt")
@@ -115,7 +150,7 @@ def last_halt(see: Reader) -> str | None:
 
 
 @fact("override.drill", "measured")
-def drill(see: Reader) -> Any:
+def _drill(see: Reader) -> Any:
     """Of each halt: seconds until the last entry of work before persons let it go on; 0 where none came after it."""
     rows = []
     for said in see.entries("halt"):
@@ -129,8 +164,13 @@ def drill(see: Reader) -> Any:
 
 
 @fact("override.corrective")
-def corrective(see: Reader) -> Any:
+def _corrective(see: Reader) -> Any:
     """Means that the platform has, and how often each was used in this record."""
     used = see.fact("override.counts")
-    means = {"halt": "loopwright halt", "freeze": "loopwright halt --freeze", "rollback": "loopwright rollback", "recall": "loopwright recall"}
+    means = {
+        "halt": "loopwright halt",
+        "freeze": "loopwright halt --freeze",
+        "rollback": "loopwright rollback",
+        "recall": "loopwright recall",
+    }
     return table("kind command used", [[kind, command, used[kind]] for kind, command in means.items()])

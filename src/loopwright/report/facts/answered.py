@@ -75,12 +75,12 @@ for _path in ("log.biometric", "policy.cop_signatory", "gen.published"):
 
 
 @fact("system.reference", "answered")
-def reference(see: Reader) -> str:
+def _reference(see: Reader) -> str:
     return answer(see, "system.reference") or f"{see.fact('model.name')} {see.fact('model.id')}"
 
 
 @fact("release.placed", "answered")
-def placed(see: Reader) -> bool:
+def _placed(see: Reader) -> bool:
     """True where a date was answered, or the plan in force keeps a model of the loop as placed on the market."""
     if answer(see, "release.eu_date") or answer(see, "release.date"):
         return True
@@ -90,7 +90,7 @@ def placed(see: Reader) -> bool:
 
 
 @fact("release.retention_until", "derived")
-def retention_until(see: Reader) -> str:
+def _retention_until(see: Reader) -> str:
     """The day ten years after placing on the Union market (Art. 18), of an answer in the form YYYY-MM-DD."""
     from datetime import date
 
@@ -104,17 +104,31 @@ def retention_until(see: Reader) -> str:
 
 
 @fact("policy.framework_versions", "answered")
-def framework_versions(see: Reader) -> Any:
-    return table("version time signer state digest", [row[2:7] for row in see.fact("sign.answers")["rows"] if row[0] == "policy.framework"])
+def _framework_versions(see: Reader) -> Any:
+    return table(
+        "version time signer state digest",
+        [row[2:7] for row in see.fact("sign.answers")["rows"] if row[0] == "policy.framework"],
+    )
 
 
 @fact("sign.answers")
-def answers(see: Reader) -> Any:
+def _answers(see: Reader) -> Any:
     """Every version of every answer, in the order of the log; the words stand where they are asked for."""
     rows = []
     for said in see.entries("answer"):
         told = said.predicate
         if told["digest"]:
             see.digests.add(told["digest"])
-        rows.append([told["field"], told["about"], told["version"], told["answered_at"], said.keyid, told["state"], told["digest"], said.index])
+        rows.append(
+            [
+                told["field"],
+                told["about"],
+                told["version"],
+                told["answered_at"],
+                said.keyid,
+                told["state"],
+                told["digest"],
+                said.index,
+            ]
+        )
     return table("field about version time signer state digest leaf", rows)

@@ -83,9 +83,7 @@ def _bound() -> Mapping[str, Any]:
     return BOUND
 
 
-def catalogue(
-    record: LogAudit, root: Path, cycle: str | None = None, incident: str | None = None
-) -> Mapping[str, Fact]:
+def catalogue(record: LogAudit, root: Path, cycle: str | None = None, incident: str | None = None) -> Mapping[str, Fact]:
     """Every fact of the registry, by name.
 
     Args:

@@ -49,7 +49,7 @@ def changed(see: Reader, cycle: CycleRecord) -> list[str]:
 
 
 @fact("cycle.changes", "derived")
-def changes(see: Reader) -> Any:
+def _changes(see: Reader) -> Any:
     now, before = see.cycle, _before(see)
     made, parent = now.artifact("model"), see.record(now.parent).artifact("model") if now.parent else None
     rows: list[list[Any]] = [
@@ -68,19 +68,15 @@ def changes(see: Reader) -> Any:
 
 
 @fact("cycle.changed_settings", "derived")
-def changed_settings(see: Reader) -> Any:
+def _changed_settings(see: Reader) -> Any:
     before, now = settings_of(see, _before(see)), settings_of(see, see.cycle)
     shared = {key.split(".")[0] for key in before} & {key.split(".")[0] for key in now}
     keys = sorted(key for key in before.keys() | now.keys() if key.split(".")[0] in shared and before.get(key) != now.get(key))
-    return table("setting before after", [[key, _text(before.get(key)), _text(now.get(key))] for key in keys])
-
-
-def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, list | dict) else value
+    return table("setting before after", [[key, before.get(key), now.get(key)] for key in keys])
 
 
 @fact("cycle.changed_packages", "derived")
-def changed_packages(see: Reader) -> Any:
+def _changed_packages(see: Reader) -> Any:
     before, now = (_packages(see, record) for record in (_before(see), see.cycle))
     keys = sorted(key for key in before.keys() & now.keys() if before[key] != now[key])
     return table("package before after", [[key, before[key], now[key]] for key in keys])
@@ -94,7 +90,7 @@ def _packages(see: Reader, cycle: CycleRecord) -> dict[str, str]:
 
 
 @fact("cycle.data_change", "counted")
-def data_change(see: Reader) -> dict[str, int]:
+def _data_change(see: Reader) -> dict[str, int]:
     """Rows in and out by the totals of the merges; a retrained archive can lose rows, and then gains and losses are netted by origin."""
     now, before = see.cycle, _before(see)
     after, old = rows_of(see, now), rows_of(see, before)
@@ -112,7 +108,7 @@ def data_change(see: Reader) -> dict[str, int]:
 
 
 @fact("cycle.score_change", "measured")
-def score_change(see: Reader) -> Any:
+def _score_change(see: Reader) -> Any:
     """Against the model whose weights this one continues; the gain is the gate's own paired difference."""
     parent = started_from(see, see.cycle)
     before = scores_of(see, see.record(parent[1])) if parent and parent[1] else {}

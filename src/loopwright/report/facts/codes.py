@@ -10,7 +10,7 @@ from loopwright.types import PHASES
 
 
 @fact("code.recipes")
-def recipes(see: Reader) -> Any:
+def _recipes(see: Reader) -> Any:
     """Recipe changes that a cycle trained with; the approval is the entry that let each in."""
     rows = []
     for record in see.cycles():
@@ -35,22 +35,22 @@ def _author(see: Reader, digest: str) -> str | None:
 
 
 @fact("code.count", "counted")
-def count(see: Reader) -> int:
+def _count(see: Reader) -> int:
     return len(see.fact("code.recipes")["rows"])
 
 
 @fact("code.by_models", "counted")
-def by_models(see: Reader) -> int:
+def _by_models(see: Reader) -> int:
     return sum(str(row[3]).startswith("agent") for row in see.fact("code.recipes")["rows"])
 
 
 @fact("code.none", "counted")
-def none(see: Reader) -> bool:
+def _none(see: Reader) -> bool:
     return not see.fact("code.count")
 
 
 @fact("code.packages")
-def packages(see: Reader) -> Any:
+def _packages(see: Reader) -> Any:
     rows = []
     for phase in PHASES:
         if phase in see.cycle.phases:
@@ -64,7 +64,7 @@ _ABOUT = ("recipe", "judge", "policy", "envelope", "admission")
 
 
 @fact("code.reviews")
-def reviews(see: Reader) -> Any:
+def _reviews(see: Reader) -> Any:
     rows = []
     for asked in see.requests():
         if asked.action in _ABOUT:
@@ -75,20 +75,19 @@ def reviews(see: Reader) -> Any:
 
 
 @fact("code.judge_changes", "derived")
-def judge_changes(see: Reader) -> Any:
+def _judge_changes(see: Reader) -> Any:
     rows, before = [], None
     for record in see.cycles():
         now = record.pins.get("judge")
         if before is not None and now != before:
-            done = [one for one in see.requests() if one.action == "judge" and (one.executed or 0) and one.executed < record.index]
-            see.leaf(*(one.executed for one in done if one.executed))
-            rows.append([record.cycle, before, now, done[-1].executed if done else None])
+            asked = [one.executed for one in see.requests() if one.action == "judge" and one.executed is not None]
+            done = [entry for entry in asked if entry < record.index]
+            see.leaf(*done)
+            rows.append([record.cycle, before, now, done[-1] if done else None])
         before = now
     return table("cycle before after executed", rows)
 
 
 @fact("env.code")
-def code(see: Reader) -> Any:
+def _code(see: Reader) -> Any:
     return see.fact("cycle.pins")
-
-

@@ -35,6 +35,8 @@ def _bind(path: str) -> None:
         if told is None:
             raise Absent(path)
         see.leaf(*told.leaves)
+        if not told.leaves and not path.startswith("compute.vector") and path != "compute.test_vectors":
+            see.head()  # a nought over the whole record
         see.digests.update(told.digests)
         see.method = told.method
         return told.value

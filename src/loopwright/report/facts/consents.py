@@ -42,7 +42,11 @@ def _answers(see: Reader) -> Iterator[tuple[Request, Answer]]:
 def _cycle_of(see: Reader, asked: Request) -> str | None:
     details = asked.said.get("details") or {}
     named = details.get("cycle")
-    return str(named) if named else next((see.source.models[item.digest] for item in asked.subjects if item.digest in see.source.models), None)
+    return (
+        str(named)
+        if named
+        else next((see.source.models[item.digest] for item in asked.subjects if item.digest in see.source.models), None)
+    )
 
 
 def _looked(answer: Answer) -> float | None:
@@ -54,7 +58,7 @@ def _looked(answer: Answer) -> float | None:
 
 
 @fact("sign.approvals")
-def approvals(see: Reader) -> Any:
+def _approvals(see: Reader) -> Any:
     rows = []
     for asked, answer in _answers(see):
         said = "approve" if answer.approves else "veto"
@@ -64,12 +68,14 @@ def approvals(see: Reader) -> Any:
 
 
 @fact("sign.requests")
-def requests(see: Reader) -> Any:
+def _requests(see: Reader) -> Any:
     rows = []
     for asked in _asked(see):
         quorum, evidence = asked.said.get("quorum") or {}, asked.said.get("evidence") or ()
         wanted = f"{quorum.get('persons', '')} {', '.join(quorum.get('duties', ()))}".strip()
-        rows.append([asked.index, asked.action, asked.key, wanted, _standing(asked), len(evidence), asked.said.get("requested_at")])
+        rows.append(
+            [asked.index, asked.action, asked.key, wanted, _standing(asked), len(evidence), asked.said.get("requested_at")]
+        )
     return table("leaf action proposer quorum state evidence time", rows)
 
 
@@ -82,7 +88,7 @@ def _standing(asked: Request) -> str:
 
 
 @fact("sign.promotions")
-def promotions(see: Reader) -> Any:
+def _promotions(see: Reader) -> Any:
     """Each promoted cycle: the gate's entry, how many persons approved that promotion, on what evidence, and who dissented."""
     rows = []
     champions = set(promoted(see.state))
@@ -94,12 +100,21 @@ def promotions(see: Reader) -> Any:
         see.leaf(*(answer.index for answer in said))
         evidence = ", ".join(item["digest"] for item in done.inputs if item["name"] in {"evaluation", "card"})
         persons = len({answer.key for answer in said if answer.approves})
-        rows.append([name, done.index, persons, ", ".join(answer.key for answer in said if answer.approves), len(said) - persons, evidence])
+        rows.append(
+            [
+                name,
+                done.index,
+                persons,
+                ", ".join(answer.key for answer in said if answer.approves),
+                len(said) - persons,
+                evidence,
+            ]
+        )
     return table("cycle leaf persons keys dissent evidence", rows)
 
 
 @fact("sign.people")
-def people(see: Reader) -> Any:
+def _people(see: Reader) -> Any:
     signed: dict[str, int] = {}
     for said in see.source.statements:
         signed[said.keyid] = signed.get(said.keyid, 0) + 1
@@ -107,12 +122,14 @@ def people(see: Reader) -> Any:
     for key, holding in see.state.roster.holdings.items():
         if holding.principal.role == "person":
             see.leaf(holding.since)
-            rows.append([key, holding.principal.kind, duties(see, key), holding.principal.custody, signed.get(key, 0), holding.revoked])
+            rows.append(
+                [key, holding.principal.kind, duties(see, key), holding.principal.custody, signed.get(key, 0), holding.revoked]
+            )
     return table("key kind duties custody entries revoked", rows)
 
 
 @fact("sign.demo_note")
-def demo_note(see: Reader) -> str:
+def _demo_note(see: Reader) -> str:
     see.leaf(0)
     found = {see.state.roster.note(key) for key in see.state.roster.holdings} - {""}
     if not found:
@@ -122,36 +139,46 @@ def demo_note(see: Reader) -> str:
 
 def _by_persons(see: Reader) -> list[tuple[Request, Answer]]:
     holdings = see.state.roster.holdings
-    return [(asked, answer) for asked, answer in _answers(see) if answer.key in holdings and holdings[answer.key].principal.role == "person"]
+    return [
+        (asked, answer)
+        for asked, answer in _answers(see)
+        if answer.key in holdings and holdings[answer.key].principal.role == "person"
+    ]
 
 
 @fact("sign.seconds_with_evidence", "measured")
-def seconds_with_evidence(see: Reader) -> Any:
+def _seconds_with_evidence(see: Reader) -> Any:
     found = sorted(spent for _, answer in _by_persons(see) if (spent := _looked(answer)) is not None)
     if not found:
         raise Absent("opened_at")
-    return {"value": statistics.median(found), "low": found[0], "high": found[-1], "n": len(found), "method": "median, least and greatest"}
+    return {
+        "value": statistics.median(found),
+        "low": found[0],
+        "high": found[-1],
+        "n": len(found),
+        "method": "median, least and greatest",
+    }
 
 
 @fact("sign.share_approved", "counted")
-def share_approved(see: Reader) -> Any:
+def _share_approved(see: Reader) -> Any:
     said = [answer.approves for asked, answer in _by_persons(see) if not is_canary(asked)]
     return rate(sum(said), len(said))
 
 
 @fact("sign.canary_catch", "counted")
-def canary_catch(see: Reader) -> Any:
+def _canary_catch(see: Reader) -> Any:
     said = [not answer.approves for asked, answer in _by_persons(see) if is_canary(asked)]
     return rate(sum(said), len(said))
 
 
 @fact("sign.dissent", "counted")
-def dissent(see: Reader) -> int:
+def _dissent(see: Reader) -> int:
     return sum(not answer.approves for _, answer in _answers(see))
 
 
 @fact("policy.quorum")
-def quorum(see: Reader) -> Any:
+def _quorum(see: Reader) -> Any:
     said = see.opened().get("approvals")
     if not said:
         raise Absent("approvals")
@@ -160,8 +187,8 @@ def quorum(see: Reader) -> Any:
 
 
 @fact("policy.history")
-def history(see: Reader) -> Any:
-    rows = []
+def _history(see: Reader) -> Any:
+    rows: list[list[Any]] = []
     for record in see.cycles():
         said = see.opened(record)
         told = [said.get("policy"), said.get("envelope"), record.plan]
@@ -171,17 +198,24 @@ def history(see: Reader) -> Any:
 
 
 @fact("policy.decisions")
-def decisions(see: Reader) -> Any:
+def _decisions(see: Reader) -> Any:
     """Gate decisions, requests and answers in the order of the log."""
-    rows = [[see.phase("decide", record).index, record.cycle, "gate", record.action, see.signer(record.phases["decide"].index)] for record in see.cycles() if "decide" in record.phases]
+    rows: list[list[Any]] = [
+        [see.phase("decide", record).index, record.cycle, "gate", record.action, see.signer(record.phases["decide"].index)]
+        for record in see.cycles()
+        if "decide" in record.phases
+    ]
     for asked in _asked(see):
         rows.append([asked.index, _cycle_of(see, asked), f"request {asked.action}", _standing(asked), asked.key])
-        rows += [[one.index, _cycle_of(see, asked), f"answer to {asked.index}", "approve" if one.approves else "veto", one.key] for one in asked.answers]
+        rows += [
+            [one.index, _cycle_of(see, asked), f"answer to {asked.index}", "approve" if one.approves else "veto", one.key]
+            for one in asked.answers
+        ]
     see.leaf(*(row[0] for row in rows))
     return table("leaf cycle event decision signer", sorted(rows, key=lambda row: row[0]))
 
 
 @fact("policy.retention_holds")
-def retention_holds(see: Reader) -> Any:
+def _retention_holds(see: Reader) -> Any:
     rows = [[one["cycle"], str(one["placed_on_market"]), one["years"]] for one in see.opened().get("retention", ())]
     return table("cycle placed_on_market years", rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -39,17 +38,17 @@ def close_of(see: Reader, cycle: str) -> Statement:
 
 
 @fact("cycle.name")
-def name(see: Reader) -> str:
+def _name(see: Reader) -> str:
     return see.cycle.cycle
 
 
 @fact("cycle.first")
-def first(see: Reader) -> bool:
+def _first(see: Reader) -> bool:
     return see.cycle.prev is None and see.cycle.parent is None
 
 
 @fact("cycle.trigger", "derived")
-def trigger(see: Reader) -> Any:
+def _trigger(see: Reader) -> Any:
     """A cycle begins for one of these: the seed, the plan's next turn, or a retrain plan after a recall."""
     if see.fact("cycle.first"):
         return "seed"
@@ -58,27 +57,27 @@ def trigger(see: Reader) -> Any:
 
 
 @fact("cycle.launchers")
-def launchers(see: Reader) -> list[str]:
+def _launchers(see: Reader) -> list[str]:
     return list(see.cycle.launchers)
 
 
 @fact("cycle.parent")
-def parent(see: Reader) -> str | None:
+def _parent(see: Reader) -> str | None:
     return see.cycle.parent
 
 
 @fact("cycle.prev")
-def prev(see: Reader) -> str | None:
+def _prev(see: Reader) -> str | None:
     return see.cycle.prev
 
 
 @fact("cycle.opened_at")
-def opened_at(see: Reader) -> str:
+def _opened_at(see: Reader) -> str:
     return see.cycle.opened_at
 
 
 @fact("cycle.closed_at")
-def closed_at(see: Reader) -> str | None:
+def _closed_at(see: Reader) -> str | None:
     record = see.cycle
     if record.closed_at is not None and see.source.statements[record.index].kind == "open":
         close_of(see, record.cycle)
@@ -86,67 +85,69 @@ def closed_at(see: Reader) -> str | None:
 
 
 @fact("cycle.seconds", "derived")
-def seconds(see: Reader) -> float:
+def _seconds(see: Reader) -> float:
     return seconds_between(see.fact("cycle.opened_at"), see.fact("cycle.closed_at"))
 
 
 @fact("cycle.finished")
-def finished(see: Reader) -> bool:
+def _finished(see: Reader) -> bool:
     return see.maybe("cycle.closed_at") is not None
 
 
 @fact("cycle.decision")
-def decision(see: Reader) -> str | None:
+def _decision(see: Reader) -> str | None:
     if "decide" in see.cycle.phases:
         see.phase("decide")
     return see.cycle.action
 
 
 @fact("cycle.reasons")
-def reasons(see: Reader) -> list[str]:
+def _reasons(see: Reader) -> list[str]:
     see.phase("decide")
     return list(see.cycle.reasons)
 
 
 @fact("cycle.none_accepted", "counted")
-def none_accepted(see: Reader) -> bool:
+def _none_accepted(see: Reader) -> bool:
     return "verify" in see.cycle.phases and see.summary("verify").get("accepted") == 0
 
 
 @fact("cycle.seed")
-def seed(see: Reader) -> str:
+def _seed(see: Reader) -> str:
     return str(see.cycle.seed)
 
 
 @fact("cycle.plan")
-def plan(see: Reader) -> str:
+def _plan(see: Reader) -> str:
     see.digests.add(see.cycle.plan)
     return see.cycle.plan
 
 
 @fact("cycle.commit")
-def commit(see: Reader) -> str:
+def _commit(see: Reader) -> str:
     return see.cycle.commit
 
 
 @fact("cycle.pins")
-def pins(see: Reader) -> Any:
+def _pins(see: Reader) -> Any:
     see.digests.update(see.cycle.pins.values())
     return table("name digest", sorted(see.cycle.pins.items()))
 
 
 @fact("cycle.phases")
-def phases(see: Reader) -> Any:
+def _phases(see: Reader) -> Any:
     rows = []
     for phase in PHASES:
         if phase in see.cycle.phases:
             done = see.phase(phase)
-            rows.append([phase, see.signer(done.index), done.started_at, done.finished_at, done.seconds, done.attempt, done.index])
+            rows.append(
+                [phase, see.signer(done.index), done.started_at, done.finished_at, done.seconds, done.attempt, done.index]
+            )
     return table("phase signer started_at finished_at seconds attempt leaf", rows)
 
 
 @fact("cycle.failures")
-def failures(see: Reader) -> Any:
+def _failures(see: Reader) -> Any:
     rows = []
     for said in see.of_kind("failure"):
         if said.predicate["cycle"] == see.cycle.cycle:
@@ -157,7 +158,7 @@ def failures(see: Reader) -> Any:
 
 
 @fact("cycle.evidence")
-def evidence(see: Reader) -> Any:
+def _evidence(see: Reader) -> Any:
     rows = []
     for phase in PHASES:
         if phase in see.cycle.phases:
@@ -180,24 +181,19 @@ def settings_of(see: Reader, cycle: Any) -> dict[str, Any]:
 
 
 @fact("cycle.settings")
-def settings(see: Reader) -> Any:
-    return table("setting value", [[key, _cell(value)] for key, value in settings_of(see, see.cycle).items()])
-
-
-def _cell(value: Any) -> Any:
-    """Lists and empty mappings as one line of text."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+def _settings(see: Reader) -> Any:
+    return table("setting value", [[key, value] for key, value in settings_of(see, see.cycle).items()])
 
 
 @fact("cycle.recipe")
-def recipe(see: Reader) -> Any:
+def _recipe(see: Reader) -> Any:
     """The part of the recipe that the training went by: the trainer's own account beside the weights."""
     said = see.json(see.artifact("model"), "training.json")
-    return table("setting value", [[key, _cell(value)] for key, value in sorted(said["recipe"].items())])
+    return table("setting value", [[key, value] for key, value in sorted(said["recipe"].items())])
 
 
 @fact("cycle.unsafe")
-def unsafe(see: Reader) -> list[str]:
+def _unsafe(see: Reader) -> list[str]:
     verified, seeded, decided = see.summary("verify"), see.summary("seed"), see.summary("decide")
     said = {
         "unsafe_unverified": verified.get("accept") == "unsafe_unverified",
@@ -208,7 +204,7 @@ def unsafe(see: Reader) -> list[str]:
 
 
 @fact("cycle.substantial_event")
-def substantial_event(see: Reader) -> Any:
+def _substantial_event(see: Reader) -> Any:
     done = see.phase("decide")
     rows = [["decide", done.finished_at, see.cycle.action, done.index]]
     if see.fact("cycle.finished") and see.source.statements[see.cycle.index].kind == "open":

@@ -20,34 +20,34 @@ def _totals(see: Reader) -> tuple[int, int]:
 
 
 @fact("dataset.name")
-def name(see: Reader) -> str:
+def _name(see: Reader) -> str:
     refs = see.plugin("domain", next(iter(see.cycle.phases)))
     told = ", ".join(f"{key} {value}" for key, value in sorted(refs.get("settings", {}).items()))
     return f"{refs['name']}: {told}" if told else str(refs["name"])
 
 
 @fact("dataset.archive")
-def archive(see: Reader) -> str:
+def _archive(see: Reader) -> str:
     return see.artifact("archive").digest
 
 
 @fact("dataset.training_rows", "counted")
-def training_rows(see: Reader) -> int:
+def _training_rows(see: Reader) -> int:
     return sum(_totals(see))
 
 
 @fact("dataset.human_rows", "counted")
-def human_rows(see: Reader) -> int:
+def _human_rows(see: Reader) -> int:
     return _totals(see)[0]
 
 
 @fact("dataset.synthetic_rows", "counted")
-def synthetic_rows(see: Reader) -> int:
+def _synthetic_rows(see: Reader) -> int:
     return _totals(see)[1]
 
 
 @fact("dataset.synthetic_share", "counted")
-def synthetic_share(see: Reader) -> float:
+def _synthetic_share(see: Reader) -> float:
     human, synthetic = _totals(see)
     if not human + synthetic:
         raise Absent("rows")
@@ -58,7 +58,7 @@ alias("monitor.own_output_share", "dataset.synthetic_share", "counted")
 
 
 @fact("dataset.training_tokens", "counted")
-def training_tokens(see: Reader) -> int:
+def _training_tokens(see: Reader) -> int:
     return int(see.told("train")["tokens"])
 
 
@@ -66,7 +66,7 @@ alias("dataset.text_tokens", "dataset.training_tokens", "counted")
 
 
 @fact("dataset.human_share", "counted")
-def human_share(see: Reader) -> float:
+def _human_share(see: Reader) -> float:
     found = see.summary("examine").get("figures", {}).get("human_share")
     if found is None:
         raise Absent("human_share")
@@ -74,12 +74,12 @@ def human_share(see: Reader) -> float:
 
 
 @fact("dataset.human_floor")
-def human_floor(see: Reader) -> float:
+def _human_floor(see: Reader) -> float:
     return float(see.config("train")["config"]["human_floor"])
 
 
 @fact("dataset.splits", "counted")
-def splits(see: Reader) -> Any:
+def _splits(see: Reader) -> Any:
     first = see.record("c0000")
     seeded = see.told("seed", first)
     suites, held = see.artifact("suites", first).digest, see.artifact("heldout", first).digest
@@ -95,7 +95,7 @@ def splits(see: Reader) -> Any:
 
 
 @fact("dataset.test_sets", "counted")
-def test_sets(see: Reader) -> Any:
+def _test_sets(see: Reader) -> Any:
     first = see.record("c0000")
     seeded, digest = see.phase("seed", first).summary, see.artifact("suites", first).digest
     uses = {
@@ -109,7 +109,7 @@ def test_sets(see: Reader) -> Any:
 
 
 @fact("dataset.data_points", "counted")
-def data_points(see: Reader) -> Any:
+def _data_points(see: Reader) -> Any:
     rows = {row[1]: row for row in see.fact("dataset.splits")["rows"]}
     tokens = see.maybe("dataset.training_tokens")
     told = [["training", rows["training"][2], "rows", tokens]]
@@ -117,31 +117,33 @@ def data_points(see: Reader) -> Any:
 
 
 @fact("dataset.data_points_coarse", "derived")
-def data_points_coarse(see: Reader) -> Any:
+def _data_points_coarse(see: Reader) -> Any:
     rows = see.fact("dataset.data_points")["rows"]
-    return table("split magnitude unit", [[row[0], f"10^{math.floor(math.log10(row[1]))}" if row[1] else "0", row[2]] for row in rows])
+    return table(
+        "split magnitude unit", [[row[0], f"10^{math.floor(math.log10(row[1]))}" if row[1] else "0", row[2]] for row in rows]
+    )
 
 
 @fact("dataset.shards", "counted")
-def shards_table(see: Reader) -> Any:
+def _shards_table(see: Reader) -> Any:
     rows = [[one.cycle, one.human, one.synthetic, one.maker, one.digest] for one in shards(see, see.cycle)]
     return table("cycle human synthetic generator digest", rows)
 
 
 @fact("dataset.bytes", "counted")
-def size(see: Reader) -> int:
+def _size(see: Reader) -> int:
     """Bytes of the tables of accepted rows, by the manifests of the archive's shards."""
     found = [see.artifact("accepted", see.record(one.cycle)) for one in shards(see, see.cycle)]
     return sum(file.size for item in found for file in see.files(item) if file.path == "rows.parquet")
 
 
 @fact("dataset.collection_start")
-def collection_start(see: Reader) -> str:
+def _collection_start(see: Reader) -> str:
     return see.phase("seed", see.record("c0000")).started_at
 
 
 @fact("dataset.collection_end")
-def collection_end(see: Reader) -> str:
+def _collection_end(see: Reader) -> str:
     """When the newest shard with rows was accepted."""
     found = [one for one in shards(see, see.cycle) if one.human + one.synthetic]
     record = see.record(found[-1].cycle)
@@ -149,14 +151,14 @@ def collection_end(see: Reader) -> str:
 
 
 @fact("dataset.continuing", "derived")
-def continuing(see: Reader) -> bool:
+def _continuing(see: Reader) -> bool:
     """Did a cycle after the first add rows, as the record of the whole loop shows?"""
     grown = [record for record in see.state.cycles.values() if record.prev and "merge" in record.phases]
     return any(rows_of(see, see.record(record.cycle)) != rows_of(see, see.record(record.prev)) for record in grown[-2:])
 
 
 @fact("dataset.modalities")
-def modalities(see: Reader) -> list[str]:
+def _modalities(see: Reader) -> list[str]:
     """Text crosses the seam between domain, model and sandbox, and nothing else does (`loopwright.plugins`)."""
     see.artifact("archive")
     return ["text"]
@@ -166,7 +168,7 @@ alias("gen.modality", "dataset.modalities")
 
 
 @fact("dataset.text_only")
-def text_only(see: Reader) -> bool:
+def _text_only(see: Reader) -> bool:
     return bool(see.fact("dataset.modalities") == ["text"])
 
 
@@ -175,12 +177,12 @@ for _path in ("image_count", "audio_hours", "video_hours"):
 
 
 @fact("dataset.other_modalities")
-def other_modalities(see: Reader) -> list[str]:
+def _other_modalities(see: Reader) -> list[str]:
     return [one for one in see.fact("dataset.modalities") if one not in {"text", "image", "audio", "video"}]
 
 
 @fact("dataset.languages", "answered")
-def languages(see: Reader) -> list[str]:
+def _languages(see: Reader) -> list[str]:
     from loopwright.report.facts.answered import answer
 
     said = answer(see, "dataset.languages")
@@ -188,22 +190,22 @@ def languages(see: Reader) -> list[str]:
 
 
 @fact("dataset.content_types")
-def content_types(see: Reader) -> str:
+def _content_types(see: Reader) -> str:
     refs = see.plugin("domain", next(iter(see.cycle.phases)))
     return f"tasks and answers of the domain {refs['name']}"
 
 
-_BINS = ((1e9, "< 1 bn"), (1e13, "1 bn – 10 tn"))
+_BINS = ((1e9, "< 1 bn"), (1e13, "1 bn to 10 tn"))
 
 
 @fact("dataset.text_bin", "derived")
-def text_bin(see: Reader) -> str:
+def _text_bin(see: Reader) -> str:
     tokens = see.fact("dataset.text_tokens")
     return next((box for limit, box in _BINS if tokens < limit), "> 10 tn")
 
 
 @fact("dataset.levels", "counted")
-def levels(see: Reader) -> Any:
+def _levels(see: Reader) -> Any:
     by: dict[tuple[int, str], int] = {}
     for one in shards(see, see.cycle):
         frame = see.table(see.artifact("accepted", see.record(one.cycle)), "rows.parquet")
@@ -215,7 +217,7 @@ def levels(see: Reader) -> Any:
 
 
 @fact("dataset.statistics", "counted")
-def statistics(see: Reader) -> Any:
+def _statistics(see: Reader) -> Any:
     """Characters and distinct prompts by origin, over all shards of the training set."""
     import polars as pl
 
@@ -233,7 +235,7 @@ def statistics(see: Reader) -> Any:
 
 
 @fact("dataset.contamination", "counted")
-def contamination(see: Reader) -> Any:
+def _contamination(see: Reader) -> Any:
     """What kept the tasks of gate and sealed set out of the training: by signature and by sequence of words, and with what result."""
     first = see.record("c0000")
     held = see.artifact("heldout", first)
@@ -250,7 +252,7 @@ def held_out(reason: str) -> bool:
 
 
 @fact("dataset.exclusions")
-def exclusions(see: Reader) -> Any:
+def _exclusions(see: Reader) -> Any:
     phase = "verify" if "verify" in see.cycle.phases else "seed"
     said = see.config(phase)["config"].get("exclude", {})
     rows = [["licence", one] for one in said.get("licences", ())]
@@ -259,14 +261,19 @@ def exclusions(see: Reader) -> Any:
 
 
 @fact("dataset.no_exclusions")
-def no_exclusions(see: Reader) -> bool:
+def _no_exclusions(see: Reader) -> bool:
     return not see.fact("dataset.exclusions")["rows"]
 
 
 @fact("dataset.tampering", "measured")
-def tampering(see: Reader) -> Any:
+def _tampering(see: Reader) -> Any:
     """Each phase hashes its inputs against the record before it reads them; canaries try the judge of what comes in."""
-    rows = [[phase, item["name"], item["digest"]] for phase in see.cycle.phases for item in see.phase(phase).inputs if item["name"] in _DATA]
+    rows = [
+        [phase, item["name"], item["digest"]]
+        for phase in see.cycle.phases
+        for item in see.phase(phase).inputs
+        if item["name"] in _DATA
+    ]
     rows += [["verify", "canaries", count] for count in [see.summary("verify").get("canaries")] if count]
     return table("phase check value", [[row[0], row[1], str(row[2])] for row in rows])
 
@@ -275,7 +282,7 @@ _DATA = ("archive", "accepted", "proposals", "heldout", "suites")
 
 
 @fact("dataset.annotation", "derived")
-def annotation(see: Reader) -> str:
+def _annotation(see: Reader) -> str:
     if "verify" not in see.cycle.phases:
         return "checks"
     judges = see.summary("verify").get("judge_models", ())

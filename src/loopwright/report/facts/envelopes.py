@@ -18,17 +18,17 @@ def _digest(see: Reader, record: CycleRecord) -> str | None:
 
 
 @fact("envelope.none")
-def none(see: Reader) -> bool:
+def _none(see: Reader) -> bool:
     return _digest(see, see.cycle) is None
 
 
 @fact("envelope.signed")
-def signed(see: Reader) -> bool:
+def _signed(see: Reader) -> bool:
     return not see.fact("envelope.none")
 
 
 @fact("envelope.id")
-def identity(see: Reader) -> str:
+def _identity(see: Reader) -> str:
     found = _digest(see, see.cycle)
     if found is None:
         raise Absent("envelope")
@@ -37,7 +37,7 @@ def identity(see: Reader) -> str:
 
 
 @fact("envelope.version", "counted")
-def version(see: Reader) -> int:
+def _version(see: Reader) -> int:
     see.fact("envelope.id")
     return len(dict.fromkeys(found for record in see.cycles() if (found := _digest(see, record))))
 
@@ -54,12 +54,12 @@ def _request(see: Reader) -> Any:
 
 
 @fact("envelope.signed_at")
-def signed_at(see: Reader) -> str:
+def _signed_at(see: Reader) -> str:
     return str(see.source.statements[_request(see).executed].predicate["executed_at"])
 
 
 @fact("envelope.approvers")
-def approvers(see: Reader) -> Any:
+def _approvers(see: Reader) -> Any:
     found = _request(see)
     see.leaf(*(one.index for one in found.answers))
     rows = [[one.key, duties(see, one.key), one.said.get("answered_at"), one.index] for one in found.answers if one.approves]
@@ -67,7 +67,7 @@ def approvers(see: Reader) -> Any:
 
 
 @fact("envelope.before_first", "derived")
-def before_first(see: Reader) -> bool:
+def _before_first(see: Reader) -> bool:
     first = see.record("c0001")
     return int(_request(see).executed) < first.index
 
@@ -92,12 +92,14 @@ def _end(value: float | None, otherwise: str) -> str:
 
 
 @fact("envelope.may_change")
-def may_change(see: Reader) -> Any:
-    return table("setting allowed", [[key, _allowed(one)] for key, one in sorted(_force(see)["envelope"]["may_change"].items())])
+def _may_change(see: Reader) -> Any:
+    return table(
+        "setting allowed", [[key, _allowed(one)] for key, one in sorted(_force(see)["envelope"]["may_change"].items())]
+    )
 
 
 @fact("envelope.must_stay")
-def must_stay(see: Reader) -> Any:
+def _must_stay(see: Reader) -> Any:
     return table("setting value", [[key, str(one)] for key, one in sorted(_force(see)["envelope"]["must_stay"].items())])
 
 
@@ -112,7 +114,7 @@ for _path, _key in (("performance", "performance"), ("stops", "stop")):
 
 
 @fact("envelope.tests")
-def tests(see: Reader) -> Any:
+def _tests(see: Reader) -> Any:
     return table("figure least_n", sorted(_force(see)["envelope"]["tests"].items()))
 
 
@@ -122,7 +124,7 @@ def _verdict(see: Reader, record: CycleRecord) -> Mapping[str, Any] | None:
 
 
 @fact("envelope.inside")
-def inside(see: Reader) -> bool:
+def _inside(see: Reader) -> bool:
     found = _verdict(see, see.cycle)
     if found is None:
         raise Absent("envelope")
@@ -130,7 +132,7 @@ def inside(see: Reader) -> bool:
 
 
 @fact("envelope.left")
-def left(see: Reader) -> list[str]:
+def _left(see: Reader) -> list[str]:
     found = _verdict(see, see.cycle)
     if found is None:
         raise Absent("envelope")
@@ -138,7 +140,7 @@ def left(see: Reader) -> list[str]:
 
 
 @fact("envelope.rules", "derived")
-def rules(see: Reader) -> Any:
+def _its_rules(see: Reader) -> Any:
     """Each rule with what the cycle had; whether it was left is the gate's own word in the decision, not a second opinion."""
     force, said = _force(see), see.fact("envelope.left")
     rows = [[rule, allowed, had, _outcome(rule, said)] for rule, allowed, had in _rules(see, force)]
@@ -149,7 +151,10 @@ def rules(see: Reader) -> Any:
 
 def _rules(see: Reader, force: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     envelope = force["envelope"]
-    settings = {**force["settings"], **{f"recipe.{row[0]}": row[1] for row in (see.maybe("cycle.recipe") or {"rows": []})["rows"]}}
+    settings = {
+        **force["settings"],
+        **{f"recipe.{row[0]}": row[1] for row in (see.maybe("cycle.recipe") or {"rows": []})["rows"]},
+    }
     figures = see.summary("examine").get("figures", {})
     yield from ((f"may_change {key}", _allowed(one), settings.get(key)) for key, one in envelope["may_change"].items())
     yield from ((f"must_stay {key}", str(one), settings.get(key)) for key, one in envelope["must_stay"].items())
@@ -186,22 +191,39 @@ def _outcome(rule: str, said: list[str]) -> str:
 
 
 @fact("envelope.history")
-def history(see: Reader) -> Any:
+def _history(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         found = _verdict(see, record)
-        rows.append([record.cycle, _digest(see, record), found["inside"] if found else None, len(found["left"]) if found else None, record.action])
+        rows.append(
+            [
+                record.cycle,
+                _digest(see, record),
+                found["inside"] if found else None,
+                len(found["left"]) if found else None,
+                record.action,
+            ]
+        )
     return table("cycle envelope inside rules_left decision", rows)
 
 
 @fact("envelope.evidence")
-def evidence(see: Reader) -> Any:
+def _evidence(see: Reader) -> Any:
     """What each promotion stands on: the entries of evaluation, card and decision, and the policy's digest."""
     rows = []
     for record in see.cycles():
         if record.action == "promote" and "decide" in record.phases:
             done = see.phase("decide", record)
-            rows.append([record.cycle, done.index, *(next((item["digest"] for item in done.inputs if item["name"] == name), None) for name in ("evaluation", "card"))])
+            rows.append(
+                [
+                    record.cycle,
+                    done.index,
+                    *(
+                        next((item["digest"] for item in done.inputs if item["name"] == name), None)
+                        for name in ("evaluation", "card")
+                    ),
+                ]
+            )
     return table("cycle leaf evaluation card", rows)
 
 
@@ -216,14 +238,14 @@ _TOUCHES = {
 
 
 @fact("envelope.affected", "derived")
-def affected(see: Reader) -> Any:
+def _affected(see: Reader) -> Any:
     """Measured changes of the cycle that speak of each requirement of Section 2; whether it is affected, a person says."""
     rows = []
     for article, paths in _TOUCHES.items():
         for path in paths:
             value = see.maybe(path)
             told = len(value["rows"]) if isinstance(value, dict) and "rows" in value else value
-            rows.append([article, path, ", ".join(f"{key} {one}" for key, one in told.items()) if isinstance(told, dict) else told])
+            rows.append(
+                [article, path, ", ".join(f"{key} {one}" for key, one in told.items()) if isinstance(told, dict) else told]
+            )
     return table("requirement fact value", rows)
-
-

@@ -9,7 +9,7 @@ from loopwright.report.facts.reading import Absent, Reader
 
 
 @fact("env.lock")
-def lock(see: Reader) -> str:
+def _lock(see: Reader) -> str:
     found = see.cycle.pins.get("lock")
     if found is None:
         raise Absent("lock")
@@ -18,7 +18,7 @@ def lock(see: Reader) -> str:
 
 
 @fact("env.packages", "installed")
-def packages(see: Reader) -> Any:
+def _packages(see: Reader) -> Any:
     """What is installed here, where its digest is the one that the cycle's first entry has; else the record has no list."""
     from loopwright.identity import installed, lock_digest
 
@@ -28,7 +28,7 @@ def packages(see: Reader) -> Any:
 
 
 @fact("env.package_count", "installed")
-def package_count(see: Reader) -> int:
+def _package_count(see: Reader) -> int:
     return len(see.fact("env.packages")["rows"])
 
 
@@ -46,7 +46,7 @@ _environment("env.container", "container")
 
 
 @fact("env.changes", "derived")
-def changes(see: Reader) -> Any:
+def _changes(see: Reader) -> Any:
     rows, before = [], None
     for record in see.cycles():
         cpus = {str(see.phase(phase, record).environment.get("cpu")) for phase in record.phases}

@@ -50,5 +50,13 @@ def ahead(values: Sequence[float], steps: int) -> list[dict[str, Any]]:
     for step in range(count, count + steps):
         middle = intercept + value * step
         half = student_95(count - 2) * math.sqrt(variance * (1 + 1 / count + (step - (count - 1) / 2) ** 2 / spread))
-        found.append({"value": middle, "low": middle - half, "high": middle + half, "n": count, "method": "least squares, prediction 95%"})
+        found.append(
+            {
+                "value": middle,
+                "low": middle - half,
+                "high": middle + half,
+                "n": count,
+                "method": "least squares, prediction 95%",
+            }
+        )
     return found

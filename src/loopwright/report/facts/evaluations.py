@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.changes import scores_of
 from loopwright.report.facts.cycles import flat
-from loopwright.report.facts.estimates import ahead, slope
+from loopwright.report.facts.estimates import ahead, rate, slope
 from loopwright.report.facts.reading import Absent, Reader
 
 __all__ = ["figures"]
@@ -70,12 +69,12 @@ _stress("eval.malformed", "malformed refused")
 
 
 @fact("eval.stress", "measured")
-def stress(see: Reader) -> Any:
+def _its_stress(see: Reader) -> Any:
     return table("test result", sorted(see.phase("examine").summary.get("stress", {}).items()))
 
 
 @fact("eval.levels", "measured")
-def levels(see: Reader) -> Any:
+def _levels(see: Reader) -> Any:
     said = see.told("evaluate")
     suites = {suite: (said.get(suite) or {}).get("levels", {}) for suite in ("gate", "sealed", "pass_at")}
     keys = sorted({level for found in suites.values() for level in found}, key=int)
@@ -83,7 +82,7 @@ def levels(see: Reader) -> Any:
 
 
 @fact("eval.slices", "measured")
-def slices(see: Reader) -> Any:
+def _slices(see: Reader) -> Any:
     """Every group of every slice that the domain names, and the levels, on the gate set."""
     see.phase("evaluate")
     said = see.json(see.artifact("evaluation"), "scores.json")["gate"]
@@ -93,44 +92,56 @@ def slices(see: Reader) -> Any:
 
 
 @fact("eval.worst_slice", "measured")
-def worst_slice(see: Reader) -> Any:
+def _worst_slice(see: Reader) -> Any:
     said = see.phase("examine").summary.get("slices", {})
-    rows = [[column, *(_slice(told[end]) for end in ("best", "worst")), told["difference"], told["association"]] for column, told in sorted(said.items())]
-    return table("slice best worst difference association", rows)
+    rows = [
+        [column, *_end(told["best"]), *_end(told["worst"]), told["difference"], told["association"]]
+        for column, told in sorted(said.items())
+    ]
+    return table("slice best best_rate worst worst_rate difference association", rows)
 
 
-def _slice(told: Mapping[str, Any]) -> str:
-    return f"{told.get('slice', told.get('value', ''))} {json.dumps({key: told[key] for key in told if key != 'slice'}, sort_keys=True)}"
+def _end(told: Mapping[str, Any]) -> tuple[str, Any]:
+    """A group and its pass rate; the statement has the rate and n, and so the number passed."""
+    return str(told["value"]), rate(round(told["rate"] * told["n"]), told["n"])
 
 
 @fact("eval.metrics", "measured")
-def metrics(see: Reader) -> Any:
+def _metrics(see: Reader) -> Any:
     said = see.told("evaluate")
-    found = {f"{suite} {part}": said[suite][part] for suite in ("gate", "sealed", "pass_at") if said.get(suite) for part in ("headline", "all")}
+    found = {
+        f"{suite} {part}": said[suite][part]
+        for suite in ("gate", "sealed", "pass_at")
+        if said.get(suite)
+        for part in ("headline", "all")
+    }
     found |= {name: one for name, one in see.summary("examine").get("stress", {}).items() if one}
     found |= {name: one for name, one in see.summary("examine").get("figures", {}).items() if one}
-    return table("metric value low high n method", [[name, *(one.get(key) for key in ("value", "low", "high", "n", "method"))] for name, one in found.items()])
+    return table(
+        "metric value low high n method",
+        [[name, *(one.get(key) for key in ("value", "low", "high", "n", "method"))] for name, one in found.items()],
+    )
 
 
 @fact("eval.card", "measured")
-def card(see: Reader) -> Any:
+def _card(see: Reader) -> Any:
     found = {row[0]: row for row in see.fact("gate.lamps")["rows"]}
     rows = [found.get(name, [name, one, None, None, "no rule"]) for name, one in figures(see).items()]
     return table("figure score warn_at stop_at state", rows)
 
 
 @fact("eval.gain", "measured")
-def gain(see: Reader) -> Any:
+def _gain(see: Reader) -> Any:
     return see.phase("decide").summary.get("gain")
 
 
 @fact("eval.retention", "measured")
-def retention(see: Reader) -> Any:
+def _retention(see: Reader) -> Any:
     return see.json(see.artifact("decision"), "decision.json").get("retention")
 
 
 @fact("eval.history", "measured")
-def history(see: Reader) -> Any:
+def _history(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         scores = scores_of(see, record)
@@ -144,12 +155,12 @@ def _sealed(see: Reader) -> list[float]:
 
 
 @fact("eval.trend", "fitted")
-def trend(see: Reader) -> Any:
+def _trend(see: Reader) -> Any:
     return slope(_sealed(see))
 
 
 @fact("eval.forecast", "fitted")
-def forecast(see: Reader) -> Any:
+def _forecast(see: Reader) -> Any:
     found = ahead(_sealed(see), 3)
     if not found:
         raise Absent("cycles")
@@ -157,40 +168,36 @@ def forecast(see: Reader) -> Any:
 
 
 @fact("eval.suites", "counted")
-def suites(see: Reader) -> Any:
+def _suites(see: Reader) -> Any:
     reads = {"sealed": see.maybe("eval.sealed_reads"), "gate": see.maybe("gate.looks")}
     rows = [[row[0], row[1], row[3], row[2], reads.get(row[0])] for row in see.fact("dataset.test_sets")["rows"]]
     return table("suite count digest use reads", rows)
 
 
 @fact("eval.sealed_reads", "counted")
-def sealed_reads(see: Reader) -> int:
+def _sealed_reads(see: Reader) -> int:
     return sum(bool(see.summary("evaluate", record).get("sealed")) for record in see.cycles())
 
 
 @fact("eval.protocol")
-def protocol(see: Reader) -> Any:
+def _protocol(see: Reader) -> Any:
     rows = []
     for phase in ("evaluate", "examine"):
         if phase in see.cycle.phases:
             said = see.config(phase)
-            rows += [[phase, key, _cell(value)] for key, value in flat(said["config"])] + [[phase, "seed", str(said["seed"])]]
+            rows += [[phase, key, value] for key, value in flat(said["config"])] + [[phase, "seed", str(said["seed"])]]
     return table("phase setting value", rows)
 
 
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
-
-
 @fact("eval.elicitation")
-def elicitation(see: Reader) -> Any:
+def _elicitation(see: Reader) -> Any:
     said = see.config("evaluate")["config"]
     keys = ("max_new_tokens", "pass_at")
-    return table("setting value", [[key, _cell(value)] for name in keys for key, value in flat(said.get(name), name)])
+    return table("setting value", [[key, value] for name in keys for key, value in flat(said.get(name), name)])
 
 
 @fact("eval.judges")
-def judges(see: Reader) -> Any:
+def _judges(see: Reader) -> Any:
     """Verdicts by programs in the sandbox, by level; and judge models where the domain has any."""
     rows = [[row[0], "program", row[1], row[2]] for row in see.fact("run.sandbox")["rows"]]
     rows += [["verify", "model", digest, None] for digest in see.summary("verify").get("judge_models", ())]
@@ -198,7 +205,7 @@ def judges(see: Reader) -> Any:
 
 
 @fact("eval.schedule")
-def schedule(see: Reader) -> Any:
+def _schedule(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         for phase in ("evaluate", "examine"):
@@ -209,7 +216,7 @@ def schedule(see: Reader) -> Any:
 
 
 @fact("eval.reports")
-def reports(see: Reader) -> Any:
+def _reports(see: Reader) -> Any:
     rows = []
     for phase in _JUDGING:
         if phase in see.cycle.phases:
@@ -223,17 +230,27 @@ alias("sign.evaluation_keys", "eval.reports")
 
 
 @fact("eval.reproductions")
-def reproductions(see: Reader) -> Any:
+def _reproductions(see: Reader) -> Any:
     rows = []
     for said in see.entries("reproduction"):
         told = said.predicate
         found = [one["verdict"] for one in told["outcomes"]]
-        rows.append([told["cycle"], told["reproduced_at"], len(found), found.count("identical"), found.count("within"), len(found) - found.count("identical") - found.count("within"), said.index])
+        rows.append(
+            [
+                told["cycle"],
+                told["reproduced_at"],
+                len(found),
+                found.count("identical"),
+                found.count("within"),
+                len(found) - found.count("identical") - found.count("within"),
+                said.index,
+            ]
+        )
     return table("cycle time artifacts identical within different leaf", rows)
 
 
 @fact("eval.rigour", "derived")
-def rigour(see: Reader) -> Any:
+def _rigour(see: Reader) -> Any:
     """What stands on the record for each question that Appendix 3.1 of the Code asks of an evaluation; no judgement of it."""
     gate, made = see.maybe("eval.gate_all"), see.maybe("eval.reproductions")
     rows = [
@@ -251,13 +268,13 @@ def rigour(see: Reader) -> Any:
 
 
 @fact("eval.quality", "measured")
-def quality(see: Reader) -> Any:
+def _quality(see: Reader) -> Any:
     names = ("eval.gate", "eval.sealed", "eval.malformed", "monitor.diversity", "monitor.entropy")
     return table("metric score", [[name, see.maybe(name)] for name in names])
 
 
 @fact("system.interpretation_aids", "derived")
-def interpretation_aids(see: Reader) -> Any:
+def _interpretation_aids(see: Reader) -> Any:
     """What stands beside an answer of this model; whether this cycle measured it."""
     names = ("eval.levels", "eval.slices", "eval.pass_at", "eval.stress", "run.sandbox")
     return table("aid available", [[name, see.maybe(name) is not None] for name in names])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from loopwright.report.facts.binding import fact, table
@@ -16,12 +17,12 @@ def _refused(see: Reader) -> dict[str, int]:
 
 
 @fact("filter.refused", "counted")
-def refused(see: Reader) -> dict[str, int]:
+def _its_refused(see: Reader) -> dict[str, int]:
     return _refused(see)
 
 
 @fact("filter.by_cycle", "counted")
-def by_cycle(see: Reader) -> Any:
+def _by_cycle(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         said = see.summary("verify" if "verify" in record.phases else "seed", record).get("refused", {})
@@ -30,7 +31,7 @@ def by_cycle(see: Reader) -> Any:
 
 
 @fact("filter.in_out", "counted")
-def in_out(see: Reader) -> Any:
+def _in_out(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         made, checked = see.summary("generate", record).get("rows"), see.summary("verify", record)
@@ -44,15 +45,15 @@ def in_out(see: Reader) -> Any:
 
 
 @fact("filter.rules")
-def rules(see: Reader) -> Any:
+def _rules(see: Reader) -> Any:
     phase = "verify" if "verify" in see.cycle.phases else "seed"
     skipped = ("recipe_base",)
     found = [[key, value] for key, value in flat(see.config(phase)["config"]) if key not in skipped]
-    return table("setting value", [[key, str(value) if isinstance(value, list | dict) else value] for key, value in found])
+    return table("setting value", found)
 
 
 @fact("filter.scanned", "counted")
-def scanned(see: Reader) -> int:
+def _scanned(see: Reader) -> int:
     found = see.phase("verify").summary.get("scanned")
     if found is None:
         raise Absent("scanned")
@@ -60,17 +61,17 @@ def scanned(see: Reader) -> int:
 
 
 @fact("filter.duplicates", "counted")
-def duplicates(see: Reader) -> int:
+def _duplicates(see: Reader) -> int:
     return sum(count for reason, count in _refused(see).items() if "duplicate" in reason)
 
 
 @fact("filter.contaminated", "counted")
-def contaminated(see: Reader) -> int:
+def _contaminated(see: Reader) -> int:
     return sum(count for reason, count in _refused(see).items() if held_out(reason))
 
 
 @fact("filter.opted_out", "counted")
-def opted_out(see: Reader) -> int:
+def _opted_out(see: Reader) -> int:
     return sum(count for reason, count in _refused(see).items() if reason in {"recalled", "excluded"})
 
 
@@ -85,15 +86,28 @@ for _path in ("illegal", "personal_data"):
         return sum(found)
 
 
-for _path, _key in (("precision", "precision"), ("recall", "recall"), ("false_accept", "false_accept_rate"), ("false_refuse", "false_refuse_rate")):
+def _probe(see: Reader, part: str) -> Mapping[str, Any]:
+    """A part of the verifier's measurement of itself; a phase that accepts without verifying has none."""
+    found = (see.told("verify").get("probe") or {}).get(part)
+    if not found:
+        raise Absent(part)
+    return dict(found)
+
+
+for _path, _key in (
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("false_accept", "false_accept_rate"),
+    ("false_refuse", "false_refuse_rate"),
+):
 
     @fact(f"filter.{_path}", "measured")
     def _gold(see: Reader, key: str = _key) -> Any:
-        return see.phase("verify").summary.get("probe", {}).get("gold", {}).get(key)
+        return _probe(see, "gold").get(key)
 
 
 @fact("filter.canaries", "counted")
-def canaries(see: Reader) -> Any:
+def _canaries(see: Reader) -> Any:
     """Planted answers by phase; a phase with a wrong verdict on one does not finish, so those of finished phases were all right."""
     rows = []
     for phase in PHASES:
@@ -104,10 +118,8 @@ def canaries(see: Reader) -> Any:
 
 
 @fact("filter.reruns", "counted")
-def reruns(see: Reader) -> dict[str, int]:
-    said = see.phase("verify").summary.get("probe", {}).get("rerun")
-    if said is None:
-        raise Absent("rerun")
+def _reruns(see: Reader) -> dict[str, int]:
+    said = _probe(see, "rerun")
     return {"judged": int(said["judged"]), "differed": len(said["failed"])}
 
 
@@ -119,7 +131,7 @@ _figure("filter.label_precision", "label_precision")
 
 
 @fact("filter.bias", "counted")
-def bias(see: Reader) -> Any:
+def _bias(see: Reader) -> Any:
     """Rows asked for and rows kept by each slice of the tasks that the domain names."""
     import json
 
@@ -142,8 +154,6 @@ def _kinds(see: Reader) -> set[str]:
     return {item.kind for done in see.cycle.phases.values() for item in done.artifacts}
 
 
-
-
 @fact("env.memory_bytes")
-def memory(see: Reader) -> int:
+def _memory(see: Reader) -> int:
     return int(see.config("verify")["config"]["memory_mib"]) << 20

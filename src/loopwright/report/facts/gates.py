@@ -33,55 +33,58 @@ def _policy(see: Reader) -> Mapping[str, Any]:
 
 
 @fact("gate.error_budget")
-def error_budget(see: Reader) -> float:
+def _error_budget(see: Reader) -> float:
     return float(_policy(see)["alpha"])
 
 
 @fact("gate.test")
-def test(see: Reader) -> str:
+def _test(see: Reader) -> str:
     said = _decision(see)
     return f"{said['test']}; {said['spending']}"
 
 
 @fact("gate.policy")
-def policy(see: Reader) -> str:
+def _its_policy(see: Reader) -> str:
     digest = str(_decision(see)["policy"])
     see.digests.add(digest)
     return digest
 
 
 @fact("gate.criteria")
-def criteria(see: Reader) -> Any:
+def _criteria(see: Reader) -> Any:
     told = {key: value for key, value in _policy(see).items() if key not in {"envelope", "field"}}
-    return table("setting value", [[key, str(value) if isinstance(value, list) else value] for key, value in flat(told)])
+    return table("setting value", [list(pair) for pair in flat(told)])
 
 
 @fact("gate.criteria_fixed_at")
-def criteria_fixed_at(see: Reader) -> str:
+def _criteria_fixed_at(see: Reader) -> str:
     return see.cycle.opened_at
 
 
 @fact("gate.measured_at")
-def measured_at(see: Reader) -> str:
+def _measured_at(see: Reader) -> str:
     return see.phase("evaluate").started_at
 
 
 @fact("gate.criteria_before", "derived")
-def criteria_before(see: Reader) -> bool:
+def _criteria_before(see: Reader) -> bool:
     """By the order of the log, and not by a clock: the entry that binds plan and policy stands before the measurement's."""
     return see.cycle.index < see.phase("evaluate").index
 
 
 @fact("gate.lamps", "measured")
-def lamps(see: Reader) -> Any:
+def _lamps(see: Reader) -> Any:
     states, rules = see.phase("decide").summary.get("lights", {}), _policy(see).get("card", {})
     found = see.summary("examine").get("figures", {})
-    rows = [[name, found.get(name), rules.get(name, {}).get("warn"), rules.get(name, {}).get("stop"), state] for name, state in states.items()]
+    rows = [
+        [name, found.get(name), rules.get(name, {}).get("warn"), rules.get(name, {}).get("stop"), state]
+        for name, state in states.items()
+    ]
     return table("figure score warn_at stop_at state", rows)
 
 
 @fact("monitor.collapse", "counted")
-def collapse(see: Reader) -> dict[str, int]:
+def _collapse(see: Reader) -> dict[str, int]:
     counted = Counter(row[4] for row in see.fact("gate.lamps")["rows"])
     return {state: counted[state] for state in ("fine", "warn", "stop", "not measured")}
 
@@ -91,19 +94,22 @@ def _in_state(see: Reader, *states: str) -> list[str]:
 
 
 @fact("gate.alarming")
-def alarming(see: Reader) -> list[str]:
+def _alarming(see: Reader) -> list[str]:
     return _in_state(see, "warn", "stop")
 
 
 @fact("gate.unmeasured")
-def unmeasured(see: Reader) -> list[str]:
+def _unmeasured(see: Reader) -> list[str]:
     return _in_state(see, "not measured")
 
 
 @fact("gate.rules", "derived")
-def rules(see: Reader) -> Any:
+def _rules(see: Reader) -> Any:
     """The statistical rules of the policy, each held against what the decision and the evidence have; then the lamps."""
-    rows = [*_tests(see), *([row[0], row[1], _limit(see, row[0], row[2], row[3]), row[4]] for row in see.fact("gate.lamps")["rows"])]
+    rows = [
+        *_tests(see),
+        *([row[0], row[1], _limit(see, row[0], row[2], row[3]), row[4]] for row in see.fact("gate.lamps")["rows"]),
+    ]
     return table("rule had threshold outcome", rows)
 
 
@@ -128,12 +134,12 @@ def _tests(see: Reader) -> Iterator[list[Any]]:
     yield ["gate_uses", said["look"], f"<= {wanted['gate_uses']}", _kept(said["look"] <= wanted["gate_uses"])]
 
 
-def _kept(good: bool) -> str:  # noqa: FBT001  # a yes or no in words
+def _kept(good: bool) -> str:
     return "kept" if good else "left"
 
 
 @fact("gate.history")
-def history(see: Reader) -> Any:
+def _history(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         said = see.summary("decide", record)
@@ -144,13 +150,13 @@ def history(see: Reader) -> Any:
 
 
 @fact("gate.counts", "counted")
-def counts(see: Reader) -> dict[str, int]:
+def _counts(see: Reader) -> dict[str, int]:
     found = Counter(row[1] for row in see.fact("gate.history")["rows"])
     return {action: found[action] for action in ("promote", "hold", "reject", "halt")}
 
 
 @fact("gate.escalations")
-def escalations(see: Reader) -> Any:
+def _escalations(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         if record.action in {"hold", "halt"}:
@@ -158,25 +164,37 @@ def escalations(see: Reader) -> Any:
             asked = [one for one in see.requests() if one.said.get("details", {}).get("cycle") == record.cycle]
             see.leaf(*(index for one in asked for index in (one.index, *(answer.index for answer in one.answers))))
             said = ", ".join("approve" if answer.approves else "veto" for one in asked for answer in one.answers)
-            rows.append([record.cycle, record.action, "; ".join(record.reasons), said, next((one.executed for one in asked if one.executed), None)])
+            rows.append(
+                [
+                    record.cycle,
+                    record.action,
+                    "; ".join(record.reasons),
+                    said,
+                    next((one.executed for one in asked if one.executed), None),
+                ]
+            )
     return table("cycle decision reason answers executed", rows)
 
 
 @fact("gate.no_escalations")
-def no_escalations(see: Reader) -> bool:
+def _no_escalations(see: Reader) -> bool:
     return not see.fact("gate.escalations")["rows"]
 
 
 @fact("gate.approver")
-def approver(see: Reader) -> Any:
+def _approver(see: Reader) -> Any:
     done = see.phase("decide")
     rows: list[list[Any]] = [["gate", see.signer(done.index), None, done.finished_at, done.summary["action"], done.index]]
-    rows += [["person", row[2], row[3], row[4], row[6], row[8]] for row in see.fact("sign.approvals")["rows"] if row[1] == "promote" and row[7] == see.cycle.cycle]
+    rows += [
+        ["person", row[2], row[3], row[4], row[6], row[8]]
+        for row in see.fact("sign.approvals")["rows"]
+        if row[1] == "promote" and row[7] == see.cycle.cycle
+    ]
     return table("kind key duties time answer leaf", rows)
 
 
 @fact("gate.bypassed", "derived")
-def bypassed(see: Reader) -> Any:
+def _bypassed(see: Reader) -> Any:
     """Where a model became champion though the gate had not promoted it, or the policy changed between two cycles."""
     rows, before = [], None
     champions = set(promoted(see.state))
@@ -186,23 +204,29 @@ def bypassed(see: Reader) -> Any:
         if before is not None and record.policy != before:
             rows.append([record.cycle, "policy changed", record.policy, record.index])
         before = record.policy
-    rows += [[said.predicate["cycle"], "rollback", said.predicate.get("reason"), said.index] for said in see.entries("rollback")]
+    rows += [
+        [said.predicate["cycle"], "rollback", said.predicate.get("reason"), said.index] for said in see.entries("rollback")
+    ]
     return table("cycle what value leaf", rows)
 
 
 @fact("sign.gate_key")
-def gate_key(see: Reader) -> str:
+def _gate_key(see: Reader) -> str:
     return see.signer(see.phase("decide").index)
 
 
 @fact("risk.thresholds")
-def thresholds(see: Reader) -> Any:
-    rows = [[name, rule["bad"], rule.get("warn"), rule.get("stop")] for name, rule in _policy(see).get("card", {}).items() if isinstance(rule, dict)]
+def _thresholds(see: Reader) -> Any:
+    rows = [
+        [name, rule["bad"], rule.get("warn"), rule.get("stop")]
+        for name, rule in _policy(see).get("card", {}).items()
+        if isinstance(rule, dict)
+    ]
     return table("figure bad warn_at stop_at", rows)
 
 
 @fact("risk.alarms")
-def alarms(see: Reader) -> Any:
+def _alarms(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         for name, state in see.summary("decide", record).get("lights", {}).items():
@@ -215,7 +239,7 @@ alias("monitor.alarms", "risk.alarms")
 
 
 @fact("risk.loop_sources", "derived")
-def loop_sources(see: Reader) -> Any:
+def _loop_sources(see: Reader) -> Any:
     """What the record shows of the sources that a recursive loop has; whether one is a risk, a person says."""
     names = {
         "models generate training data": "gen.used",

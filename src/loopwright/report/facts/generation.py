@@ -12,52 +12,52 @@ from loopwright.report.facts.reading import Reader
 
 
 @fact("gen.tasks", "counted")
-def tasks(see: Reader) -> int:
+def _tasks(see: Reader) -> int:
     return int(see.told("generate")["tasks"])
 
 
 @fact("gen.samples", "counted")
-def samples(see: Reader) -> int:
+def _samples(see: Reader) -> int:
     return int(see.told("generate")["rows"])
 
 
 @fact("gen.tokens", "counted")
-def tokens(see: Reader) -> int:
+def _tokens(see: Reader) -> int:
     return int(see.told("generate")["tokens"])
 
 
 @fact("gen.kept", "counted")
-def kept(see: Reader) -> int:
+def _kept(see: Reader) -> int:
     return int(see.told("verify")["accepted"])
 
 
 @fact("gen.discarded", "counted")
-def discarded(see: Reader) -> int:
+def _discarded(see: Reader) -> int:
     return int(see.fact("gen.samples")) - int(see.fact("gen.kept"))
 
 
 @fact("gen.discarded_reasons", "counted")
-def discarded_reasons(see: Reader) -> dict[str, int]:
+def _discarded_reasons(see: Reader) -> dict[str, int]:
     return dict(see.told("verify")["refused"])
 
 
 @fact("gen.keep_rate", "counted")
-def keep_rate(see: Reader) -> Any:
+def _keep_rate(see: Reader) -> Any:
     return rate(see.fact("gen.kept"), see.fact("gen.samples"))
 
 
 @fact("gen.total_tokens", "counted")
-def total_tokens(see: Reader) -> int:
+def _total_tokens(see: Reader) -> int:
     return sum(one.tokens for one in shards(see, see.cycle))
 
 
 @fact("gen.total_samples", "counted")
-def total_samples(see: Reader) -> int:
+def _total_samples(see: Reader) -> int:
     return sum(one.samples for one in shards(see, see.cycle))
 
 
 @fact("gen.by_cycle", "counted")
-def by_cycle(see: Reader) -> Any:
+def _by_cycle(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         asked = see.summary("generate", record)
@@ -69,12 +69,12 @@ def by_cycle(see: Reader) -> Any:
 
 
 @fact("gen.configuration")
-def configuration(see: Reader) -> Any:
+def _configuration(see: Reader) -> Any:
     return table("setting value", list(flat(see.config("generate")["config"])))
 
 
 @fact("gen.prompts", "counted")
-def prompts(see: Reader) -> Any:
+def _prompts(see: Reader) -> Any:
     """By level, and one digest over the table of all tasks: prompts appear in no document."""
     made = see.artifact("proposals")
     frame = see.table(made, "tasks.parquet")
@@ -84,9 +84,11 @@ def prompts(see: Reader) -> Any:
 
 
 @fact("gen.similarity", "counted")
-def similarity(see: Reader) -> Any:
+def _similarity(see: Reader) -> Any:
     """Rows refused as copies of what is there, and how far generated rows are from what the model knows."""
     refused = see.summary("verify").get("refused", {})
-    rows: list[list[Any]] = [[reason, count] for reason, count in refused.items() if "duplicate" in reason or reason == "contaminated"]
+    rows: list[list[Any]] = [
+        [reason, count] for reason, count in refused.items() if "duplicate" in reason or reason == "contaminated"
+    ]
     figure = see.summary("examine").get("figures", {}).get("generated_surprisal")
     return table("check value", [*rows, *([["generated_surprisal", figure]] if figure else [])])

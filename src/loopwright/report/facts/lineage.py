@@ -132,7 +132,7 @@ def _released(see: Reader) -> list[str]:
 
 
 @fact("gen.generators", "counted")
-def generators(see: Reader) -> Any:
+def _its_generators(see: Reader) -> Any:
     rows = []
     total = sum(shard.human + shard.synthetic for shard in shards(see, see.cycle))
     for digest, some in _generators(see, see.cycle).items():
@@ -143,47 +143,50 @@ def generators(see: Reader) -> Any:
 
 
 @fact("gen.used", "counted")
-def used(see: Reader) -> bool:
+def _used(see: Reader) -> bool:
     return any(shard.synthetic for shard in shards(see, see.cycle))
 
 
 @fact("gen.none", "counted")
-def none(see: Reader) -> bool:
+def _none(see: Reader) -> bool:
     return not see.fact("gen.used")
 
 
 @fact("gen.own_generators", "counted")
-def own_generators(see: Reader) -> Any:
+def _own_generators(see: Reader) -> Any:
     found, released = see.fact("gen.generators"), _released(see)
     return {**found, "rows": [row for row in found["rows"] if row[0] is not None and row[0] not in released]}
 
 
 @fact("gen.market_generators", "counted")
-def market_generators(see: Reader) -> Any:
+def _market_generators(see: Reader) -> Any:
     found, released = see.fact("gen.generators"), _released(see)
     return {**found, "rows": [row for row in found["rows"] if row[0] is None or row[0] in released]}
 
 
 @fact("gen.no_market", "counted")
-def no_market(see: Reader) -> bool:
+def _no_market(see: Reader) -> bool:
     return not see.fact("gen.market_generators")["rows"]
 
 
 @fact("gen.lineage", "derived")
-def lineage(see: Reader) -> Any:
-    """Breadth first from the document's training set; a generator that several sets share is told once, with its own set."""
-    depth, waiting, told, rows, released = depths(see), [(see.cycle.cycle, 0)], set[str](), list[Any](), _released(see)
-    for name, step in waiting:
-        record = see.record(name)
-        own, model = shards(see, record), record.artifact("model")
+def _lineage(see: Reader) -> Any:
+    """Breadth first from the document's training set; a generator that several sets share is told once, with its own set.
+
+    A generator that was not trained in this record stands by its digest alone: what it learnt from, the record does not know.
+    """
+    depth, waiting, told, rows, released = depths(see), [see.cycle.cycle], set[str](), list[Any](), _released(see)
+    for name in waiting:
+        own = shards(see, see.record(name))
         total = sum(one.human + one.synthetic for one in own)
-        head = [step, name, model.digest if model else None, name in released, depth[name]]
-        rows += [[*head, origin, count, count / total] for origin, count in _by_origin(own) if count]
-        makers = [one.maker for one in own if one.maker and one.maker not in told]
+        rows += [
+            [name, name in released, depth[name], origin, count, count / total] for origin, count in _by_origin(own) if count
+        ]
+        makers = dict.fromkeys(one.maker for one in own if one.maker and one.maker not in told)
         told.update(makers)
-        waiting += [(maker, step + 1) for maker in dict.fromkeys(makers)]
-        rows += [[step + 1, None, one.generator, None, None, None, None, None] for one in own if one.generator and not one.maker]
-    return table("step cycle model market depth origin rows share", rows)
+        waiting += makers
+        rows += [[one.generator, None, None, None, None, None] for one in own if one.generator and not one.maker]
+    return table("cycle market depth origin rows share", rows)
 
 
 _MANY = 12
@@ -203,26 +206,27 @@ def _by_origin(own: list[Shard]) -> Iterator[tuple[str, int]]:
 
 
 @fact("gen.generator_names", "derived")
-def generator_names(see: Reader) -> list[str]:
+def _generator_names(see: Reader) -> list[str]:
     """Every generator reached, nearest first, by the loop's name of it or its digest; whether it is on the market is `gen.market_generators`."""
-    found = dict.fromkeys((row[1] or row[2]) for row in see.fact("gen.lineage")["rows"] if row[0] > 0)
+    found = [one for one in dict.fromkeys(row[0] for row in see.fact("gen.lineage")["rows"]) if one != see.cycle.cycle]
     return [f"{see.state.name} {one}" if one in see.state.cycles else str(one) for one in found]
 
 
 @fact("gen.lineage_summary", "derived")
-def lineage_summary(see: Reader) -> Any:
+def _lineage_summary(see: Reader) -> Any:
     rows = see.fact("gen.lineage")["rows"]
-    own = [row for row in rows if row[0] == 0]
+    own = [row for row in rows if row[0] == see.cycle.cycle]
+    human = sum(row[4] for row in own if row[3] == "human")
     return {
-        "generators": len({row[2] for row in rows if row[0] > 0}),
-        "depth": own[0][4],
-        "human": sum(row[6] for row in own if row[5] == "human"),
-        "synthetic": sum(row[6] for row in own if row[5] != "human"),
+        "generators": len(see.fact("gen.generator_names")),
+        "depth": see.fact("model.generation_depth"),
+        "human": human,
+        "synthetic": sum(row[4] for row in own) - human,
     }
 
 
 @fact("model.generation_depth", "derived")
-def generation_depth(see: Reader) -> int:
+def _generation_depth(see: Reader) -> int:
     return depths(see)[see.cycle.cycle]
 
 
@@ -230,45 +234,45 @@ alias("gen.depth", "model.generation_depth", "derived")
 
 
 @fact("model.weight_parents")
-def weight_parents(see: Reader) -> Any:
+def _weight_parents(see: Reader) -> Any:
     rows = [[step, maker, digest] for step, (digest, maker) in enumerate(weights(see, see.cycle), 1)]
     return table("step cycle model", rows)
 
 
 @fact("model.external_parents")
-def external_parents(see: Reader) -> Any:
+def _external_parents(see: Reader) -> Any:
     return table("step model", [[row[0], row[2]] for row in see.fact("model.weight_parents")["rows"] if row[1] is None])
 
 
 @fact("model.external")
-def external(see: Reader) -> bool:
+def _external(see: Reader) -> bool:
     return bool(see.fact("model.external_parents")["rows"])
 
 
 @fact("model.from_scratch")
-def from_scratch(see: Reader) -> bool:
+def _from_scratch(see: Reader) -> bool:
     return not see.fact("model.external")
 
 
 @fact("model.same_model")
-def same_model(see: Reader) -> bool:
+def _same_model(see: Reader) -> bool:
     return started_from(see, see.cycle) is not None
 
 
 @fact("loop.pretrained")
-def pretrained(see: Reader) -> bool:
+def _pretrained(see: Reader) -> bool:
     trained = [record for record in see.cycles() if "train" in record.phases]
     return any(maker is None for record in trained for found in [started_from(see, record)] if found for maker in [found[1]])
 
 
 @fact("model.data_parents", "counted")
-def data_parents(see: Reader) -> Any:
+def _data_parents(see: Reader) -> Any:
     rows = [[row[0], row[1], row[4], row[5]] for row in see.fact("gen.generators")["rows"]]
     return table("cycle model rows share", rows)
 
 
 @fact("model.ancestors", "derived")
-def ancestors(see: Reader) -> Any:
+def _ancestors(see: Reader) -> Any:
     """All of them: from the model along weights and along data, each once with every relation in which it stands."""
     relations: dict[tuple[str | None, Digest], set[str]] = {}
     waiting, seen = [see.cycle.cycle], set[str]()
@@ -287,7 +291,7 @@ def ancestors(see: Reader) -> Any:
 
 
 @fact("model.uses", "counted")
-def uses(see: Reader) -> Any:
+def _uses(see: Reader) -> Any:
     """Where the document's model generated, was evaluated against, or judged."""
     model, rows = see.artifact("model").digest, []
     for record in see.state.cycles.values():
@@ -296,7 +300,11 @@ def uses(see: Reader) -> Any:
             if not roles or record.cycle == see.cycle.cycle:
                 continue
             see.leaf(done.index)
-            kept = record.phases["verify"].summary.get("accepted") if done.phase == "generate" and "verify" in record.phases else None
+            kept = (
+                record.phases["verify"].summary.get("accepted")
+                if done.phase == "generate" and "verify" in record.phases
+                else None
+            )
             rows.append([record.cycle, done.phase, _ROLE.get((done.phase, roles[0]), roles[0]), kept])
     return table("cycle phase use rows", rows)
 

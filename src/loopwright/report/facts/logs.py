@@ -27,28 +27,28 @@ def time_of(said: Statement) -> str | None:
 
 
 @fact("log.entries", "counted")
-def entries(see: Reader) -> int:
+def _entries(see: Reader) -> int:
     return see.head().size
 
 
 @fact("log.root")
-def root(see: Reader) -> str:
+def _root(see: Reader) -> str:
     return "sha256:" + see.head().root.hex()
 
 
 @fact("log.origin")
-def origin(see: Reader) -> str:
+def _origin(see: Reader) -> str:
     return see.head().origin
 
 
 @fact("log.kinds", "counted")
-def kinds(see: Reader) -> dict[str, int]:
+def _kinds(see: Reader) -> dict[str, int]:
     see.head()
     return {kind: len(some) for kind, some in sorted(see.source.kinds.items())}
 
 
 @fact("log.by_kind", "counted")
-def by_kind(see: Reader) -> Any:
+def _by_kind(see: Reader) -> Any:
     see.head()
     rows = []
     for kind, some in sorted(see.source.kinds.items()):
@@ -58,37 +58,37 @@ def by_kind(see: Reader) -> Any:
 
 
 @fact("log.by_day", "counted")
-def by_day(see: Reader) -> Any:
+def _by_day(see: Reader) -> Any:
     see.head()
     found = Counter((time[:10], one.kind) for one in see.source.statements if (time := time_of(one)))
     return table("day kind count", [[*key, count] for key, count in sorted(found.items())])
 
 
 @fact("log.first_at")
-def first_at(see: Reader) -> str | None:
+def _first_at(see: Reader) -> str | None:
     see.leaf(0)
     return time_of(see.source.statements[0])
 
 
 @fact("log.last_at")
-def last_at(see: Reader) -> str:
+def _last_at(see: Reader) -> str:
     see.head()
     return see.state.latest
 
 
 @fact("log.as_of", "derived")
-def as_of(see: Reader) -> str:
+def _as_of(see: Reader) -> str:
     found = datetime.fromisoformat(see.fact("log.last_at")).astimezone(UTC)
     return found.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @fact("log.checkpoints", "counted")
-def checkpoints(see: Reader) -> int:
+def _checkpoints(see: Reader) -> int:
     return sum(size <= see.head().size for size in see.source.record.notes)
 
 
 @fact("log.heads")
-def heads(see: Reader) -> Any:
+def _heads(see: Reader) -> Any:
     rows = []
     for size, note in sorted(see.source.record.notes.items()):
         if size <= see.head().size:
@@ -97,38 +97,44 @@ def heads(see: Reader) -> Any:
 
 
 @fact("log.witnesses", "counted")
-def witnesses(see: Reader) -> Any:
+def _witnesses(see: Reader) -> Any:
     """Lines of other keys below the checkpoints, by the name that they bear; whose word counts is the reader's to say."""
     see.head()
-    found = Counter(line.split(" ")[1] for size, note in see.source.record.notes.items() if size <= see.source.record.covered for line in split_note(note)[1] if is_cosignature(line))
+    found = Counter(
+        line.split(" ")[1]
+        for size, note in see.source.record.notes.items()
+        if size <= see.source.record.covered
+        for line in split_note(note)[1]
+        if is_cosignature(line)
+    )
     return table("name count", sorted(found.items()))
 
 
 @fact("log.timestamps", "counted")
-def timestamps(see: Reader) -> int:
+def _timestamps(see: Reader) -> int:
     see.head()
     kept = (see.source.root / "ledger" / "timestamps").glob("*.tsr")
     return sum(path.stem.isdigit() and int(path.stem) <= see.source.record.covered for path in kept)
 
 
 @fact("log.findings")
-def findings(see: Reader) -> Any:
+def _findings(see: Reader) -> Any:
     see.head()
     return table("code where message", [[one.code, one.where, one.message] for one in see.source.record.findings])
 
 
 @fact("log.verified", "derived")
-def verified(see: Reader) -> bool:
+def _verified(see: Reader) -> bool:
     return not see.fact("log.findings")["rows"]
 
 
 @fact("log.failures", "counted")
-def failures(see: Reader) -> int:
+def _failures(see: Reader) -> int:
     return len(see.entries("failure"))
 
 
 @fact("log.gaps", "derived")
-def gaps(see: Reader) -> Any:
+def _gaps(see: Reader) -> Any:
     """Cycles that nothing closed, and times that run back by more than the ten minutes that clocks are allowed."""
     see.head()
     rows = [[record.index, "no close", record.cycle] for record in see.cycles() if record.closed_at is None]
@@ -143,27 +149,27 @@ def gaps(see: Reader) -> Any:
 
 
 @fact("log.retention_days", "derived")
-def retention_days(see: Reader) -> float:
+def _retention_days(see: Reader) -> float:
     return seconds_between(see.fact("log.first_at"), see.fact("log.last_at")) / 86400
 
 
 @fact("log.retention_least", "answered")
-def retention_least(see: Reader) -> str:
+def _retention_least(see: Reader) -> str:
     return str(see.fact("policy.retention"))
 
 
 @fact("log.export")
-def export(see: Reader) -> str:
+def _export(see: Reader) -> str:
     return f"loopwright export --cycle {see.cycle.cycle}; loopwright verify BUNDLE"
 
 
 @fact("log.document_version", "derived")
-def document_version(see: Reader) -> str:
+def _document_version(see: Reader) -> str:
     return f"{see.cycle.cycle}.{see.head().size}"
 
 
 @fact("log.no_biometric", "answered")
-def no_biometric(see: Reader) -> bool:
+def _no_biometric(see: Reader) -> bool:
     return not see.fact("log.biometric")
 
 
@@ -181,7 +187,7 @@ _EVENT = "leaf time kind what signer"
 
 
 @fact("log.risk_events")
-def risk_events(see: Reader) -> Any:
+def _risk_events(see: Reader) -> Any:
     """Promotions, persons' interventions, stops of the gate, and changes of judge or policy."""
     rows = _events(see, "halt", "freeze", "recall", "rollback", "incident")
     for said in see.of_kind("close"):
@@ -195,7 +201,7 @@ def risk_events(see: Reader) -> Any:
 
 
 @fact("log.monitoring_events")
-def monitoring_events(see: Reader) -> Any:
+def _monitoring_events(see: Reader) -> Any:
     rows = _events(see, "observation")
     for record in see.cycles():
         for phase in ("evaluate", "examine"):
@@ -206,7 +212,7 @@ def monitoring_events(see: Reader) -> Any:
 
 
 @fact("log.deployer_events")
-def deployer_events(see: Reader) -> Any:
+def _deployer_events(see: Reader) -> Any:
     rows = _events(see, "recall", "rollback")
     for said in see.of_kind("close"):
         if said.predicate["action"] == "promote":

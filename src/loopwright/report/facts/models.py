@@ -12,7 +12,7 @@ from loopwright.report.facts.reading import Absent, Reader
 
 
 @fact("model.name")
-def name(see: Reader) -> str:
+def _name(see: Reader) -> str:
     see.leaf(0)
     return f"{see.state.name} {see.cycle.cycle}"
 
@@ -21,24 +21,24 @@ alias("system.version", "model.name")
 
 
 @fact("model.id")
-def identity(see: Reader) -> str:
+def _identity(see: Reader) -> str:
     return see.artifact("model").digest
 
 
 @fact("model.version")
-def version(see: Reader) -> str:
+def _version(see: Reader) -> str:
     see.artifact("model")
     return see.cycle.cycle
 
 
 @fact("model.collection")
-def collection(see: Reader) -> str:
+def _collection(see: Reader) -> str:
     see.leaf(0)
     return see.state.workspace
 
 
 @fact("model.versions")
-def versions(see: Reader) -> Any:
+def _versions(see: Reader) -> Any:
     champions, rows = set(promoted(see.state)), []
     for record in see.cycles():
         made = record.artifact("model")
@@ -50,7 +50,7 @@ def versions(see: Reader) -> Any:
 
 
 @fact("model.public_versions", "answered")
-def public_versions(see: Reader) -> Any:
+def _public_versions(see: Reader) -> Any:
     from loopwright.report.facts.answered import answer
 
     said = answer(see, "release.versions")
@@ -61,23 +61,23 @@ def public_versions(see: Reader) -> Any:
 
 
 @fact("model.files")
-def files(see: Reader) -> Any:
+def _files(see: Reader) -> Any:
     found = see.files(see.artifact("model"))
     return table("path sha256 bytes", [[one.path, f"sha256:{one.sha256}", one.size] for one in found])
 
 
 @fact("model.weights_bytes", "counted")
-def weights_bytes(see: Reader) -> int:
+def _weights_bytes(see: Reader) -> int:
     return sum(one.size for one in see.files(see.artifact("model")) if one.path.endswith(".safetensors"))
 
 
 @fact("env.footprint_bytes", "counted")
-def footprint(see: Reader) -> int:
+def _footprint(see: Reader) -> int:
     return sum(one.size for one in see.files(see.artifact("model")))
 
 
 @fact("model.signatures")
-def signatures(see: Reader) -> Any:
+def _signatures(see: Reader) -> Any:
     rows = []
     for said in see.of_kind("signature"):
         if said.predicate["cycle"] == see.cycle.cycle:
@@ -90,12 +90,12 @@ def signatures(see: Reader) -> Any:
 
 
 @fact("model.signed")
-def signed(see: Reader) -> bool:
+def _signed(see: Reader) -> bool:
     return bool(see.fact("model.signatures")["rows"])
 
 
 @fact("model.parameters", "counted")
-def parameters(see: Reader) -> int:
+def _parameters(see: Reader) -> int:
     return int(see.summary("train").get("parameters") or _absent("parameters"))
 
 
@@ -104,20 +104,20 @@ def _absent(what: str) -> Any:
 
 
 @fact("model.parameters_active", "counted")
-def parameters_active(see: Reader) -> int:
+def _parameters_active(see: Reader) -> int:
     """The built-in family and all dense ones use every parameter for each token; a sparse one would say its own in the summary."""
     said = see.summary("train").get("parameters_active")
     return int(said) if said is not None else int(see.fact("model.parameters"))
 
 
 _BOXES = (
-    (500e6, "1 – 500 M"), (5e9, "500 M – 5 B"), (15e9, "5 B – 15 B"), (50e9, "15 B – 50 B"), (100e9, "50 B – 100 B"),
-    (500e9, "100 B – 500 B"), (1e12, "500 B – 1 T"),
+    (500e6, "1 to 500 M"), (5e9, "500 M to 5 B"), (15e9, "5 B to 15 B"), (50e9, "15 B to 50 B"), (100e9, "50 B to 100 B"),
+    (500e9, "100 B to 500 B"), (1e12, "500 B to 1 T"),
 )  # fmt: skip
 
 
 @fact("model.parameters_range", "derived")
-def parameters_range(see: Reader) -> str:
+def _parameters_range(see: Reader) -> str:
     count = see.fact("model.parameters")
     return next((box for limit, box in _BOXES if count <= limit), "> 1 T")
 
@@ -127,17 +127,17 @@ def _refs(see: Reader) -> Mapping[str, Any]:
 
 
 @fact("model.family")
-def family(see: Reader) -> str:
+def _family(see: Reader) -> str:
     return str(_refs(see)["name"])
 
 
 @fact("model.settings")
-def settings(see: Reader) -> Any:
+def _settings(see: Reader) -> Any:
     return table("setting value", sorted(_refs(see).get("settings", {}).items()))
 
 
 @fact("model.architecture", "derived")
-def architecture(see: Reader) -> str:
+def _architecture(see: Reader) -> str:
     told = ", ".join(f"{key} {value}" for key, value in sorted(_refs(see).get("settings", {}).items()))
     return f"{see.fact('model.family')}: {told}" if told else str(see.fact("model.family"))
 
@@ -147,7 +147,7 @@ def _described(see: Reader) -> Mapping[str, Any]:
 
 
 @fact("model.vocabulary", "counted")
-def vocabulary(see: Reader) -> int:
+def _vocabulary(see: Reader) -> int:
     """Symbols of the codec's alphabet, as the model's own description lists them; of other families what they say."""
     said = _described(see)
     alphabet = said.get("alphabet")
@@ -158,12 +158,12 @@ def vocabulary(see: Reader) -> int:
 
 
 @fact("model.tokenizer", "derived")
-def tokenizer(see: Reader) -> str:
+def _tokenizer(see: Reader) -> str:
     return f"{see.fact('model.family')}: {see.fact('model.vocabulary')} symbols"
 
 
 @fact("model.input_modalities")
-def input_modalities(see: Reader) -> list[str]:
+def _input_modalities(see: Reader) -> list[str]:
     """Text crosses the seam between domain, model and sandbox, and nothing else does (`loopwright.plugins`)."""
     see.artifact("model")
     return ["text"]
@@ -173,7 +173,7 @@ alias("model.output_modalities", "model.input_modalities")
 
 
 @fact("model.input_format")
-def input_format(see: Reader) -> str:
+def _input_format(see: Reader) -> str:
     return f"text (UTF-8), {see.plugin('domain', 'train')['name']}"
 
 
@@ -181,7 +181,7 @@ alias("model.output_format", "model.input_format")
 
 
 @fact("model.max_output")
-def max_output(see: Reader) -> int:
+def _max_output(see: Reader) -> int:
     return int(see.config("evaluate")["config"]["max_new_tokens"])
 
 
@@ -191,7 +191,7 @@ _UNBOUNDED = frozenset(("tiny-transformer",))
 
 
 @fact("model.max_input")
-def max_input(see: Reader) -> int:
+def _max_input(see: Reader) -> int:
     """The context that the family's settings name."""
     told = _refs(see).get("settings", {})
     found = next((told[key] for key in _LIMITS if key in told), None)
@@ -199,7 +199,7 @@ def max_input(see: Reader) -> int:
 
 
 @fact("model.no_input_limit")
-def no_input_limit(see: Reader) -> bool:
+def _no_input_limit(see: Reader) -> bool:
     if see.maybe("model.max_input") is not None:
         return False
     return True if see.fact("model.family") in _UNBOUNDED else _absent("context")
@@ -210,7 +210,7 @@ _READ = 1 << 28
 
 
 @fact("model.precision")
-def precision(see: Reader) -> str:
+def _precision(see: Reader) -> str:
     """Types in the header of the safetensors file: its first 8 bytes are the header's length."""
     made = see.artifact("model")
     if any(one.size > _READ for one in see.files(made) if one.path == "model.safetensors"):
@@ -222,35 +222,35 @@ def precision(see: Reader) -> str:
 
 
 @fact("model.licence", "answered")
-def licence(see: Reader) -> str:
+def _licence(see: Reader) -> str:
     from loopwright.report.facts.answered import answer
 
     return str(answer(see, "model.licence") or see.fact("release.licence"))
 
 
 @fact("model.licence_of_parents", "counted")
-def licence_of_parents(see: Reader) -> Any:
+def _licence_of_parents(see: Reader) -> Any:
     return see.fact("dataset.licences")
 
 
 @fact("model.champion")
-def champion(see: Reader) -> bool:
+def _champion(see: Reader) -> bool:
     see.leaf(*(one.index for one in see.of_kind("close")[-1:]))
     return see.state.champion == see.cycle.cycle
 
 
 @fact("model.recalled")
-def recalled(see: Reader) -> bool:
+def _recalled(see: Reader) -> bool:
     see.entries("recall")
     return taint(see.state).holds(see.cycle.artifact("model"))
 
 
 @fact("cycle.recalled")
-def cycle_recalled(see: Reader) -> list[str]:
+def _cycle_recalled(see: Reader) -> list[str]:
     see.entries("recall")
     return [item.path for item in taint(see.state).within(see.cycle)]
 
 
 @fact("model.difference", "derived")
-def difference(see: Reader) -> Any:
+def _difference(see: Reader) -> Any:
     return see.fact("cycle.changes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,17 @@ from loopwright.report.facts.estimates import slope
 from loopwright.report.facts.lineage import depths
 from loopwright.report.facts.reading import Absent, Reader
 
-_FIGURES = ("synthetic_share", "synthetic_age", "vendi", "entropy", "rare_recall", "generated_tails", "behaviours", "real_cross_entropy", "human_share")
+_FIGURES = (
+    "synthetic_share",
+    "synthetic_age",
+    "vendi",
+    "entropy",
+    "rare_recall",
+    "generated_tails",
+    "behaviours",
+    "real_cross_entropy",
+    "human_share",
+)
 
 
 def _examined(see: Reader) -> Iterator[CycleRecord]:
@@ -22,7 +33,7 @@ def _examined(see: Reader) -> Iterator[CycleRecord]:
 
 
 @fact("monitor.feedback_loop", "measured")
-def feedback_loop(see: Reader) -> Any:
+def _feedback_loop(see: Reader) -> Any:
     depth, rows = depths(see), []
     for record in _examined(see):
         found = see.summary("examine", record)["figures"]
@@ -38,13 +49,13 @@ def _series(see: Reader, name: str) -> list[float]:
 
 
 @fact("monitor.trends", "fitted")
-def trends(see: Reader) -> Any:
+def _trends(see: Reader) -> Any:
     rows = [[name, slope(_series(see, name))] for name in _FIGURES]
     return table("figure slope", rows)
 
 
 @fact("monitor.bias_drift", "measured")
-def bias_drift(see: Reader) -> Any:
+def _bias_drift(see: Reader) -> Any:
     rows = []
     for record in _examined(see):
         for column, told in see.summary("examine", record).get("slices", {}).items():
@@ -53,7 +64,7 @@ def bias_drift(see: Reader) -> Any:
 
 
 @fact("monitor.indicators", "measured")
-def indicators(see: Reader) -> Any:
+def _indicators(see: Reader) -> Any:
     rules = {row[0]: row for row in see.fact("risk.thresholds")["rows"]}
     rows = []
     for name in rules:
@@ -68,35 +79,39 @@ def _seen(see: Reader) -> list[dict[str, Any]]:
 
 
 @fact("monitor.observations")
-def observations(see: Reader) -> Any:
+def _observations(see: Reader) -> Any:
     columns = "leaf cycle metric value low high n period source observed_at"
     return table(columns, [{**row, "period": str(row["period"])} for row in _seen(see)])
 
 
 @fact("monitor.no_observations", "counted")
-def no_observations(see: Reader) -> bool:
+def _no_observations(see: Reader) -> bool:
     return not _seen(see)
 
 
 @fact("monitor.field_gap", "measured")
-def field_gap(see: Reader) -> Any:
-    rows = [[row["leaf"], row["cycle"], row["metric"], row["sealed"], {**row["gap"], "method": METHOD}] for row in _seen(see) if row["gap"]]
+def _field_gap(see: Reader) -> Any:
+    rows = [
+        [row["leaf"], row["cycle"], row["metric"], row["sealed"], {**row["gap"], "method": METHOD}]
+        for row in _seen(see)
+        if row["gap"]
+    ]
     if not rows:
         raise Absent("observation")
     return table("leaf cycle metric sealed gap", rows)
 
 
 @fact("monitor.sources")
-def sources(see: Reader) -> list[str]:
+def _sources(see: Reader) -> list[str]:
     return list(dict.fromkeys(row["source"] for row in _seen(see)))
 
 
 @fact("monitor.frequency", "measured")
-def frequency(see: Reader) -> float:
+def _frequency(see: Reader) -> float:
     times = [see.phase("evaluate", record).started_at for record in see.cycles() if "evaluate" in record.phases]
     if len(times) < 2:
         raise Absent("evaluate")
-    return statistics.median(seconds_between(*pair) for pair in zip(times, times[1:], strict=False))
+    return statistics.median(seconds_between(*pair) for pair in itertools.pairwise(times))
 
 
 _SPEAKS = {
@@ -111,7 +126,7 @@ _SPEAKS = {
 
 
 @fact("monitor.compliance", "derived")
-def compliance(see: Reader) -> Any:
+def _compliance(see: Reader) -> Any:
     """Which facts speak of each requirement and what they say now; whether it is met is a person's to say."""
     rows = []
     for article, paths in _SPEAKS.items():

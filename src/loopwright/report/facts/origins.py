@@ -28,32 +28,38 @@ def _class(origin: str) -> str:
 
 
 @fact("dataset.sources")
-def sources(see: Reader) -> Any:
+def _its_sources(see: Reader) -> Any:
     rows = [[one["origin"], one["licence"], one["path"], _class(one["origin"])] for one in _sources(see)]
     return table("origin licence path origin_class", rows)
 
 
 @fact("dataset.origins", "counted")
-def origins(see: Reader) -> Any:
+def _origins(see: Reader) -> Any:
     own = shards(see, see.cycle)
     total = sum(one.human + one.synthetic for one in own)
     human = sum(one.human for one in own)
     refs = see.plugin("domain", "seed", see.record("c0000"))["name"]
     rows: list[list[Any]] = [["human", f"domain {refs}" + (" and sources" if _sources(see) else ""), human, human / total]]
-    for row in see.fact("gen.generators")["rows"]:
-        rows.append(["synthetic", f"model {row[0] or row[1]}", row[4], row[5]])
+    rows += [["synthetic", f"model {row[0] or row[1]}", row[4], row[5]] for row in see.fact("gen.generators")["rows"]]
     return table("origin_class origin rows share", rows)
 
 
 @fact("dataset.origin_classes", "counted")
-def origin_classes(see: Reader) -> Any:
+def _origin_classes(see: Reader) -> Any:
     """Rows of sources are not told apart by class in the record, so a class of sources has a yes and no number of its own."""
     used = {_class(one["origin"]) for one in _sources(see)}
     synthetic, total = see.fact("dataset.synthetic_rows"), see.fact("dataset.training_rows")
     rows = []
     for name in (*_CLASSES, "not classified"):
         count = synthetic if name == "synthetic" else None if name in used else 0
-        rows.append([name, bool(synthetic) if name == "synthetic" else name in used, count, count / total if count is not None else None])
+        rows.append(
+            [
+                name,
+                bool(synthetic) if name == "synthetic" else name in used,
+                count,
+                count / total if count is not None else None,
+            ]
+        )
     human = see.fact("dataset.human_rows")
     rows.append(["made by the domain's program", not used or None, None if used else human, None if used else human / total])
     return table("origin_class used rows share", rows)
@@ -70,18 +76,18 @@ for _name in ("public", "licensed", "private", "user", "other"):
 
 
 @fact("dataset.synthetic_used", "counted")
-def synthetic_used(see: Reader) -> bool:
+def _synthetic_used(see: Reader) -> bool:
     return bool(see.fact("dataset.synthetic_rows"))
 
 
 @fact("dataset.public_list")
-def public_list(see: Reader) -> Any:
+def _public_list(see: Reader) -> Any:
     found = see.fact("dataset.sources")
     return {**found, "rows": [row for row in found["rows"] if row[3] == "public"]}
 
 
 @fact("dataset.licences", "counted")
-def licences(see: Reader) -> Any:
+def _licences(see: Reader) -> Any:
     by: dict[str, int] = {}
     for one in shards(see, see.cycle):
         frame = see.table(see.artifact("accepted", see.record(one.cycle)), "rows.parquet")
@@ -92,7 +98,7 @@ def licences(see: Reader) -> Any:
 
 
 @fact("crawl.none")
-def no_crawler(see: Reader) -> bool:
+def _no_crawler(see: Reader) -> bool:
     """No code of the platform fetches anything; only a source can be crawled, and says so or is not classified."""
     found = {row[0]: row[1] for row in see.fact("dataset.origin_classes")["rows"]}
     if not found["crawled"] and found["not classified"]:
@@ -101,5 +107,5 @@ def no_crawler(see: Reader) -> bool:
 
 
 @fact("crawl.used")
-def crawler(see: Reader) -> bool:
+def _crawler(see: Reader) -> bool:
     return not see.fact("crawl.none")

@@ -17,7 +17,7 @@ __all__ = ["phrase", "phrases"]
 @functools.cache
 def phrases() -> Mapping[str, Mapping[str, str]]:
     """Every word by key, then by language."""
-    lines = files(__package__).joinpath("words.txt").read_text("utf-8").splitlines()
+    lines = files("loopwright.report.facts").joinpath("words.txt").read_text("utf-8").splitlines()
     found: dict[str, Mapping[str, str]] = {}
     for line in lines:
         if line and not line.startswith("#"):

@@ -102,7 +102,9 @@ class Source:
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise Absent(path) from error
             if digest_bytes(data) != digest:
-                raise IntegrityError(f"{path} is not what the record has the digest of; nothing is drawn from it", "loopwright verify")
+                raise IntegrityError(
+                    f"{path} is not what the record has the digest of; nothing is drawn from it", "loopwright verify"
+                )
             self._bytes[path, digest] = data
         return self._bytes[path, digest]
 

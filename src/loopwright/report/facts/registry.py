@@ -16,7 +16,24 @@ __all__ = ["LANGUAGES", "SHOWN", "Area", "Name", "areas", "names", "page"]
 LANGUAGES = ("en", "de")
 
 SHOWN = frozenset(
-    ["text", "list", "count", "number", "share", "score", "digest", "time", "duration", "bytes", "flop", "energy", "table", "counts", "probability", "yesno"]
+    [
+        "text",
+        "list",
+        "count",
+        "number",
+        "share",
+        "score",
+        "digest",
+        "time",
+        "duration",
+        "bytes",
+        "flop",
+        "energy",
+        "table",
+        "counts",
+        "probability",
+        "yesno",
+    ]
 )
 """How a value may be shown. ``score`` is a mapping with value, low, high, n and method; ``counts`` one of names to numbers;
 ``table`` has ``columns`` (keys of `words.txt`) and ``rows``."""
@@ -47,7 +64,7 @@ class Area:
 @functools.cache
 def areas() -> tuple[Area, ...]:
     """All areas with their names, in the order of the table."""
-    parts = files(__package__).joinpath("names.txt").read_text("utf-8").split("\n[")[1:]
+    parts = files("loopwright.report.facts").joinpath("names.txt").read_text("utf-8").split("\n[")[1:]
     return tuple(_area(*part.split("\n", 1)) for part in parts)
 
 

@@ -26,37 +26,37 @@ def _trained(see: Reader) -> Iterator[CycleRecord]:
 
 
 @fact("run.executor")
-def executor(see: Reader) -> str:
+def _executor(see: Reader) -> str:
     return str(Told(see.phase("train").environment)["executor"])
 
 
 @fact("run.training_seconds", "measured")
-def training_seconds(see: Reader) -> float:
+def _training_seconds(see: Reader) -> float:
     return see.phase("train").seconds
 
 
 @fact("run.training_total_seconds", "measured")
-def training_total_seconds(see: Reader) -> float:
+def _training_total_seconds(see: Reader) -> float:
     return sum(see.phase("train", record).seconds for record in _trained(see))
 
 
 @fact("run.training_started_at")
-def training_started_at(see: Reader) -> str:
+def _training_started_at(see: Reader) -> str:
     return min(see.phase("train", record).started_at for record in _trained(see))
 
 
 @fact("run.training_finished_at")
-def training_finished_at(see: Reader) -> str:
+def _training_finished_at(see: Reader) -> str:
     return see.phase("train").finished_at
 
 
 @fact("run.training_days", "derived")
-def training_days(see: Reader) -> float:
+def _training_days(see: Reader) -> float:
     return float(see.fact("run.training_total_seconds")) / _DAY
 
 
 @fact("run.hardware_days", "derived")
-def hardware_days(see: Reader) -> float:
+def _hardware_days(see: Reader) -> float:
     return sum(see.phase("train", record).seconds * _workers(see, record) for record in _trained(see)) / _DAY
 
 
@@ -69,27 +69,35 @@ _MONTH = 30.4375
 
 
 @fact("run.training_range", "derived")
-def training_range(see: Reader) -> str:
+def _training_range(see: Reader) -> str:
     """Months from the first begin to the last end among the model and its ancestors by weights; a month is 30.4375 days."""
     began, ended = (datetime.fromisoformat(see.fact(f"run.training_{end}_at")) for end in ("started", "finished"))
     months = (ended - began).total_seconds() / _DAY / _MONTH
-    return "< 1" if months < 1 else "1 – 3" if months <= 3 else "3 – 6" if months <= 6 else "> 6"
+    return "< 1" if months < 1 else "1 to 3" if months <= 3 else "3 to 6" if months <= 6 else "> 6"
 
 
 @fact("run.hardware", "measured")
-def hardware(see: Reader) -> Any:
+def _hardware(see: Reader) -> Any:
     rows = []
     for phase in PHASES:
         if phase in see.cycle.phases:
             done = see.phase(phase)
             said = done.environment
             workers = said.get("train_workers") if phase == "train" else said.get("map_workers")
-            rows.append([phase, said.get("accelerator") or said.get("gpu") or said.get("cpu"), workers, said.get("threads"), done.seconds])
+            rows.append(
+                [
+                    phase,
+                    said.get("accelerator") or said.get("gpu") or said.get("cpu"),
+                    workers,
+                    said.get("threads"),
+                    done.seconds,
+                ]
+            )
     return table("phase hardware workers threads seconds", rows)
 
 
 @fact("run.accelerators", "measured")
-def accelerators(see: Reader) -> Any:
+def _accelerators(see: Reader) -> Any:
     rows = []
     for phase in see.cycle.phases:
         done = see.phase(phase)
@@ -100,33 +108,33 @@ def accelerators(see: Reader) -> Any:
 
 
 @fact("run.no_accelerators")
-def no_accelerators(see: Reader) -> bool:
+def _no_accelerators(see: Reader) -> bool:
     return not see.fact("run.accelerators")["rows"]
 
 
 @fact("run.workers")
-def workers(see: Reader) -> int:
+def _its_workers(see: Reader) -> int:
     see.phase("train")
     return _workers(see, see.cycle)
 
 
 @fact("run.threads")
-def threads(see: Reader) -> int:
+def _threads(see: Reader) -> int:
     return int(Told(see.phase("train").environment)["threads"])
 
 
 @fact("run.seeds")
-def seeds(see: Reader) -> int:
+def _seeds(see: Reader) -> int:
     return int(see.phase("train").summary.get("seeds", 1))
 
 
 @fact("run.restarts", "counted")
-def restarts(see: Reader) -> int:
+def _restarts(see: Reader) -> int:
     return sum(see.phase(phase).attempt - 1 for phase in see.cycle.phases)
 
 
 @fact("run.sandbox", "measured")
-def sandbox(see: Reader) -> Any:
+def _sandbox(see: Reader) -> Any:
     rows = []
     for phase in PHASES:
         for level, count in see.summary(phase).get("isolation", {}).items():
@@ -138,7 +146,7 @@ alias("env.isolation", "run.sandbox", "measured")
 
 
 @fact("run.sandbox_level", "measured")
-def sandbox_level(see: Reader) -> str:
+def _sandbox_level(see: Reader) -> str:
     found = {row[1] for row in see.fact("run.sandbox")["rows"]}
     if not found:
         raise Absent("isolation")
@@ -146,7 +154,7 @@ def sandbox_level(see: Reader) -> str:
 
 
 @fact("run.training_method")
-def training_method(see: Reader) -> Any:
+def _training_method(see: Reader) -> Any:
     """The training phases of the model and its ancestors by weights, oldest first."""
     rows = []
     for record in reversed(list(_trained(see))):
@@ -158,14 +166,14 @@ def training_method(see: Reader) -> Any:
 
 
 @fact("run.objective", "derived")
-def objective(see: Reader) -> str:
+def _objective(see: Reader) -> str:
     refs = see.plugin("model", "train")["name"]
     accept = see.config("verify")["config"]["accept"] if "verify" in see.cycle.phases else "human data"
     return f"next-token cross-entropy ({refs}); rows: {accept}"
 
 
 @fact("run.losses", "measured")
-def losses(see: Reader) -> Any:
+def _losses(see: Reader) -> Any:
     rows = []
     for record in see.cycles():
         said = see.summary("train", record)

@@ -34,12 +34,12 @@ def _cut(text: str | None) -> str | None:
 
 
 @fact("eval.sample_seed", "derived")
-def sample_seed(see: Reader) -> str:
+def _sample_seed(see: Reader) -> str:
     return _seed(see)
 
 
 @fact("eval.samples", "drawn")
-def samples(see: Reader) -> Any:
+def _samples(see: Reader) -> Any:
     see.phase("evaluate")
     results = see.table(see.artifact("evaluation"), "gate.parquet")
     suite = see.table(see.artifact("suites", see.record("c0000")), "gate.parquet")
@@ -50,7 +50,7 @@ def samples(see: Reader) -> Any:
 
 
 @fact("eval.sealed_samples", "drawn")
-def sealed_samples(see: Reader) -> Any:
+def _sealed_samples(see: Reader) -> Any:
     see.phase("evaluate")
     results = see.table(see.artifact("evaluation"), "sealed.parquet")
     rows = [results.row(at, named=True) for at in _drawn(see, "sealed", results["task"].to_list())]
@@ -58,14 +58,22 @@ def sealed_samples(see: Reader) -> Any:
 
 
 @fact("eval.generation_samples", "drawn")
-def generation_samples(see: Reader) -> Any:
+def _generation_samples(see: Reader) -> Any:
     """Of what the cycle generated, kept rows and refused ones together, with what became of each."""
     import polars as pl
 
     judged = see.artifact("accepted")
     columns = ["id", "prompt", "answer", "level"]
-    kept = see.table(judged, "rows.parquet").filter(pl.col("origin") != "human").select(columns).with_columns(reason=pl.lit("accepted"))
+    kept = (
+        see.table(judged, "rows.parquet")
+        .filter(pl.col("origin") != "human")
+        .select(columns)
+        .with_columns(reason=pl.lit("accepted"))
+    )
     refused = see.table(judged, "refused.parquet").select([*columns, "reason"])
     frame = pl.concat([kept, refused.with_columns(reason=pl.col("reason").cast(pl.String))], how="vertical_relaxed").sort("id")
     rows = [frame.row(at, named=True) for at in _drawn(see, "generated", frame["id"].to_list())]
-    return table("task level prompt answer verdict", [[row["id"], row["level"], _cut(row["prompt"]), _cut(row["answer"]), row["reason"]] for row in rows])
+    return table(
+        "task level prompt answer verdict",
+        [[row["id"], row["level"], _cut(row["prompt"]), _cut(row["answer"]), row["reason"]] for row in rows],
+    )

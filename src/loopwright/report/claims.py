@@ -16,7 +16,7 @@ from loopwright.ledger.fold import LoopState
 from loopwright.ledger.names import name_of
 from loopwright.ledger.principals import demonstration
 from loopwright.report import document as doc
-from loopwright.report.declaration import Declaration, FieldSpec, Labels
+from loopwright.report.declaration import Declaration, FieldSpec, Labels, NotApplicable
 from loopwright.report.evidence import EvidenceIndex
 from loopwright.report.facts import Fact
 from loopwright.report.law import Law, due_date
@@ -43,7 +43,7 @@ def projected(declaration: Declaration, audience: str) -> Declaration:
     """The document as this audience knows it: fields of others, and sections of which nothing is left, are not in it."""
     sections = []
     for section in declaration.sections:
-        fields = tuple(one for one in section.fields if audience in (one.audience or declaration.audiences))
+        fields = tuple(one.seen_by(audience) for one in section.fields if audience in (one.audience or declaration.audiences))
         if fields:
             sections.append(section.model_copy(update={"fields": fields}))
     return declaration.model_copy(update={"sections": tuple(sections)})
@@ -63,6 +63,7 @@ def claims_of(
         doc.Section(
             id=section.id,
             ref=section.ref,
+            part=labels.parts[section.part] if section.part else "",
             title=labels.sections[section.id],
             claims=tuple(maker.claim(field) for field in section.fields),
         )
@@ -78,10 +79,11 @@ class _Maker:
 
     def claim(self, field: FieldSpec) -> doc.Claim:
         """One field's claim."""
-        facts = tuple(self._facts(field))
-        answer = standing(self.subject.state.acts, field.id, self.subject.about)
+        answer = self._answer(field)
+        rule = self._inapplicable(field)
+        facts = () if rule else tuple(fact for fact in self._facts(field) if answer is None or fact.path != answer.field)
         statement = self._statement(answer) if answer else None
-        state, reason, kept = self._state(field, facts, answer, statement)
+        state, reason, kept = ("not applicable", self.labels.na[rule.reason], None) if rule else self._state(field, facts, answer, statement)
         words = self.labels.fields[field.id]
         return doc.Claim(
             id=field.id,
@@ -93,17 +95,22 @@ class _Maker:
             facts=facts,
             statement=kept,
             reason=reason,
+            grounds=self.index.of_fact(self.subject.facts[rule.when]) if rule else (),
             owner=field.owner or self.declaration.owner,
             due=self._due(field) if state in {"draft", "not provided"} else None,
         )
+
+    def _answer(self, field: FieldSpec) -> Answer | None:
+        """What a person said to this field, else to the item of the profile that it asks for: said once, it answers every document."""
+        items = (field.id,) if field.source == "auto" else (field.id, *field.query[:1])
+        found = (standing(self.subject.state.acts, item, self.subject.about) for item in items)
+        return next((answer for answer in found if answer is not None), None)
 
     def _state(
         self, field: FieldSpec, facts: tuple[doc.FactShown, ...], answer: Answer | None, statement: doc.Statement | None
     ) -> tuple[doc.State, str, doc.Statement | None]:
         """State, reason, and the statement that goes with it."""
-        if reason := self._inapplicable(field):
-            return "not applicable", reason, None
-        has_value = bool(facts) and facts[0].path == field.query[0]
+        has_value = bool(facts) and facts[0].path == field.shown.query[0]
         if field.source == "auto" and has_value:
             return "value", "", None
         open_state: doc.State = "draft" if facts and field.source == "auto+human" else "not provided"
@@ -117,30 +124,26 @@ class _Maker:
             return open_state, self.subject.words.say("changed_since", entry=answer.index, by=statement.by), None
         return ("not provided", "", None) if field.source == "auto" else ("statement", "", statement)
 
-    def _inapplicable(self, field: FieldSpec) -> str:
-        """The reason by the record itself; empty where it does not say so."""
-        for rule in field.na:
-            fact = self.subject.facts[rule.when]
-            if fact.value is True:
-                refs = self.index.of_fact(fact)
-                return f"{self.labels.na[rule.reason]} [{', '.join(refs)}]" if refs else self.labels.na[rule.reason]
-        return ""
+    def _inapplicable(self, field: FieldSpec) -> NotApplicable | None:
+        """The rule by which the record itself says that it does not apply."""
+        return next((rule for rule in field.na if self.subject.facts[rule.when].value is True), None)
 
     def _facts(self, field: FieldSpec) -> Iterator[doc.FactShown]:
         """What the record has of them; the first is shown as the field declares."""
-        for path in field.query:
+        shown = field.shown
+        for path in shown.query:
             fact = self.subject.facts[path]
             if fact.value is None:
                 continue
-            first = path == field.query[0]
-            show = (field.show if first else None) or self.subject.words.shown(path)
+            first = path == shown.query[0]
+            show = (shown.show if first else None) or self.subject.words.shown(path)
             yield doc.FactShown(
                 path=path,
                 label=self.subject.words.fact(path),
                 show=show,
                 value=self._worded(fact.value, show),
                 unit=(field.unit if first else None) or fact.unit,
-                digits=field.digits if first else None,
+                digits=shown.digits if first else None,
                 method=self.subject.words.method(fact.method),
                 evidence=self.index.of_fact(fact),
             )

@@ -22,6 +22,7 @@ __all__ = [
     "NotApplicable",
     "SectionSpec",
     "Theme",
+    "View",
 ]
 
 Audience = Literal["ai-office", "national-authority", "downstream", "public", "internal"]
@@ -57,6 +58,15 @@ class NotApplicable(Closed):
     """A key of the labels' ``na``."""
 
 
+class View(Closed):
+    """What some audiences get of a field instead, where the law gives them a coarser figure."""
+
+    audience: tuple[Audience, ...]
+    query: tuple[FactPath, ...]
+    show: Show | None = None
+    digits: Annotated[int, Field(ge=0, le=12)] | None = None
+
+
 class FieldSpec(Closed):
     """One field of a document."""
 
@@ -76,6 +86,7 @@ class FieldSpec(Closed):
     """By default the fact's own."""
     audience: tuple[Audience, ...] | None = None
     """Who may see it; all of the document's by default. Always with ``internal``."""
+    views: tuple[View, ...] = ()
     na: tuple[NotApplicable, ...] = ()
     owner: Owner | None = None
     due: Name | None = None
@@ -86,12 +97,23 @@ class FieldSpec(Closed):
             raise ValueError(f"{self.id}: an auto field needs a query")
         return self
 
+    def seen_by(self, audience: str) -> Self:
+        """The field with the one view that this audience gets, if it gets one of its own."""
+        return self.model_copy(update={"views": tuple(one for one in self.views if audience in one.audience)[:1]})
+
+    @property
+    def shown(self) -> View:
+        """What is printed, of a field as `seen_by` gives it; a person confirms ``query`` all the same."""
+        return self.views[0] if self.views else View(audience=(), query=self.query, show=self.show, digits=self.digits)
+
 
 class SectionSpec(Closed):
     """A heading with its fields, in the order of the law."""
 
     id: Name
     ref: str = ""
+    part: Name | None = None
+    """A key of the labels' ``parts``: the heading above this one, printed before the first of its sections."""
     fields: tuple[FieldSpec, ...]
 
 
@@ -148,6 +170,7 @@ class Labels(Closed):
     limits: Text
     applies: Text
     """To whom and from when; no conclusion."""
+    parts: dict[Name, Text] = {}
     sections: dict[Name, Text]
     fields: dict[FieldId, FieldLabel]
     na: dict[Name, Text] = {}

@@ -100,6 +100,8 @@ class Claim(_Closed):
     statement: Statement | None
     reason: str
     """Why it does not apply, or why an answer that was given does not count."""
+    grounds: tuple[str, ...] = ()
+    """Evidence by which the record says that it does not apply."""
     owner: str
     due: Due | None
     """None where nothing is open."""
@@ -110,6 +112,8 @@ class Section(_Closed):
 
     id: str
     ref: str
+    part: str = ""
+    """The heading above it, where there is one."""
     title: str
     claims: tuple[Claim, ...]
 

@@ -169,7 +169,6 @@ class Writer:
         if _DAY.fullmatch(value):
             with contextlib.suppress(ValueError):  # looks like a day, and is none
                 return self.day(value)
-        value = self.term(value)
         return Markup('<span class="any">{}</span>').format(printable(value)) if _LONG.search(value) else value
 
 

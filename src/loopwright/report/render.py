@@ -91,6 +91,8 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
     html = template.render(
         doc=document,
         w=writer,
+        told=words.told,
+        recorded=words.recorded,
         say=words.say,
         text=text,
         states=words.theme.states,

@@ -16,6 +16,17 @@ from loopwright.report.facts.registry import names
 
 __all__ = ["Vocabulary"]
 
+WORDED = frozenset(
+    {
+        *("aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "judge", "kind", "makes", "method"),
+        *("metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason", "relation"),
+        *("rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict", "what"),
+    }
+)
+"""Columns whose cells are words of ours. Prompts, answers, groups, settings and values are data."""
+ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk", "incident"})
+"""Areas of facts that persons fill."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
@@ -52,6 +63,17 @@ class Vocabulary:
         """A word of ours that stands in a table (a decision, a phase, a state); any other text as it is."""
         known = phrases().get(text)
         return (known.get(self.language) or text) if known else text
+
+    def told(self, column: str, cell: Any) -> Any:
+        """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
+        if column not in WORDED or not isinstance(cell, str):
+            return cell
+        return ", ".join(phrase(part, self.language) or part for part in cell.split(", "))
+
+    def recorded(self, path: str, value: Any) -> Any:
+        """A recorded text that is a word of ours, in the reader's; what persons answered stays as it is."""
+        ours = isinstance(value, str) and path.partition(".")[0] not in ANSWERED
+        return (phrase(value, self.language) if ours else None) or value
 
     def method(self, key: str) -> str:
         """How a value was obtained."""

@@ -65,6 +65,12 @@ def _origin_classes(see: Reader) -> Any:
     return table("origin_class used rows share", rows)
 
 
+@fact("dataset.provenance")
+def _provenance(see: Reader) -> Any:
+    """The classes alone, for those who may not learn the number of rows."""
+    return [row[0] for row in see.fact("dataset.origin_classes")["rows"] if row[1]]
+
+
 def _used(see: Reader, name: str) -> bool | None:
     found = {row[0]: row[1] for row in see.fact("dataset.origin_classes")["rows"]}
     return True if found[name] else None if found["not classified"] else False

@@ -86,11 +86,11 @@ def test_what_a_person_says_once_in_the_profile_answers_each_document_that_asks_
 
 def test_what_the_record_shows_not_to_apply_has_its_reason_and_its_grounds(record: Record) -> None:
     summary = told(record, "training-summary", "public")
-    crawlers = claim(summary, "TS-2.3b")
-    assert (crawlers.state, crawlers.facts, crawlers.due) == ("not applicable", (), None)
-    assert crawlers.reason == "No data set of the record came from a crawler."
-    assert set(crawlers.grounds) <= {row.id for row in summary.evidence}
-    assert crawlers.grounds
+    images = claim(summary, "TS-1.3b-image")
+    assert (images.state, images.facts, images.due) == ("not applicable", (), None)
+    assert images.reason == "The training data of the record is text alone."
+    assert images.grounds
+    assert set(images.grounds) <= {row.id for row in summary.evidence}
 
 
 def test_the_public_summary_follows_the_generators_down_to_human_data(record: Record) -> None:
@@ -102,3 +102,13 @@ def test_the_public_summary_follows_the_generators_down_to_human_data(record: Re
     assert named
     assert named <= described  # each model that wrote rows has rows of its own that say where they came from
     assert any(row[at["origin"]] == "human" for row in lineage["rows"] if row[at["cycle"]] == "c0000")
+
+
+def test_words_of_ours_are_translated_and_words_of_others_never(record: Record) -> None:
+    words = load(record.root, "annex-iv").words("de")
+    assert words.told("decision", "promote") == "befördert"
+    assert words.told("makes", "evaluation, card") == "Bewertung, Karte"
+    assert words.recorded("dataset.annotation", "checks") == "durch ausgeführte Prüfungen"
+    for column in ("answer", "prompt", "task", "group", "value", "setting"):
+        assert words.told(column, "promote") == "promote"
+    assert words.recorded("org.name", "checks") == "checks"

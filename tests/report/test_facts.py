@@ -178,7 +178,7 @@ def test_each_name_has_words_a_function_and_a_line_in_the_page(repository: Path)
     assert {name.show for name in names().values()} <= SHOWN
     for name in names().values():
         assert all(name.labels.get(language) for language in LANGUAGES), name.path
-        assert name.what.endswith("."), name.path
+        assert name.what.endswith((".", "?")), name.path
     assert (repository / "docs/report-facts.md").read_text("utf-8") == page(), (
         "python -m loopwright.report.facts > docs/report-facts.md"
     )

@@ -54,9 +54,7 @@ def seen_digest(field: FieldSpec, facts: Mapping[str, Fact]) -> Digest:
     return digest_value({path: facts[path].value for path in field.query})
 
 
-def claims_of(
-    declaration: Declaration, labels: Labels, subject: Subject, index: EvidenceIndex
-) -> tuple[doc.Section, ...]:
+def claims_of(declaration: Declaration, labels: Labels, subject: Subject, index: EvidenceIndex) -> tuple[doc.Section, ...]:
     """All claims of a projected declaration, in order; what they stand on is noted in ``index``."""
     maker = _Maker(declaration, labels, subject, index)
     return tuple(
@@ -83,7 +81,9 @@ class _Maker:
         rule = self._inapplicable(field)
         facts = () if rule else tuple(fact for fact in self._facts(field) if answer is None or fact.path != answer.field)
         statement = self._statement(answer) if answer else None
-        state, reason, kept = ("not applicable", self.labels.na[rule.reason], None) if rule else self._state(field, facts, answer, statement)
+        state, reason, kept = (
+            ("not applicable", self.labels.na[rule.reason], None) if rule else self._state(field, facts, answer, statement)
+        )
         words = self.labels.fields[field.id]
         return doc.Claim(
             id=field.id,
@@ -167,7 +167,9 @@ class _Maker:
             version=answer.version,
             about=answer.about,
             text=(words.reason or words.text) if words else None,
-            files=tuple(doc.NamedFile(name=f.name, media_type=f.media_type, digest=f.digest, bytes=f.bytes) for f in words.files)
+            files=tuple(
+                doc.NamedFile(name=f.name, media_type=f.media_type, digest=f.digest, bytes=f.bytes) for f in words.files
+            )
             if words
             else (),
             evidence=self.index.of_answer(answer),

@@ -7,7 +7,6 @@ Numbers and dates are Babel's (CLDR). Everything a model or a person wrote passe
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_decimal
-from jinja2 import BaseLoader, Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 __all__ = ["DIGEST", "PRINTABLE", "Writer", "environment", "printable"]
@@ -177,11 +176,10 @@ def _plain(text: str) -> str:
     return text.replace("-", "\u2212").replace("\u202f", "\u00a0").replace("\u2009", "\u00a0")
 
 
-@functools.cache
-def environment() -> Environment:
-    """The template engine: undefined names are errors, everything is escaped, nothing is loaded from disk."""
+def environment(load: Callable[[str], str | None] = lambda name: None) -> Environment:
+    """The template engine: undefined names are errors, everything is escaped; ``load`` gives the templates that one may import."""
     return Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalize, loader=BaseLoader()
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalize, loader=FunctionLoader(load)
     )
 
 

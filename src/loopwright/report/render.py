@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from babel import Locale
+from jinja2 import Template, TemplateError
 
+from loopwright.errors import UsageError
 from loopwright.report.document import Claim, Document, Due, FactShown
 from loopwright.report.format import DIGEST, Writer
 from loopwright.report.pdf import DataFile
@@ -74,7 +77,9 @@ class _Tables:
         return {"rows": rows[:EVIDENCE], "more": len(rows) - EVIDENCE, "file": name}
 
 
-def render(document: Document, words: Vocabulary, sources: Sources, attached: str, command: str, text: Mapping[str, str]) -> Page:
+def render(
+    document: Document, words: Vocabulary, sources: Sources, attached: str, command: str, text: Mapping[str, str]
+) -> Page:
     """HTML of a document.
 
     Args:
@@ -88,7 +93,8 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
     own = f"{document.document}/template.html.j2"
     template = sources.compiled(own if own in sources.files else "theme/document.html.j2")
     tables, writer = _Tables(words), Writer(Locale.parse(words.theme.locale), words.theme.words, words.term)
-    html = template.render(
+    html = _filled(
+        template,
         doc=document,
         w=writer,
         told=words.told,
@@ -107,7 +113,8 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
         ranges=_ranges,
         limit=ITEMS,
         marks=_MARKS,
-        terms=lambda text: " ".join(map(words.term, text.split(" "))),
+        unit=words.unit,
+        terms=partial(_terms, words),
         claims={claim.id: claim for claim in document.claims},
         attached=attached,
         command=command,
@@ -115,9 +122,25 @@ def render(document: Document, words: Vocabulary, sources: Sources, attached: st
     return Page(html=html, files=tuple(tables.files[name] for name in sorted(tables.files)))
 
 
+def _filled(template: Template, **values: Any) -> str:
+    try:
+        return template.render(**values)
+    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.endswith(".j2")]
+        line = frames[-1].lineno if frames else 1
+        where = f"reports/{frames[-1].filename if frames else template.name}:{line}"
+        raise UsageError(f"{where}: {error}", "compare it with reports/theme/document.html.j2") from error
+
+
 def _about(document: Document, words: Vocabulary) -> str:
     about = document.about
     return words.say(f"about_{about.scope}", cycle=about.cycle, loop=about.loop, id=about.id)
+
+
+def _terms(words: Vocabulary, text: str) -> str:
+    """``phase train c0003``: the kind of an entry stays as the format calls it, the phase is a word of ours."""
+    kind, *rest = text.split(" ")
+    return " ".join([kind, *map(words.term, rest)])
 
 
 def _due(writer: Writer, due: Due) -> str:
@@ -149,7 +172,9 @@ def _numeric(column: Sequence[Any]) -> bool:
 
 
 def _wide(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:
-    digests = sum(any(isinstance(cell, str) and DIGEST.fullmatch(cell) for cell in column) for column in zip(*rows, strict=True))
+    digests = sum(
+        any(isinstance(cell, str) and DIGEST.fullmatch(cell) for cell in column) for column in zip(*rows, strict=True)
+    )
     return len(columns) + 2 * digests > COLUMNS + 1
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Template, TemplateError
+from jinja2 import Environment, Template, TemplateError
 
 import loopwright
 from loopwright.errors import UsageError
@@ -51,17 +51,19 @@ class Sources:
         return self.files[path]
 
     def compiled(self, path: str) -> Template:
-        """A template; UsageError with file and line where it is none."""
-        return _compiled(self.read(path), path)
+        """A template, which may import others of these sources; UsageError with file and line where it is none."""
+        self.read(path)
+        try:
+            return _engine(tuple((name, data) for name, data in self.files.items() if name.endswith(".j2"))).get_template(path)
+        except (TemplateError, UnicodeDecodeError) as error:
+            where = f"reports/{getattr(error, 'name', None) or path}:{getattr(error, 'lineno', 1)}"
+            raise UsageError(f"{where}: {error}", "compare it with reports/theme/document.html.j2") from error
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(data: bytes, path: str) -> Template:
-    try:
-        return environment().from_string(data.decode("utf-8"))
-    except TemplateError as error:
-        line = getattr(error, "lineno", 1)
-        raise UsageError(f"reports/{path}:{line}: {error}", "see reports/theme/document.html.j2") from error
+def _engine(templates: tuple[tuple[str, bytes], ...]) -> Environment:
+    known = dict(templates)
+    return environment(lambda name: known[name].decode("utf-8") if name in known else None)
 
 
 def _english_first(language: str) -> tuple[bool, str]:

@@ -16,15 +16,15 @@ from loopwright.report.facts.registry import names
 
 __all__ = ["Vocabulary"]
 
-WORDED = frozenset(
-    {
-        *("aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "judge", "kind", "makes", "method"),
-        *("metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason", "relation"),
-        *("rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict", "what"),
-    }
-)
+WORDED = frozenset({
+    "aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "from", "harm", "judge", "kind",
+    "length_unit", "makes",
+    "method", "metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason",
+    "relation", "report", "rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict",
+    "what",
+})  # fmt: skip
 """Columns whose cells are words of ours. Prompts, answers, groups, settings and values are data."""
-ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk", "incident"})
+ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk"})
 """Areas of facts that persons fill."""
 
 
@@ -66,14 +66,20 @@ class Vocabulary:
 
     def told(self, column: str, cell: Any) -> Any:
         """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
-        if column not in WORDED or not isinstance(cell, str):
+        if column not in WORDED or not isinstance(cell, (str, list)):
             return cell
+        if isinstance(cell, list):
+            return [self.told(column, one) for one in cell]
         return ", ".join(phrase(part, self.language) or part for part in cell.split(", "))
 
     def recorded(self, path: str, value: Any) -> Any:
         """A recorded text that is a word of ours, in the reader's; what persons answered stays as it is."""
         ours = isinstance(value, str) and path.partition(".")[0] not in ANSWERED
         return (phrase(value, self.language) if ours else None) or value
+
+    def unit(self, unit: str) -> str:
+        """A unit; those that are words (rows, tokens) in this language."""
+        return self.theme.columns.get(f"unit.{unit}", unit)
 
     def method(self, key: str) -> str:
         """How a value was obtained."""

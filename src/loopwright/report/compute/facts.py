@@ -139,7 +139,7 @@ def _methods(found: Account) -> dict[str, Told]:
     formulae = ", ".join(dict.fromkeys(_method(row) for row in found.counted if row.kind != "base"))
     inference = [row for row in found.of("diagnostic") if row.phase == "evaluate" and row.flop]
     used, last = updates[-1], inference[-1] if inference else None
-    asked = f"{last.tokens} n, P = {last.parameters}; {used.device or '?'}" if last else None
+    asked = f"{last.tokens} n; {used.device or '?'}" if last else None  # never P: that is for the AI Office alone
     incomplete = "≥ " if found.unknown else ""
     return {
         "compute.method": _told(f"{formulae}; D, n: read and written; ±30 % (C(2025) 5045, Annex A)", found.counted),

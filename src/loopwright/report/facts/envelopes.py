@@ -82,13 +82,13 @@ def _force(see: Reader) -> Mapping[str, Any]:
 
 
 def _allowed(bound: Mapping[str, Any]) -> str:
+    """A bound in signs that need no language."""
+    low, high = bound.get("low"), bound.get("high")
     if bound.get("values") is not None:
         return ", ".join(str(one) for one in bound["values"])
-    return f"{_end(bound.get('low'), '-∞')} … {_end(bound.get('high'), '∞')}"
-
-
-def _end(value: float | None, otherwise: str) -> str:
-    return otherwise if value is None else f"{value:g}"
+    if low is None or high is None:
+        return f"<= {high:g}" if low is None else f">= {low:g}"
+    return f"[{low:g}, {high:g}]"
 
 
 @fact("envelope.may_change")

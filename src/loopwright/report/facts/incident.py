@@ -75,12 +75,12 @@ def _closed_at(see: Reader) -> str:
 def _list(see: Reader) -> Any:
     rows = [
         [
-            *(one.id, one.kind, one.facts.get("harm"), one.facts.get("near_miss", False), one.facts["aware_at"]),
-            *(one.closed_at, len(one.reports), list(one.leaves)),
+            *(one.id, one.kind, one.facts.get("harm"), one.facts.get("near_miss", False)),
+            *(one.facts["aware_at"], one.closed_at, one.leaves[0]),
         ]
         for one in _all(see).values()
     ]
-    return table("incident kind harm near_miss aware_at closed_at reports_sent leaves", rows)
+    return table("incident kind harm near_miss aware_at closed_at leaf", rows)
 
 
 @fact("incident.number", method="counted")

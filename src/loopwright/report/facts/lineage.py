@@ -202,7 +202,7 @@ def _by_origin(own: list[Shard]) -> Iterator[tuple[str, int]]:
     if len(by) <= _MANY:
         yield from ((f"model {maker}", rows) for maker, rows in by.items())
     else:
-        yield f"models {next(iter(by))} … {list(by)[-1]} ({len(by)})", sum(by.values())
+        yield f"models {next(iter(by))}, …, {list(by)[-1]} ({len(by)})", sum(by.values())
 
 
 @fact("gen.generator_names", "derived")

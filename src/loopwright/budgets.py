@@ -18,7 +18,7 @@ from loopwright.ledger.statement import Statement
 from loopwright.policy import Budgets
 from loopwright.types import Digest, digest_value
 
-__all__ = ["Line", "Used", "agreed", "budgets_digest", "exhausted", "lines", "used_by"]
+__all__ = ["Line", "Used", "agreed", "budgets_digest", "exhausted", "lines", "passed", "used_by"]
 
 _HOUR = 3600.0
 _JOULES = 3.6e6
@@ -69,7 +69,7 @@ class Used:
         told = replace(
             self,
             seconds=self.seconds + seconds,
-            flop=self.flop + each * parameters * _tokens(summary),
+            flop=self.flop + each * parameters * passed(summary),
             parameters=parameters,
         )
         return _drawn(told, said["environment"], seconds)
@@ -147,7 +147,7 @@ def _drawn(used: Used, told: Any, seconds: float) -> Used:
     return replace(used, unmeasured=used.unmeasured + seconds, guessed=used.guessed + guessed)
 
 
-def _tokens(summary: Any) -> float:
+def passed(summary: Any) -> float:
     """All that went through the model, where the summary tells it; else the tokens that were learnt or written."""
     told = summary.get("compute", {})
     if "updates" in told:

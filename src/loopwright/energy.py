@@ -143,10 +143,15 @@ def report(found: Mapping[str, Any], sources: Mapping[str, str], country: str | 
     return told
 
 
-def drawn(energy: Mapping[str, Any]) -> dict[str, Any]:
-    """What a statement says of it: the whole as ``energy``, and as ``energy_kwh`` what budgets take for measured."""
+def drawn(energy: Mapping[str, Any], *, elsewhere: bool = False) -> dict[str, Any]:
+    """What a statement says of it: the whole as ``energy``, and as ``energy_kwh`` what budgets take for measured.
+
+    ``elsewhere``: the work may have run on other hosts as well. Then the number is a part, and says so.
+    """
     if not energy:
         return {}
+    if elsewhere and "kwh" in energy:
+        return {"energy": {**energy, "hosts": "driver"}}
     counted = {"energy_kwh": energy["kwh"]} if energy["how"] in {"measured", "partly measured"} else {}
     return {"energy": dict(energy), **counted}
 

@@ -254,15 +254,8 @@ class Run:
         energy = self.meter.end()
         self.observer.event(self.cycle, attempt.phase, "worked", {})
         sealed = {name: seal(output / Path(path).name, name) for name, path in self._paths(attempt.phase).items()}
-        finished = Finished(
-            place=place,
-            summary=summary,
-            started_at=started,
-            finished_at=now(),
-            seconds=time.monotonic() - clock,
-            sealed=sealed,
-            energy=energy,
-        )
+        spent: dict[str, Any] = {"started_at": started, "seconds": time.monotonic() - clock, "energy": energy}
+        finished = Finished(place=place, summary=summary, sealed=sealed, finished_at=now(), **spent)
         finished.write()
         self.observer.event(self.cycle, attempt.phase, "sealed", {})
         return finished
@@ -324,6 +317,7 @@ class Run:
         return artifacts
 
     def _predicate(self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
+        where = self.tools.executor.describe()
         return {
             "cycle": self.cycle,
             "phase": attempt.phase,
@@ -336,8 +330,8 @@ class Run:
             "environment": {
                 **attempt.environment,
                 "sandbox": self.tools.sandbox.level,
-                **self.tools.executor.describe(),
-                **drawn(finished.energy),
+                **where,
+                **drawn(finished.energy, elsewhere=where.get("cluster") == "shared"),
             },
             "code": attempt.code,
             "lock": lock_digest(),

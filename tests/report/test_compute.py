@@ -127,12 +127,25 @@ def test_a_model_trained_anew_pays_for_the_data_and_not_for_who_wrote_it() -> No
     assert account(passes(made.statements), "cycles/c0001/model").relation == "anew"
 
 
+def test_what_made_a_data_parent_is_not_counted_for_its_reader() -> None:
+    made = record()
+    made.seed()
+    made.turn("c0001", "c0000", "c0000", None)
+    made.turn("c0002", "c0001", "c0000", None)  # its archive has no row of c0001's data; c0001 only wrote for it
+    found = totals(made, "c0002")
+    assert found["synthetic_generation_nonpublic"] == 2 * P * 1000
+    assert found["data_parent_training"] == 6 * P * (50 + 100) + 2 * P * 1000
+    assert "machine_learnt_exploration" not in found
+
+
 def test_what_the_loop_tried_and_left_is_a_class_of_its_own() -> None:
     made = record()
     made.seed()
     made.turn("c0001", "c0000", "c0000", "c0000", tokens=70)  # not promoted: the next one starts from c0000 again
     made.turn("c0002", "c0000", "c0001", "c0000", tokens=80)
     told = compute_facts(made.statements, "c0002")
+    made.turn("c0003", "c0002", "c0002", "c0002", tokens=90)
+    assert compute_facts(made.statements, "c0002") == told  # what comes after a cycle changes nothing of its account
     assert told["compute.exploration"].value == 6 * P * 70
     assert told["compute.total"].value == 6 * P * (100 + 80) + 2 * (2 * P * 1000)  # its rows stayed in the archive
     assert told["compute.with_exploration"].value == told["compute.total"].value + 6 * P * 70
@@ -165,6 +178,22 @@ def test_over_any_history_every_row_counts_once_and_data_parents_add_no_training
         generations = len({row.id for row in found.counted if row.kind == "generation"})
         assert generations == names.index(name)  # the archive is one chain: each generation so far, once
         assert found.cumulative == found.direct + generations * 2 * P * 1000
+
+
+def test_a_fork_has_the_account_of_the_past_that_it_brought_along() -> None:
+    made = record()
+    made.seed()
+    made.turn("c0001", "c0000", "c0000", "c0000")
+    brought = [one.predicate for one in made.statements]
+    cycles = [
+        {"cycle": name, "phases": [{k: v for k, v in one.items() if k != "outputs"} for one in brought if one["cycle"] == name]}
+        for name in ("c0000", "c0001")
+    ]
+    artifacts = [{**out, "cycle": one["cycle"], "phase": one["phase"]} for one in brought for out in one["outputs"]]
+    predicate = {"cycles": cycles, "artifacts": artifacts}
+    fork = Record([Statement(index=0, kind="import", keyid="", subjects=(), predicate=predicate)])
+    assert totals(fork, "c0001") == totals(made, "c0001")
+    assert totals(fork, "c0000") == totals(made, "c0000")
 
 
 def test_weights_of_someone_else_are_inherited_and_held_against_a_third() -> None:

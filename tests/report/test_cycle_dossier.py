@@ -158,7 +158,7 @@ def test_a_lab_may_change_a_document_and_it_shows(workspace: Path, tmp_path: Pat
     after = build(root, "cycle", "c0003")
     assert after.sources != before.sources
     assert after.pdf_digest != before.pdf_digest
-    assert documents(root) == ("cycle",)
+    assert "cycle" in documents(root)
 
 
 def test_nothing_outside_the_sources_can_be_reached(workspace: Path, tmp_path: Path, repository: Path) -> None:

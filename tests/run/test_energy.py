@@ -40,6 +40,7 @@ def test_a_number_says_what_it_comes_from() -> None:
     assert guess["how"] == "estimated"
     assert "energy_kwh" not in drawn(guess)  # no budget takes it for measured
     assert drawn({}) == {}
+    assert drawn(told, elsewhere=True) == {"energy": {**told, "hosts": "driver"}}  # a cluster's other hosts are not in it
 
 
 def warm() -> None:

@@ -6,6 +6,7 @@ Numbers and dates are Babel's (CLDR). Everything a model or a person wrote passe
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ PRINTABLE = re.compile(
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _UNPRINTABLE = re.compile("[^" + PRINTABLE.pattern[1:])
 _LONG = re.compile(r"\S{25}")
 """A word that has to be broken somewhere in a narrow column."""
@@ -163,6 +165,9 @@ class Writer:
             return self.digest(value)
         if _TIME.fullmatch(value):
             return self.time(value)
+        if _DAY.fullmatch(value):
+            with contextlib.suppress(ValueError):  # looks like a day, and is none
+                return self.day(value)
         return Markup('<span class="any">{}</span>').format(printable(value)) if _LONG.search(value) else value
 
 

@@ -17,13 +17,14 @@ from loopwright.report.facts.registry import names
 __all__ = ["Vocabulary"]
 
 WORDED = frozenset({
-    "aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "judge", "kind", "makes",
+    "aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "from", "harm", "judge", "kind",
+    "length_unit", "makes",
     "method", "metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason",
-    "relation", "rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict",
+    "relation", "report", "rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict",
     "what",
 })  # fmt: skip
 """Columns whose cells are words of ours. Prompts, answers, groups, settings and values are data."""
-ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk", "incident"})
+ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk"})
 """Areas of facts that persons fill."""
 
 
@@ -65,8 +66,10 @@ class Vocabulary:
 
     def told(self, column: str, cell: Any) -> Any:
         """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
-        if column not in WORDED or not isinstance(cell, str):
+        if column not in WORDED or not isinstance(cell, (str, list)):
             return cell
+        if isinstance(cell, list):
+            return [self.told(column, one) for one in cell]
         return ", ".join(self._in(column, part) or phrase(part, self.language) or part for part in cell.split(", "))
 
     def _in(self, column: str, word: str) -> str | None:

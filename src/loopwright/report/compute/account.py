@@ -112,25 +112,23 @@ def account(rows: Sequence[Pass], model: str, published: Iterable[str] = ()) -> 
     """
     made = {path: row for row in rows for path in row.outputs}
     own = made[model]
-    ancestors = _ancestors(own, made)
+    inside, beyond = _reached(own, made, beyond=False), _reached(own, made, beyond=True)
     line = {row.id for row in weight_line(own, made)}
     base = {f"{row}/base" for row in line}
-    writers = [made[path] for row in ancestors if row.kind == "generation" and (path := row.inputs.get("model", "")) in made]
-    wrote = {row.id for writer in writers for row in weight_line(writer, made)}
-    inside, seen = {row.id for row in ancestors}, set(published)
+    seen = set(published)
     end = max(place for place, row in enumerate(rows) if row.cycle == own.cycle)
     entries = []
     for row in rows[: end + 1]:
         if row.kind == "none":
             continue
-        kind = _class(row, own, inside, line | base, wrote | {f"{writer}/base" for writer in wrote}, seen)
+        kind = _class(row, own, inside, line | base, beyond | {f"{row}/base" for row in beyond}, seen)
         entries.append(Entry(made=row, counted_as=CLASSES[kind]))
     found = next((row for row in rows if row.id in base), None)
     relation = "external" if found else "continues" if "model" in own.inputs else "anew"
     return Account(model=model, entries=tuple(entries), relation=relation)
 
 
-def _class(row: Pass, own: Pass, inside: set[str], line: set[str], wrote: set[str], published: set[str]) -> str:
+def _class(row: Pass, own: Pass, inside: set[str], line: set[str], beyond: set[str], published: set[str]) -> str:
     """A row's class. What is not in the model and no measurement is taken for something that the loop may have learnt from."""
     if row.kind in {"failed", "evaluation"}:
         return "failed" if row.kind == "failed" else "diagnostic"
@@ -140,23 +138,23 @@ def _class(row: Pass, own: Pass, inside: set[str], line: set[str], wrote: set[st
         return "parameter_updates"
     if row.id in line:
         return "inherited_weights"
-    return "data_parent_training" if row.id in wrote else "machine_learnt_exploration"
+    return "data_parent_training" if row.id in beyond else "machine_learnt_exploration"
 
 
-def _ancestors(own: Pass, made: Mapping[str, Pass]) -> list[Pass]:
-    """Everything that the model comes from, each once: by weights, and by the data that these weights were trained on.
+def _reached(own: Pass, made: Mapping[str, Pass], *, beyond: bool) -> set[str]:
+    """Ids of everything that the model comes from, by weights and by the data that these weights were trained on.
 
-    Where the way reaches a generation it does not go on to the model that wrote: that is a data parent.
+    Where the way reaches a generation, who wrote there is a data parent: only ``beyond`` goes on to what made it.
     """
-    found, waiting = dict[str, Pass](), [own]
+    found, waiting = set[str](), [own]
     while waiting:
         row = waiting.pop()
         if row.id in found:
             continue
-        found[row.id] = row
-        if row.kind != "generation":
+        found.add(row.id)
+        if beyond or row.kind != "generation":
             waiting += [made[path] for path in row.inputs.values() if path in made]
-    return list(found.values())
+    return found
 
 
 def weight_line(own: Pass, made: Mapping[str, Pass]) -> list[Pass]:

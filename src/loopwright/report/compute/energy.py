@@ -17,7 +17,8 @@ class Energy:
 
     kwh: float | None
     how: str
-    """``measured`` where every phase was, by counters; ``estimated`` or ``partly-measured``; ``incomplete`` where a phase has no number."""
+    """``measured`` where every phase was, by counters; ``estimated`` or ``partly-measured``; ``incomplete`` where a phase has
+    no number, or hosts of a cluster were left out."""
     method: str | None
     """Tool, sources and boundary, as the phases recorded them."""
     measured_share: float | None
@@ -35,10 +36,11 @@ def add(rows: Sequence[Pass]) -> Energy:
     measured = sum(one["measured_kwh"] for one in known)
     states = {one["how"] for one in known}
     how = states.pop().replace(" ", "-") if len(states) == 1 else "partly-measured"
+    whole = len(known) == len(told) and not any("hosts" in one for one in known)
     emitted = [one["kg_co2e"] for one in known if "kg_co2e" in one]
     return Energy(
         kwh=kwh,
-        how=how if len(known) == len(told) else "incomplete",
+        how=how if whole else "incomplete",
         method=_method(known, len(told)),
         measured_share=measured / kwh if kwh else None,
         kg_co2e=sum(emitted) if len(emitted) == len(known) else None,
@@ -50,7 +52,8 @@ def _method(known: Sequence[Any], phases: int) -> str:
     tools = sorted({one["tool"] for one in known})
     sources = sorted({f"{part}: {said['source']}" for one in known for part, said in one["parts"].items()})
     boundaries = sorted({one["boundary"] for one in known})
-    return "; ".join([*tools, *sources, *boundaries, f"n = {len(known)}/{phases}"])
+    hosts = ["driver"] if any("hosts" in one for one in known) else []
+    return "; ".join([*tools, *sources, *boundaries, *hosts, f"n = {len(known)}/{phases}"])
 
 
 def lines(rows: Sequence[Pass]) -> Iterator[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from loopwright.report.law import Span, law_of
 
 _ROUTINE = frozenset(("genesis", "phase", "anchor", "answer", "import", "signature"))
 """Kinds that tell no event of an incident; what a phase of the involved cycle made stands among the evidence."""
+_CYCLE = {"open": "cycle opened", "close": "cycle closed"}
 _SPANS = ("hours", "days", "business_days", "weeks", "months", "years")
 
 
@@ -74,12 +75,12 @@ def _closed_at(see: Reader) -> str:
 def _list(see: Reader) -> Any:
     rows = [
         [
-            *(one.id, one.kind, one.facts.get("harm"), one.facts.get("near_miss", False), one.facts["aware_at"]),
-            *(one.closed_at, len(one.reports), list(one.leaves)),
+            *(one.id, one.kind, one.facts.get("harm"), one.facts.get("near_miss", False)),
+            *(one.facts["aware_at"], one.closed_at, one.leaves[0]),
         ]
         for one in _all(see).values()
     ]
-    return table("incident kind harm near_miss aware_at closed_at reports_sent leaves", rows)
+    return table("incident kind harm near_miss aware_at closed_at leaf", rows)
 
 
 @fact("incident.number", method="counted")
@@ -109,7 +110,7 @@ def _clock_facts(under: str | None, suffix: str) -> None:
         rows = incident_row(one, [clock for clock in due if clock.clock.under == under], see.fact("log.as_of"))["clocks"]
         if not rows:
             raise Absent("clocks")  # a near miss has none
-        told = [{**row, "days_left": None if row["left_s"] is None else round(row["left_s"] / 86_400, 1)} for row in rows]
+        told = [{**row, "days_left": None if row["left_s"] is None else row["left_s"] // 86_400} for row in rows]
         return table("report ref harm due_at state days_left", told)
 
     @fact(f"incident.due_at{suffix}", method="derived")
@@ -159,9 +160,10 @@ def _timeline(see: Reader) -> Any:
     for statement in _since(see, _one(see)):
         see.leaf(statement.index)
         said = statement.predicate
-        what = " ".join(str(said[word]) for word in ("cycle", "phase", "action", "act") if isinstance(said.get(word), str))
-        rows.append([statement.index, _when(statement) or None, statement.kind, what, statement.keyid])
-    return table("leaf time kind what signer", rows)
+        what = next((said[word] for word in ("action", "act", "answer", "reason") if isinstance(said.get(word), str)), None)
+        kind = _CYCLE.get(statement.kind, statement.kind)
+        rows.append([statement.index, _when(statement) or None, kind, said.get("cycle"), what, statement.keyid])
+    return table("leaf time kind cycle what signer", rows)
 
 
 def _involved(see: Reader, one: Incident) -> str | None:

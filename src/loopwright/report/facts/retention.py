@@ -54,7 +54,7 @@ def _keep(name: str, row: str) -> None:
     @fact(f"policy.keep_{name}", method="derived")
     def _(see: Reader) -> Any:
         rules = [one for one in law_of(see.source.root).retention if one.id == row]
-        return table("ref length length_unit least from since until", [_row(see, one) for one in rules])
+        return table("ref length length_unit least from counted_from until", [_row(see, one) for one in rules])
 
 
 def _clock(name: str, row: str) -> None:

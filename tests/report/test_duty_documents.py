@@ -83,3 +83,39 @@ def test_only_what_the_record_shows_is_set_aside_and_a_person_concludes() -> Non
         for field in declared(document).fields:
             assert not (field.source == "human" and field.na) or document.startswith("incident-"), field.id
     assert next(field for field in declared("modification").fields if field.id == "SM-5").query == ()
+
+
+SAME = frozenset(
+    [
+        "DC-7",
+        "DB-A2",
+        "DB-A3",
+        "DB-A5",
+        "DB-A7",
+        "DB-A8",
+        "DB-A10",
+        "DB-A13",
+        "DB-B5",
+        "DB-B8",
+        "DB-B9",
+        "IU-b-i",
+        "IU-b-vii",
+        "AR-3",
+        "RM-2a",
+        "RM-5",
+        "NY-1",
+    ]
+)
+"""Fields that ask for the very thing that an item of the profile is."""
+
+
+def test_an_answer_in_the_profile_answers_only_a_field_that_asks_the_same() -> None:
+    """A signed answer to a field's first query is its statement: a name must not become a declaration of responsibility."""
+    profile = {field.id for field in declared("profile").fields}
+    answered = {
+        field.id
+        for document in DOCUMENTS
+        for field in declared(document).fields
+        if field.source != "auto" and field.query and field.query[0] in profile
+    }
+    assert answered <= SAME

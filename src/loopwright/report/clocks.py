@@ -81,7 +81,7 @@ def incident_row(incident: Incident, due: Iterable[Due], at: str) -> dict[str, A
         "at": at,
         "clocks": [
             {
-                **one.clock.model_dump(include={"id", "field", "ref", "harm", "report"}),
+                **one.clock.model_dump(include={"id", "field", "ref", "harm", "report"}, mode="json"),
                 "under": _under(one.clock),
                 "from": one.clock.start,
                 "state": one.state,

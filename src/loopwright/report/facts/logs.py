@@ -221,3 +221,13 @@ def _deployer_events(see: Reader) -> Any:
     if not see.source.statements:
         raise Absent("entries")
     return table(_EVENT, sorted(rows, key=lambda row: row[0]))
+
+
+def _deployers(path: str) -> None:
+    @fact(path)
+    def _(see: Reader) -> Any:
+        raise Absent(path)  # only a deployer logs the use of a system: what the record doesn't have is not provided
+
+
+for _path in ("log.biometric_uses", "log.biometric_databases", "log.biometric_matches"):
+    _deployers(_path)

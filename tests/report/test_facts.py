@@ -351,6 +351,19 @@ def test_the_lineage_of_synthetic_rows_is_that_of_the_rows_themselves(turned: Pa
     assert facts["gen.depth"].value == depth["c0002"] > 0
 
 
+def test_weights_of_someone_else_are_told(turned: Path, record: LogAudit, facts: Mapping[str, Fact]) -> None:
+    """As the training of a family that starts from a base model tells it; this loop's own starts from nothing."""
+    assert facts["model.external"].value is False
+    statements = [replace(said, predicate=copy.deepcopy(dict(said.predicate))) for said in record.statements]
+    for said in statements:
+        if said.predicate.get("phase") == "train" and said.predicate["cycle"] == "c0000":
+            said.predicate["summary"]["compute"] = {"base": {"name": "somebody's", "digest": "sha256:" + "ab" * 32}}  # type: ignore[index]
+    found = catalogue(replace(record, statements=statements), turned)  # type: ignore[arg-type]
+    assert found["model.external"].value is True
+    assert found["model.from_scratch"].value is False
+    assert [row[1] for row in found["model.external_parents"].value["rows"]] == ["sha256:" + "ab" * 32]
+
+
 def test_a_source_that_is_not_classified_answers_no_question_with_no(facts: Mapping[str, Fact]) -> None:
     assert facts["dataset.sources"].value["rows"] == [["a test", "CC-BY-SA-4.0", "sources/bad.jsonl", "not classified"]]
     assert [facts[f"dataset.{name}_used"].value for name in ("public", "licensed", "private", "user", "other")] == [None] * 5

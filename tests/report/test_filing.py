@@ -133,7 +133,7 @@ def test_an_enclosed_file_that_was_exchanged_is_named(built: BuiltReport, tmp_pa
 
 def test_what_is_no_report_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.pdf").write_bytes(b"%PDF-1.7 nonsense")
-    assert [check.name for check in verify_file(tmp_path / "x.pdf").failed][0] == "file"
+    assert verify_file(tmp_path / "x.pdf").failed[0].name == "file"
     with pytest.raises(UsageError, match="cannot be read"):
         verify_file(tmp_path / "none.pdf")
 

@@ -17,7 +17,7 @@ from loopwright.ledger.names import names_of
 from loopwright.report.document import Document
 from loopwright.report.enclosed import DOCUMENT
 from loopwright.report.record import Record, open_record
-from loopwright.types import digest_bytes
+from loopwright.types import canonical, digest_bytes
 
 __all__ = ["auditors_bundle", "rows"]
 
@@ -87,6 +87,7 @@ def _changed(record: Record, filed: Filed, path: Path) -> list[dict[str, str]] |
         old = _inside(path)
         asked = filed.about if old.about.scope != "loop" else None
         new = document_of(record, load(record.root, filed.document), asked, language=filed.language, audience=filed.audience)
+        new = Document.model_validate_json(canonical(new.model_dump(mode="json", by_alias=True)))  # numbers as in the file
         return [{"id": one.id, "label": one.label, "change": one.change} for one in changes(old, new)]
     except (LoopwrightError, OSError, ValueError, KeyError):
         return None

@@ -114,7 +114,6 @@ def read_signatures(pdf: bytes, trusted: tuple[Path, ...] = ()) -> tuple[PdfSign
         IntegrityError: the file is damaged so far that its signatures cannot be read.
     """
     from pyhanko.keys import load_cert_from_pemder
-    from pyhanko.pdf_utils.misc import PdfError
     from pyhanko.pdf_utils.reader import PdfFileReader
     from pyhanko.sign.validation import validate_pdf_signature
     from pyhanko_certvalidator import ValidationContext
@@ -123,8 +122,8 @@ def read_signatures(pdf: bytes, trusted: tuple[Path, ...] = ()) -> tuple[PdfSign
     try:
         found = PdfFileReader(BytesIO(pdf)).embedded_regular_signatures
         return tuple(_told(one, validate_pdf_signature(one, context), pdf) for one in found)
-    except (PdfError, ValueError, TypeError, KeyError) as error:
-        raise IntegrityError(f"the signatures cannot be read: {error}", "ask for the file again") from error
+    except Exception as error:  # whatever the libraries stumble over in a damaged file: it is not as it was signed
+        raise IntegrityError(f"the signatures cannot be read: {type(error).__name__}: {error}", "ask for the file again") from error
 
 
 def _told(one: Any, status: Any, pdf: bytes) -> PdfSignature:
@@ -133,12 +132,19 @@ def _told(one: Any, status: Any, pdf: bytes) -> PdfSignature:
         signer=certificate.subject.human_friendly,
         intact=status.intact,
         valid=status.valid,
-        whole=status.coverage.name in {"ENTIRE_FILE", "ENTIRE_REVISION"} and status.docmdp_ok is not False,
+        whole=status.coverage.name == "ENTIRE_FILE" and status.docmdp_ok is not False and _nothing_behind(one.pkcs7_content),
         trusted=status.trusted,
         signed_at=status.signer_reported_dt.isoformat() if status.signer_reported_dt else None,
         certificate="sha256:" + hashlib.sha256(certificate.dump()).hexdigest(),
         before="sha256:" + hashlib.sha256(pdf[: _end_of_first(pdf)]).hexdigest(),
     )
+
+
+def _nothing_behind(container: bytes) -> bool:
+    """The room for a signature is larger than it; what is left holds nothing, or something was put where no signature covers it."""
+    from asn1crypto.cms import ContentInfo
+
+    return not any(container[len(ContentInfo.load(container).dump()) :])
 
 
 def _end_of_first(pdf: bytes) -> int:

@@ -16,13 +16,15 @@ from loopwright.report.compute.account import CLASSES, Account, account, weight_
 from loopwright.report.compute.methods import MARGIN, THRESHOLDS, VECTORS, agree, one_third, significant, standing
 from loopwright.report.compute.passes import Pass, passes
 from loopwright.report.compute.table import COLUMNS, ledger_rows
-from loopwright.report.compute.trend import METHOD, crossing
+from loopwright.report.compute.trend import crossing
 from loopwright.types import Digest
 
 __all__ = ["Told", "compute_facts"]
 
 _FORMULA = "6·P·D"
 _SAMPLING = "2·P·n"
+_KINDS = {"update": "parameter_updates"}
+"""Words of the catalogue where a row's own means something else there."""
 _RECENT = 100
 """Models at the end of a line by which its trend goes."""
 
@@ -85,7 +87,12 @@ def _flop(rows: Iterable[Pass]) -> Told:
 
 
 def _table(columns: str, rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
-    return {"columns": columns.split(), "rows": [list(row) for row in rows]}
+    return {"columns": columns.split(), "rows": [[_shown(value) for value in row] for row in rows]}
+
+
+def _shown(value: Any) -> Any:
+    """Operations are whole numbers; above 2^53 JSON keeps them as floats."""
+    return round(value) if isinstance(value, float) and (value == 0 or 1e6 <= abs(value) < 2**53) else value
 
 
 def _sums(found: Account, here: Sequence[Pass]) -> dict[str, Told]:
@@ -96,7 +103,8 @@ def _sums(found: Account, here: Sequence[Pass]) -> dict[str, Told]:
     failed = found.of("failed")
     shown = [row for row in here if row.kind != "none"]
     phases = [
-        (row.cycle, row.phase, row.kind, row.parameters, row.tokens, _method(row), row.flop, row.counted) for row in shown
+        (row.cycle, row.phase, _KINDS.get(row.kind, row.kind), row.parameters, row.tokens, _method(row), row.flop, row.counted)
+        for row in shown
     ]
     return {
         "compute.total": _flop(found.counted),
@@ -125,11 +133,11 @@ def _sums(found: Account, here: Sequence[Pass]) -> dict[str, Told]:
 
 
 def _method(row: Pass) -> str:
-    """As a formula, with ``≥`` where more went through than the record tells."""
+    """As a formula, with ``>=`` where more went through than the record tells."""
     formula = _SAMPLING if row.kind in {"generation", "evaluation"} else _FORMULA
     if row.trained is not None and row.trained != row.parameters:
         formula = "(4·P + 2·P')·D"
-    return f"≥ {formula}" if row.least else formula
+    return f">= {formula}" if row.least else formula
 
 
 def _methods(found: Account) -> dict[str, Told]:
@@ -140,10 +148,10 @@ def _methods(found: Account) -> dict[str, Told]:
     inference = [row for row in found.of("diagnostic") if row.phase == "evaluate" and row.flop]
     used, last = updates[-1], inference[-1] if inference else None
     asked = f"{last.tokens} n; {used.device or '?'}" if last else None  # never P: that is for the AI Office alone
-    incomplete = "≥ " if found.unknown else ""
+    incomplete = ">= " if found.unknown else ""
     return {
-        "compute.method": _told(f"{formulae}; D, n: read and written; ±30 % (C(2025) 5045, Annex A)", found.counted),
-        "compute.uncertainty": _told(f"±30 %: {low:.2g} … {high:.2g} FLOP", found.counted),
+        "compute.method": _told(f"{formulae}; ±30 %", found.counted),
+        "compute.uncertainty": _told(f"±30 %: {low:.1e} … {high:.1e} FLOP", found.counted),
         "compute.reported": _told(f"{incomplete}{significant(total):.1e} FLOP ({formulae})", found.counted),
         "compute.order_of_magnitude": _told(f"10^{math.floor(math.log10(total))}" if total else None, found.counted),
         "compute.precision": _told("1 : 1", found.counted, method="recorded"),
@@ -228,9 +236,8 @@ def _crossings(found: Account, rows: Sequence[Pass]) -> dict[str, Any]:
     for one in THRESHOLDS:
         amounts = [each.direct if one.of == "direct" else each.cumulative for each in accounts]
         seen = crossing(list(zip((row.finished_at for row in line), amounts, strict=True)), one.flop)
-        dates = [seen.date(years) for years in (seen.years, seen.low, seen.high)]
-        lines.append((one.flop, one.of, seen.reason, seen.n, seen.years, seen.low, seen.high, *dates, METHOD))
-    return _table("threshold amount standing n years years_low years_high date date_low date_high method", lines)
+        lines.append((one.flop, one.of, seen.reason, seen.n, seen.years, seen.low, seen.high, seen.date(seen.years)))
+    return _table("threshold amount standing n years years_low years_high date", lines)
 
 
 def _vectors() -> dict[str, Told]:

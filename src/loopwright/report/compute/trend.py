@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["LEAST", "METHOD", "Crossing", "crossing"]
+__all__ = ["LEAST", "Crossing", "crossing"]
 
 LEAST = 3
 """Points below which there is no trend."""
-METHOD = "linear least squares, 95% t interval of the slope"
 _YEAR = 365.25 * 86400
 
 

@@ -41,9 +41,16 @@ def _input(done: PhaseRecord, name: str) -> Mapping[str, str] | None:
 
 
 def started_from(see: Reader, cycle: CycleRecord) -> tuple[Digest, str | None] | None:
-    """The model whose weights a cycle's training continued, and the cycle that made it; None where it began from nothing."""
-    found = _input(see.phase("train", cycle), "model")
-    return (found["digest"], see.source.models.get(found["digest"])) if found else None
+    """The model whose weights a cycle's training continued, and the cycle that made it; None where it began from nothing.
+
+    Weights of someone else, from which a family's first model may start, are of no cycle: digest or name, as the training told it.
+    """
+    done = see.phase("train", cycle)
+    found = _input(done, "model")
+    if found:
+        return found["digest"], see.source.models.get(found["digest"])
+    base = (done.summary.get("compute") or {}).get("base")
+    return (base.get("digest") or base.get("name", "unnamed"), None) if base else None
 
 
 def weights(see: Reader, cycle: CycleRecord) -> Iterator[tuple[Digest, str | None]]:
@@ -162,11 +169,14 @@ def _own_generators(see: Reader) -> Any:
 @fact("gen.market_generators", "counted")
 def _market_generators(see: Reader) -> Any:
     found, released = see.fact("gen.generators"), _released(see)
-    return {**found, "rows": [row for row in found["rows"] if row[0] is None or row[0] in released]}
+    return {**found, "rows": [row for row in found["rows"] if row[0] in released]}
 
 
 @fact("gen.no_market", "counted")
 def _no_market(see: Reader) -> bool:
+    """Of a generator that was not trained in this record, the record does not know where it is."""
+    if any(row[0] is None for row in see.fact("gen.generators")["rows"]):
+        raise Absent("generator")
     return not see.fact("gen.market_generators")["rows"]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from loopwright.ledger.fold import CycleRecord
+from loopwright.ledger.fold import CycleRecord, PhaseRecord
 from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.lineage import weights
 from loopwright.report.facts.reading import Absent, Reader, Told
@@ -76,6 +76,13 @@ def _training_range(see: Reader) -> str:
     return "< 1" if months < 1 else "1 to 3" if months <= 3 else "3 to 6" if months <= 6 else "> 6"
 
 
+def _device(done: PhaseRecord) -> Mapping[str, Any]:
+    """What a training ran on, as it told itself; older records and other phases tell the processor alone."""
+    told = (done.summary.get("compute") or {}).get("updates") or [{}]
+    found = told[0].get("device") if isinstance(told[0], dict) else None
+    return found or {"kind": "cpu", "name": done.environment.get("cpu")}
+
+
 @fact("run.hardware", "measured")
 def _hardware(see: Reader) -> Any:
     rows = []
@@ -84,15 +91,7 @@ def _hardware(see: Reader) -> Any:
             done = see.phase(phase)
             said = done.environment
             workers = said.get("train_workers") if phase == "train" else said.get("map_workers")
-            rows.append(
-                [
-                    phase,
-                    said.get("accelerator") or said.get("gpu") or said.get("cpu"),
-                    workers,
-                    said.get("threads"),
-                    done.seconds,
-                ]
-            )
+            rows.append([phase, _device(done).get("name"), workers, said.get("threads"), done.seconds])
     return table("phase hardware workers threads seconds", rows)
 
 
@@ -101,9 +100,8 @@ def _accelerators(see: Reader) -> Any:
     rows = []
     for phase in see.cycle.phases:
         done = see.phase(phase)
-        found = done.environment.get("accelerator") or done.environment.get("gpu")
-        if found:
-            rows.append([phase, found, done.environment.get("train_workers"), done.seconds])
+        if _device(done).get("kind", "cpu") != "cpu":
+            rows.append([phase, _device(done).get("name"), done.environment.get("train_workers"), done.seconds])
     return table("phase hardware workers seconds", rows)
 
 

@@ -55,7 +55,11 @@ def asked(lab: Workspace) -> None:
 
 def told(lab: Workspace, *words: str, code: int = 0) -> Any:
     found = CliRunner().invoke(app, [*words, "--workspace", str(lab.root), "--json"])
-    assert (found.exit_code if found.exception is None or isinstance(found.exception, SystemExit) else getattr(found.exception, "exit_code", 99)) == code, found
+    assert (
+        found.exit_code
+        if found.exception is None or isinstance(found.exception, SystemExit)
+        else getattr(found.exception, "exit_code", 99)
+    ) == code, found
     return json.loads(found.stdout) if found.stdout.startswith("{") else None
 
 
@@ -90,14 +94,15 @@ def test_the_states_of_a_claim(lab: Workspace, tmp_path: Path) -> None:
     assert (second.kind, second.about, after["A-2"].facts[0].value) == ("confirmed", "c0000", "c0000")
     assert after["A-3"].facts[0].value == "Example GmbH"
     assert verify(lab.root).findings == ()
-    words = "Example GmbH".encode()
+    words = b"Example GmbH"
     assert all(words not in file.read_bytes() for file in (lab.root / "ledger").rglob("*") if file.is_file())
 
     told(lab, "answer", "org.name", "--not-applicable", "nobody provides it")
     told(lab, "answer", "A-1", "--text", "second")
     third, again = claims(lab)["A-3"], claims(lab)["A-1"].statement
     assert (third.state, third.due and third.due.date) == ("not provided", "2027-02-15")
-    assert again and (again.version, again.text) == (2, "second")
+    assert again
+    assert (again.version, again.text) == (2, "second")
     assert len(told(lab, "answer", "A-1")["versions"]) == 2
     told(lab, "answer", "A-1", "--withdraw")
     assert claims(lab)["A-1"].state == "not provided"
@@ -141,17 +146,34 @@ def test_refusals_and_check(lab: Workspace, tmp_path: Path) -> None:
     ):
         told(lab, "answer", *words, code=2)
     missing = told(lab, "report", "check", "asked", code=3)["missing"]
-    assert [(row["field"], row["owner"]) for row in missing] == [("A-1", "compliance"), ("A-2", "compliance"), ("A-3", "compliance")]
+    assert [(row["field"], row["owner"]) for row in missing] == [
+        ("A-1", "compliance"),
+        ("A-2", "compliance"),
+        ("A-3", "compliance"),
+    ]
     status = {(row["document"], row["audience"]): row for row in told(lab, "report", "status")["documents"]}
     assert (status["asked", "public"]["of"], status["asked", "internal"]["of"]) == (3, 4)
     listed = {row["document"]: row for row in told(lab, "report", "list")["documents"]}
     assert listed["asked"]["due"] == "Before placing on the market"
-    built = told(lab, "report", "build", "asked", "--audience", "public", "--language", "de", "--language", "en", "--format", "json")
+    built = told(
+        lab, "report", "build", "asked", "--audience", "public", "--language", "de", "--language", "en", "--format", "json"
+    )
     assert [one["job"]["language"] for one in built["built"]] == ["de", "en"] or len(built["built"]) == 2
     old = built["built"][0]["files"]["json"]
     kept = shutil.copy(old, tmp_path / "old.json")
     told(lab, "answer", "A-1", "--text", "now")
-    told(lab, "report", "build", "asked", "--audience", "public", "--language", built["built"][0]["job"]["language"], "--format", "json")
+    told(
+        lab,
+        "report",
+        "build",
+        "asked",
+        "--audience",
+        "public",
+        "--language",
+        built["built"][0]["job"]["language"],
+        "--format",
+        "json",
+    )
     [change] = told(lab, "report", "diff", str(kept), old)["changes"]
     assert (change["id"], change["what"]) == ("A-1", ["state", "statement"])
     assert (change["before"]["state"], change["after"]["state"]) == ("not provided", "statement")

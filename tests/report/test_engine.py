@@ -51,7 +51,13 @@ def own(root: Path, repository: Path, document: str = "cycle") -> Path:
 
 @pytest.mark.parametrize(
     ("document", "cycle", "language"),
-    [("cycle", "c0000", "de"), ("cycle", "c0003", "en"), ("cycle", "c0004", "de"), ("loop", None, "en"), ("profile", None, "de")],
+    [
+        ("cycle", "c0000", "de"),
+        ("cycle", "c0003", "en"),
+        ("cycle", "c0004", "de"),
+        ("loop", None, "en"),
+        ("profile", None, "de"),
+    ],
 )
 def test_it_is_archival_and_accessible(
     workspace: Path, document: str, cycle: str | None, language: str, repository: Path, caplog: pytest.LogCaptureFixture
@@ -102,8 +108,26 @@ def test_two_processes_write_the_same_bytes(workspace: Path, tmp_path: Path, rep
 def test_values_are_in_the_language_of_the_reader(workspace: Path, text_of: Callable[[Path], str]) -> None:
     english, german = (text_of(build(workspace, "cycle", "c0003", language=one, formats=("pdf",)).pdf) for one in ("en", "de"))
     for text, expected in (
-        (english, ("0.260 (0.213 to 0.313; n 290; wilson 95%)", "rejected", "4,800", "22 November 2026", "demonstration key, not a person")),
-        (german, ("0,260 (0,213 bis 0,313; n 290; wilson 95%)", "abgelehnt", "4.800", "22. November 2026", "Vorführschlüssel und keine Person")),
+        (
+            english,
+            (
+                "0.260 (0.213 to 0.313; n 290; wilson 95%)",
+                "rejected",
+                "4,800",
+                "22 November 2026",
+                "demonstration key, not a person",
+            ),
+        ),
+        (
+            german,
+            (
+                "0,260 (0,213 bis 0,313; n 290; wilson 95%)",
+                "abgelehnt",
+                "4.800",
+                "22. November 2026",
+                "Vorführschlüssel und keine Person",
+            ),
+        ),
     ):
         for words in expected:
             assert words in text, words
@@ -240,9 +264,19 @@ def test_refusals_say_what_to_do(workspace: Path, tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("fields.yaml", "source: auto,", "source: automatic,", r"reports/cycle/fields\.yaml:12:sections\.0\.fields\.0\.source: saw \"automatic\""),
+        (
+            "fields.yaml",
+            "source: auto,",
+            "source: automatic,",
+            r"reports/cycle/fields\.yaml:12:sections\.0\.fields\.0\.source: saw \"automatic\"",
+        ),
         ("fields.yaml", "id: CY-reasons", "id: CY-decision", "field given twice: CY-decision"),
-        ("fields.yaml", "cycle.decision", "cycle.decisions", r"fields\.yaml:12: the catalogue has no fact cycle\.decisions .*did you mean cycle\.decision"),
+        (
+            "fields.yaml",
+            "cycle.decision",
+            "cycle.decisions",
+            r"fields\.yaml:12: the catalogue has no fact cycle\.decisions .*did you mean cycle\.decision",
+        ),
         ("fields.yaml", "due: any-time", "due: anytime", r"fields\.yaml:8: due anytime .*did you mean any-time"),
         ("fields.yaml", "act: own", "act: ai-akt", r"fields\.yaml:4: law\.act ai-akt"),
         ("fields.yaml", "document: cycle", "document: loop", r"fields\.yaml:3: document must be the folder's name"),

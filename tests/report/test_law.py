@@ -24,7 +24,17 @@ def test_every_row_of_the_table_is_there() -> None:
     assert [row.id for row in law.retention] == [f"RT-{number}" for number in range(1, 8)]
     assert {row.field for row in law.clocks} >= {f"CL-{number}" for number in range(1, 11)}
     days = {row.date for row in law.application}
-    assert {"2025-02-02", "2025-08-02", "2026-08-02", "2026-12-02", "2027-08-02", "2027-09-02", "2027-12-02", "2028-08-02", None} <= days
+    assert {
+        "2025-02-02",
+        "2025-08-02",
+        "2026-08-02",
+        "2026-12-02",
+        "2027-08-02",
+        "2027-09-02",
+        "2027-12-02",
+        "2028-08-02",
+        None,
+    } <= days
     assert law.acts["omnibus"].verified == "secondary"
     assert all({"en", "de"} <= set(words) for row in (*law.application, *law.retention) for words in (row.what,))
     assert read_law(REPORTS.parent)["clocks"][0]["from"]
@@ -32,7 +42,9 @@ def test_every_row_of_the_table_is_there() -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_schema_is_the_models(name: str) -> None:
-    assert (REPORTS / f"schema/{name}.json").read_text() == schema_text(name), "python -m loopwright.report.schemas reports/schema"
+    assert (REPORTS / f"schema/{name}.json").read_text() == schema_text(name), (
+        "python -m loopwright.report.schemas reports/schema"
+    )
 
 
 def test_every_file_satisfies_its_schema_and_fits_the_others() -> None:
@@ -51,7 +63,9 @@ def test_every_file_satisfies_its_schema_and_fits_the_others() -> None:
 
 
 def test_the_shared_words_are_the_same_in_every_language() -> None:
-    first, *others = [yaml.safe_load(path.read_bytes()) for path in sorted((REPORTS / "theme").glob("labels.*.yaml"), reverse=True)]
+    first, *others = [
+        yaml.safe_load(path.read_bytes()) for path in sorted((REPORTS / "theme").glob("labels.*.yaml"), reverse=True)
+    ]
     for other in others:
         for part in ("words", "states", "audiences", "owners", "scopes"):
             assert set(other[part]) == set(first[part])

@@ -52,9 +52,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Record]:
     root = record_loop(tmp_path_factory.mktemp("marked") / "lab", 1)
     found = open_record(root)
     key = found.state.roster.current("person")[0].id
-    answers = [
-        _answer(root, key, mark("id", name, field.id)) for name in ALL for field in load(root, name).declaration.fields
-    ]
+    answers = [_answer(root, key, mark("id", name, field.id)) for name in ALL for field in load(root, name).declaration.fields]
     state = replace(found.state, acts=Acts(answers=tuple(answers)))
     made = Record(root, found.log, state, {("c0000", ""): Marked()})
     return lambda: made  # what a property test is given is shown where it fails, and a record is long
@@ -137,7 +135,7 @@ def test_what_is_hidden_is_not_in_the_file_nor_in_what_is_attached(
     record = opened()
     fields = [field.id for field in load(record.root, "profile").declaration.fields]
     loaded = marked(record.root, "profile", {field: {"public"} for field in fields[::2]})
-    seen, hidden = marks_of(loaded, "public")
+    _, hidden = marks_of(loaded, "public")
     built = build_from(record, loaded, None, tmp_path, language="en", audience="public")
     text = subprocess.run(["pdftotext", built.pdf, "-"], check=True, capture_output=True, text=True).stdout
     with pikepdf.open(built.pdf) as pdf:

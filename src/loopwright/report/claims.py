@@ -54,9 +54,7 @@ def seen_digest(field: FieldSpec, facts: Mapping[str, Fact]) -> Digest:
     return digest_value({path: facts[path].value for path in field.query})
 
 
-def claims_of(
-    declaration: Declaration, labels: Labels, subject: Subject, index: EvidenceIndex
-) -> tuple[doc.Section, ...]:
+def claims_of(declaration: Declaration, labels: Labels, subject: Subject, index: EvidenceIndex) -> tuple[doc.Section, ...]:
     """All claims of a projected declaration, in order; what they stand on is noted in ``index``."""
     maker = _Maker(declaration, labels, subject, index)
     return tuple(
@@ -91,7 +89,7 @@ class _Maker:
             source=field.source,
             state=state,
             facts=facts,
-            statement=kept,
+            statement=kept.model_copy(update={"evidence": self.index.of_answer(answer)}) if kept and answer else None,
             reason=reason,
             owner=field.owner or self.declaration.owner,
             due=self._due(field) if state in {"draft", "not provided"} else None,
@@ -164,10 +162,12 @@ class _Maker:
             version=answer.version,
             about=answer.about,
             text=(words.reason or words.text) if words else None,
-            files=tuple(doc.NamedFile(name=f.name, media_type=f.media_type, digest=f.digest, bytes=f.bytes) for f in words.files)
+            files=tuple(
+                doc.NamedFile(name=f.name, media_type=f.media_type, digest=f.digest, bytes=f.bytes) for f in words.files
+            )
             if words
             else (),
-            evidence=self.index.of_answer(answer),
+            evidence=(),
         )
 
     def _due(self, field: FieldSpec) -> doc.Due:

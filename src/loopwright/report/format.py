@@ -159,7 +159,9 @@ class Writer:
         if {"value", "low", "high"} <= set(value):
             known = f", n\u00a0{self.number(value['n'])}" if value.get("n") is not None else ""
             return f"{self.number(float(value['value']))} ({self.interval(value)}{known})"
-        return Markup(", ").join(Markup("{} {}").format(printable(self.term(str(key))), self.cell(item)) for key, item in value.items())
+        return Markup(", ").join(
+            Markup("{} {}").format(printable(self.term(str(key))), self.cell(item)) for key, item in value.items()
+        )
 
     def _text(self, value: str) -> Any:
         if DIGEST.fullmatch(value):
@@ -191,7 +193,12 @@ def _plain(text: str) -> str:
 def environment(load: Callable[[str], str | None] = lambda name: None) -> Environment:
     """The template engine: undefined names are errors, everything is escaped; ``load`` gives the templates that one may import."""
     return Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalize, loader=FunctionLoader(load)
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+        loader=FunctionLoader(load),
     )
 
 

@@ -77,7 +77,9 @@ class _Tables:
         return {"rows": rows[:EVIDENCE], "more": len(rows) - EVIDENCE, "file": name}
 
 
-def render(document: Document, words: Vocabulary, sources: Sources, attached: str, command: str, text: Mapping[str, str]) -> Page:
+def render(
+    document: Document, words: Vocabulary, sources: Sources, attached: str, command: str, text: Mapping[str, str]
+) -> Page:
     """HTML of a document.
 
     Args:
@@ -168,7 +170,9 @@ def _numeric(column: Sequence[Any]) -> bool:
 
 
 def _wide(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:
-    digests = sum(any(isinstance(cell, str) and DIGEST.fullmatch(cell) for cell in column) for column in zip(*rows, strict=True))
+    digests = sum(
+        any(isinstance(cell, str) and DIGEST.fullmatch(cell) for cell in column) for column in zip(*rows, strict=True)
+    )
     return len(columns) + 2 * digests > COLUMNS + 1
 
 

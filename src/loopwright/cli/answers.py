@@ -43,7 +43,9 @@ class Said:
         }
         asked = [state for state, on in states.items() if on]
         if len(asked) != 1:
-            raise UsageError(f"an answer is one thing, not {' and '.join(asked)}", "give --text (with --file), or one other option")
+            raise UsageError(
+                f"an answer is one thing, not {' and '.join(asked)}", "give --text (with --file), or one other option"
+            )
         return asked[0]
 
 
@@ -56,7 +58,15 @@ def is_field(workspace: Path, what: str) -> bool:
 
 
 def tell(
-    what: str, said: Said, about: str | None, document: str | None, who: str | None, secret: Any, workspace: Path, *, as_json: bool
+    what: str,
+    said: Said,
+    about: str | None,
+    document: str | None,
+    who: str | None,
+    secret: Any,
+    workspace: Path,
+    *,
+    as_json: bool,
 ) -> None:
     """Sign what was said; without anything said, list the field's versions."""
     from loopwright.govern.answers import answer

@@ -20,7 +20,9 @@ __all__ = ["register"]
 
 About = Annotated[
     str | None,
-    typer.Option("--cycle", "--about", help="A cycle such as c0003, or of an incident's document its id; the newest by default."),
+    typer.Option(
+        "--cycle", "--about", help="A cycle such as c0003, or of an incident's document its id; the newest by default."
+    ),
 ]
 Language = Annotated[str, typer.Option(help="Language of the words: en, de, or any that the documents have labels in.")]
 Audience = Annotated[
@@ -56,7 +58,15 @@ def listing(language: Language = "en", workspace: WorkspaceOption = Path(), as_j
     _table(
         ("document", "title", "law", "about", "audiences", "languages", "due"),
         [
-            (row["document"], row["title"], row["law"], row["scope"], ", ".join(row["audiences"]), " ".join(row["languages"]), row["due"])
+            (
+                row["document"],
+                row["title"],
+                row["law"],
+                row["scope"],
+                ", ".join(row["audiences"]),
+                " ".join(row["languages"]),
+                row["due"],
+            )
             for row in rows
         ],
     )
@@ -66,7 +76,9 @@ def build(
     document: Annotated[str | None, typer.Argument(help="One of `report list`; or --all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every document in every language and for every audience.")] = False,
     about: About = None,
-    language: Annotated[list[str] | None, typer.Option(help="en by default; with --all every one. Several: once for each.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="en by default; with --all every one. Several: once for each.")
+    ] = None,
     audience: Annotated[list[str] | None, typer.Option(help="internal by default; with --all every one. Likewise.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory; build/reports of the workspace by default.")] = None,
     kinds: Annotated[str, typer.Option("--format", help="Some of pdf,html,json.")] = "pdf,html,json",
@@ -83,7 +95,9 @@ def build(
         raise UsageError("which document?", "`loopwright report list` names them; --all builds every one")
     root, formats = find(workspace).root, _formats(kinds)
     names = [document] if document else []
-    jobs, left = jobs_for(root, names, about, language or ([] if every else ["en"]), audience or ([] if every else ["internal"]))
+    jobs, left = jobs_for(
+        root, names, about, language or ([] if every else ["en"]), audience or ([] if every else ["internal"])
+    )
     progress = _Progress(len(jobs))
     made = build_many(root, jobs, output.resolve() if output else None, formats, progress.told)
     for one in made:
@@ -230,7 +244,10 @@ def status(
         return
     _table(
         ("document", "about", "audience", "status", "values", "statements", "n/a", "drafts", "missing"),
-        [(row["document"], row["about"], row["audience"], row["status"], *(str(row["by_state"].get(s, 0)) for s in _ORDER)) for row in rows],
+        [
+            (row["document"], row["about"], row["audience"], row["status"], *(str(row["by_state"].get(s, 0)) for s in _ORDER))
+            for row in rows
+        ],
     )
 
 

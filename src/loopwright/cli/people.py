@@ -128,7 +128,9 @@ def answer(
     about: Annotated[
         str | None, typer.Option(help="A cycle or an incident; without it the answer stands for the whole loop.")
     ] = None,
-    document: Annotated[str | None, typer.Option(help="The document whose field it is, where several have one of this id.")] = None,
+    document: Annotated[
+        str | None, typer.Option(help="The document whose field it is, where several have one of this id.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also requests that are over.")] = False,
     who: As = None,
     passphrase_file: PassphraseFile = None,

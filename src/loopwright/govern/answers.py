@@ -103,7 +103,9 @@ def _kept(root: Path, given: Given) -> Digest | None:
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > _LARGEST:
-            raise UsageError(f"{path} has {path.stat().st_size:,} bytes; allowed: {_LARGEST:,}", "keep it elsewhere, and say where")
+            raise UsageError(
+                f"{path} has {path.stat().st_size:,} bytes; allowed: {_LARGEST:,}", "keep it elsewhere, and say where"
+            )
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "give a file") from error

@@ -91,9 +91,7 @@ def keep(root: Path, text: str | None, reason: str | None, files: Sequence[tuple
     """Write the words, and the files (name, media type, bytes), below ``answers/``; the digest that is signed."""
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
-    told = [
-        {"name": name, "media_type": kind, "digest": digest_bytes(data), "bytes": len(data)} for name, kind, data in files
-    ]
+    told = [{"name": name, "media_type": kind, "digest": digest_bytes(data), "bytes": len(data)} for name, kind, data in files]
     for each, (_, _, data) in zip(told, files, strict=True):
         write_file(_bytes_at(root, str(each["digest"])), data)
     body = canonical({"schema": 1, "salt": secrets.token_hex(16), "text": text, "reason": reason, "files": told})

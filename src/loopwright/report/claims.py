@@ -93,7 +93,7 @@ class _Maker:
             source=field.source,
             state=state,
             facts=facts,
-            statement=kept,
+            statement=kept.model_copy(update={"evidence": self.index.of_answer(answer)}) if kept and answer else None,
             reason=reason,
             grounds=self.index.of_fact(self.subject.facts[rule.when]) if rule else (),
             owner=field.owner or self.declaration.owner,
@@ -172,7 +172,7 @@ class _Maker:
             )
             if words
             else (),
-            evidence=self.index.of_answer(answer),
+            evidence=(),
         )
 
     def _due(self, field: FieldSpec) -> doc.Due:

@@ -36,10 +36,13 @@ def read_document(path: Path) -> Document:
     try:
         return Document.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "`loopwright report build DOCUMENT --format json`") from error
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", "`loopwright report build DOCUMENT --format json`"
+        ) from error
     except ValidationError as error:
         raise UsageError(
-            f"{path} is no document of schema 2 ({error.error_count()} problems)", "`loopwright report build DOCUMENT --format json`"
+            f"{path} is no document of schema 2 ({error.error_count()} problems)",
+            "`loopwright report build DOCUMENT --format json`",
         ) from error
 
 

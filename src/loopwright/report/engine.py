@@ -106,7 +106,13 @@ def build_from(
 
 
 def document_of(
-    record: Record, loaded: Loaded, asked: str | None, *, language: str, audience: str, versions: Mapping[str, str] | None = None
+    record: Record,
+    loaded: Loaded,
+    asked: str | None,
+    *,
+    language: str,
+    audience: str,
+    versions: Mapping[str, str] | None = None,
 ) -> doc.Document:
     """All that the document says to one audience, as data: projected before anything else is done with it."""
     if audience not in loaded.declaration.audiences:
@@ -188,7 +194,7 @@ def _command(made: doc.Document) -> str:
 _LINK = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
 _PICTURE = re.compile(r'<img src="([^"]+\.svg)"')
 _URL = re.compile(r'url\("([^"]+)"\)')
-_CSP = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'; font-src data:; img-src data:">'
+_CSP = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:\">"
 
 
 def _standalone(html: str, files: Mapping[str, bytes]) -> str:

@@ -58,5 +58,7 @@ def facts_digest(root: Path, found: Found, about: str | None) -> tuple[str, Dige
     place, cycle = record.about(found.document.declaration.scope, about)
     facts = record.facts(place, cycle)
     if all(facts[path].value is None for path in found.field.query):
-        raise UsageError(f"the record has nothing to confirm in {found.field.id} about {place}", "answer it with --text or --file")
+        raise UsageError(
+            f"the record has nothing to confirm in {found.field.id} about {place}", "answer it with --text or --file"
+        )
     return place, seen_digest(found.field, facts)

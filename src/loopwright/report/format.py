@@ -18,7 +18,7 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_decimal
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 __all__ = ["DIGEST", "PRINTABLE", "Writer", "environment", "printable"]
 
@@ -31,8 +31,11 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _UNPRINTABLE = re.compile("[^" + PRINTABLE.pattern[1:])
-_LONG = re.compile(r"\S{25}")
+_LONG = re.compile(r"\S{25,}")
+_PIECE = re.compile(r"&[a-z0-9#]+;|.")
 """A word that has to be broken somewhere in a narrow column."""
+CELL = 1200
+"""Characters of one cell or item; the whole is in the data."""
 _LARGEST = 1e15
 """From here on (and below a ten-thousandth) a number is written with its power of ten."""
 
@@ -158,7 +161,9 @@ class Writer:
         if {"value", "low", "high"} <= set(value):
             known = f", n\u00a0{self.number(value['n'])}" if value.get("n") is not None else ""
             return f"{self.number(float(value['value']))} ({self.interval(value)}{known})"
-        return Markup(", ").join(Markup("{} {}").format(printable(self.term(str(key))), self.cell(item)) for key, item in value.items())
+        return Markup(", ").join(
+            Markup("{} {}").format(printable(self.term(str(key))), self.cell(item)) for key, item in value.items()
+        )
 
     def _text(self, value: str) -> Any:
         if DIGEST.fullmatch(value):
@@ -168,7 +173,20 @@ class Writer:
         if _DAY.fullmatch(value):
             with contextlib.suppress(ValueError):  # looks like a day, and is none
                 return self.day(value)
-        return Markup('<span class="any">{}</span>').format(printable(value)) if _LONG.search(value) else value
+        if len(value) > CELL:
+            value = value[:CELL] + " " + self.words["cut_cell"].format(length=self.number(len(value)))
+        return self.text(value)
+
+    def text(self, value: str) -> Markup:
+        """Words as they are, each where it may be broken if it is too long for its place (cheaper to set than any break anywhere)."""
+        shown = str(escape(printable(value)))
+        return Markup(_LONG.sub(_breakable, shown)) if _LONG.search(shown) else Markup(shown)  # noqa: S704  # escaped above
+
+
+def _breakable(word: re.Match[str]) -> str:
+    """A chance to break after every twelfth character; an entity is one."""
+    pieces = _PIECE.findall(word[0])
+    return "<wbr>".join("".join(pieces[at : at + 12]) for at in range(0, len(pieces), 12))
 
 
 def _plain(text: str) -> str:
@@ -179,7 +197,12 @@ def _plain(text: str) -> str:
 def environment(load: Callable[[str], str | None] = lambda name: None) -> Environment:
     """The template engine: undefined names are errors, everything is escaped; ``load`` gives the templates that one may import."""
     return Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalize, loader=FunctionLoader(load)
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+        loader=FunctionLoader(load),
     )
 
 

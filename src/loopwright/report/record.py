@@ -16,7 +16,7 @@ from loopwright.report.facts import Fact, catalogue
 __all__ = ["Record", "open_record"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Record:
     """A log in order, as far as its last checkpoint covers it."""
 

@@ -94,7 +94,9 @@ def test_the_bill_of_materials_is_cyclonedx_and_names_what_the_document_names(tu
     assert "sha256:" + told["metadata"]["component"]["hashes"][0]["content"] == facts["model.id"]
 
 
-def test_a_signature_keeps_both_conformances_and_the_first_revision(built: BuiltReport, signed: bytes, certificate: tuple[Path, Path]) -> None:
+def test_a_signature_keeps_both_conformances_and_the_first_revision(
+    built: BuiltReport, signed: bytes, certificate: tuple[Path, Path]
+) -> None:
     for profile in (page.ValidationProfile.PDF_A_3A, page.ValidationProfile.PDF_UA_1):
         for pdf in (built.pdf.read_bytes(), signed):
             report = page.validate_pdf_bytes(pdf, profile=profile.value)
@@ -105,10 +107,16 @@ def test_a_signature_keeps_both_conformances_and_the_first_revision(built: Built
     assert signed.startswith(built.pdf.read_bytes())
 
 
-def test_one_changed_byte_anywhere_in_a_signed_file_is_found(signed: bytes, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+def test_one_changed_byte_anywhere_in_a_signed_file_is_found(
+    signed: bytes, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
     path = tmp_path / "touched.pdf"
     draw = random.Random(7)
-    places = {draw.randrange(len(signed)) for _ in range(40)} | {signed.rfind(b"/Contents") + 12, signed.rfind(b"00>"), len(signed) - 2}
+    places = {draw.randrange(len(signed)) for _ in range(40)} | {
+        signed.rfind(b"/Contents") + 12,
+        signed.rfind(b"00>"),
+        len(signed) - 2,
+    }
     for place in places:
         path.write_bytes(signed[:place] + bytes([signed[place] ^ 1]) + signed[place + 1 :])
         found = verify_file(path, trusted=(certificate[0],))

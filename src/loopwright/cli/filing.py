@@ -52,7 +52,9 @@ def verify(
     file: Annotated[Path, typer.Argument(help="A PDF that `report build` wrote.")],
     keys: Annotated[list[str] | None, typer.Option("--key", help="The log's verifier key, from somebody you trust.")] = None,
     trust: Annotated[list[Path] | None, typer.Option(help="A certificate (PEM) that a signature may lead to.")] = None,
-    workspace: Annotated[Path | None, typer.Option("--workspace", "-w", help="The record: it is then drawn again from it.")] = None,
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", "-w", help="The record: it is then drawn again from it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a PDF from the file alone; with a workspace, against the record as well. Exit 5 where something is not as it says."""
@@ -110,7 +112,9 @@ def file_it(
     if as_json:
         emit({"schema_version": 1, **told})
     else:
-        sys.stdout.write(f"{report.document} {report.about} ({report.audience}, {report.language}) is {state}: entry {told['leaf']}\n")
+        sys.stdout.write(
+            f"{report.document} {report.about} ({report.audience}, {report.language}) is {state}: entry {told['leaf']}\n"
+        )
 
 
 def register(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
@@ -126,11 +130,15 @@ def register(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> No
         sys.stdout.write("nothing is filed yet: `loopwright report file PDF --state reviewed`\n")
     for row in found:
         changed = "not compared" if row["changed"] is None else f"{len(row['changed'])} fields changed since"
-        sys.stdout.write(f"{row['document']} {row['about']} ({row['audience']}, {row['language']})  {row['state']}  {changed}\n")
+        sys.stdout.write(
+            f"{row['document']} {row['about']} ({row['audience']}, {row['language']})  {row['state']}  {changed}\n"
+        )
         sys.stdout.write(f"  {row['file']}\n")
         for step in row["steps"]:
             to = f" to {step['recipient']}" if step["recipient"] else ""
-            sys.stdout.write(f"  {step['filed_at']}  {step['state']}{to} by {step['by']}{step['mark']} (entry {step['leaf']})\n")
+            sys.stdout.write(
+                f"  {step['filed_at']}  {step['state']}{to} by {step['by']}{step['mark']} (entry {step['leaf']})\n"
+            )
 
 
 def bundle(

@@ -18,7 +18,19 @@ from loopwright.ledger.acts import Acts
 from loopwright.ledger.publication import write_file
 from loopwright.types import Digest, canonical, digest_bytes
 
-__all__ = ["FOLDER", "LOOP", "MEDIA_TYPE", "Answer", "AttachedFile", "Content", "content", "history", "keep", "standing", "words"]
+__all__ = [
+    "FOLDER",
+    "LOOP",
+    "MEDIA_TYPE",
+    "Answer",
+    "AttachedFile",
+    "Content",
+    "content",
+    "history",
+    "keep",
+    "standing",
+    "words",
+]
 
 FOLDER = "answers"
 LOOP = "loop"

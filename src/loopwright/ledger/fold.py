@@ -227,7 +227,8 @@ _TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
     "import": _Folding.take_import,
     **dict.fromkeys(("enrol", "rotate", "revoke"), _Folding.take_people),
     **dict.fromkeys(
-        ("request", "execute", "reveal", "halt", "freeze", "recall", "observation", "answer", "filing", "incident"), _Folding.take_act
+        ("request", "execute", "reveal", "halt", "freeze", "recall", "observation", "answer", "filing", "incident"),
+        _Folding.take_act,
     ),
 }
 

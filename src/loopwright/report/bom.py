@@ -98,7 +98,11 @@ def _metrics(facts: Mapping[str, FactShown]) -> Iterator[dict[str, Any]]:
 def _parents(facts: Mapping[str, FactShown]) -> Iterator[dict[str, Any]]:
     """Models whose weights it continues or whose answers it learnt from, each once."""
     seen: set[str] = set()
-    for path, relation in (("model.weight_parents", "weights"), ("model.external_parents", "weights"), ("model.data_parents", "data")):
+    for path, relation in (
+        ("model.weight_parents", "weights"),
+        ("model.external_parents", "weights"),
+        ("model.data_parents", "data"),
+    ):
         for row in _table(facts, path):
             digest = str(row.get("model"))
             if not digest.startswith("sha256:") or digest in seen:
@@ -145,7 +149,11 @@ def _properties(facts: Mapping[str, FactShown]) -> Iterator[dict[str, str]]:
     """What CycloneDX has no field for: operations, energy, tokens, each as number and unit."""
     for path in sorted(facts):
         fact = facts[path]
-        if path.partition(".")[0] in {"compute", "energy"} and isinstance(fact.value, (int, float)) and not isinstance(fact.value, bool):
+        if (
+            path.partition(".")[0] in {"compute", "energy"}
+            and isinstance(fact.value, (int, float))
+            and not isinstance(fact.value, bool)
+        ):
             yield {"name": f"loopwright:{path}", "value": f"{fact.value!r} {fact.unit}".strip()}
 
 

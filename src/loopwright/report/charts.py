@@ -70,7 +70,11 @@ def draw(
 
 
 def _points(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], chart: Chart, named: Mapping[str, str], told: Callable[[str, Any], Any]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    chart: Chart,
+    named: Mapping[str, str],
+    told: Callable[[str, Any], Any],
 ) -> Iterator[dict[str, Any]]:
     for row in rows:
         cells = dict(zip(columns, row, strict=True))
@@ -100,11 +104,22 @@ def _svg(kind: str, points: tuple[tuple[tuple[str, Any], ...], ...], x_title: st
     if kind == "bars":
         drawn: Any = base.mark_bar(size=22).encode(y=alt.Y("value:Q", title=None if len(series) > 1 else series[0]))
     else:
-        dash = alt.StrokeDash("series:N", title=None, legend=None, scale=alt.Scale(domain=series, range=list(DASHES[: len(series)])))
+        dash = alt.StrokeDash(
+            "series:N", title=None, legend=None, scale=alt.Scale(domain=series, range=list(DASHES[: len(series)]))
+        )
         band = base.mark_area(opacity=0.14).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
-        line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=34, filled=True)).encode(y="value:Q", strokeDash=dash)
+        line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=34, filled=True)).encode(
+            y="value:Q", strokeDash=dash
+        )
         drawn = band + line
-    font = {"labelFont": "Inter", "titleFont": "Inter", "labelFontSize": 10, "titleFontSize": 10, "labelColor": INK, "titleColor": INK}
+    font = {
+        "labelFont": "Inter",
+        "titleFont": "Inter",
+        "labelFontSize": 10,
+        "titleFontSize": 10,
+        "labelColor": INK,
+        "titleColor": INK,
+    }
     spec = (
         drawn.properties(width=440, height=170)
         .configure(font="Inter", background="transparent")

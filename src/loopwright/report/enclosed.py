@@ -30,7 +30,9 @@ COMPUTE = "compute-ledger.csv"
 LEDGER = "compute.ledger"
 
 
-def enclosed(made: Document, payload: bytes, tables: Sequence[DataFile], record: Record, words: Vocabulary) -> tuple[DataFile, ...]:
+def enclosed(
+    made: Document, payload: bytes, tables: Sequence[DataFile], record: Record, words: Vocabulary
+) -> tuple[DataFile, ...]:
     """All files that are embedded, the document's data first.
 
     Args:
@@ -43,9 +45,15 @@ def enclosed(made: Document, payload: bytes, tables: Sequence[DataFile], record:
     files = [DataFile(name=DOCUMENT, data=payload, description=made.title)]
     if (told := bill(made)) is not None:
         files.append(DataFile(name=BILL, data=told, description=words.say("file_bill")))
-    ledger = next((fact for claim in made.claims for fact in claim.facts if fact.path == LEDGER and fact.value is not None), None)
+    ledger = next(
+        (fact for claim in made.claims for fact in claim.facts if fact.path == LEDGER and fact.value is not None), None
+    )
     if ledger is not None:
-        files.append(DataFile(name=COMPUTE, data=as_csv(ledger.value["heads"], ledger.value["rows"]), description=words.say("file_compute")))
+        files.append(
+            DataFile(
+                name=COMPUTE, data=as_csv(ledger.value["heads"], ledger.value["rows"]), description=words.say("file_compute")
+            )
+        )
     files += tables
     digests = {file.name: digest_bytes(file.data) for file in files}
     proofs = DataFile(name=EVIDENCE, data=_proofs(made, record, digests), description=words.say("file_evidence"))

@@ -73,7 +73,11 @@ def _step(record: Record, step: Step) -> dict[str, Any]:
 
 
 def _words(said: Content | None) -> Mapping[str, Any]:
-    files = [{"name": one.name, "media_type": one.media_type, "digest": one.digest, "bytes": one.bytes} for one in said.files] if said else []
+    files = (
+        [{"name": one.name, "media_type": one.media_type, "digest": one.digest, "bytes": one.bytes} for one in said.files]
+        if said
+        else []
+    )
     return {"recipient": said.reason if said else None, "note": said.text if said else None, "receipts": files}
 
 
@@ -102,7 +106,10 @@ def _inside(path: Path) -> Document:
 def auditors_bundle(root: Path) -> tuple[bytes, list[str]]:
     """A ZIP archive and its members' names; the same record and register give the same bytes."""
     told = rows(root)
-    members = {"README.txt": _README.encode(), "register.json": json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode()}
+    members = {
+        "README.txt": _README.encode(),
+        "register.json": json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode(),
+    }
     for row in told:
         if row["kept"]:
             members[f"reports/{Path(row['path']).name}"] = (root / row["path"]).read_bytes()

@@ -57,7 +57,8 @@ def signer_of(certificate: Path, key: Path | None, passphrase: Callable[[str], b
         found = _pem(certificate, key, passphrase)
     if found is None:
         raise UsageError(
-            f"{certificate} cannot be opened, or the passphrase is wrong", "give a .p12 file, or --certificate PEM with --key PEM"
+            f"{certificate} cannot be opened, or the passphrase is wrong",
+            "give a .p12 file, or --certificate PEM with --key PEM",
         )
     return found
 
@@ -71,7 +72,9 @@ def _pem(certificate: Path, key: Path, passphrase: Callable[[str], bytes]) -> An
             str(key), str(certificate), key_passphrase=passphrase(f"passphrase of {key.name}") if locked else None
         )
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read: {error.strerror}", "name the files of certificate and key") from error
+        raise UsageError(
+            f"{error.filename} cannot be read: {error.strerror}", "name the files of certificate and key"
+        ) from error
 
 
 def sign_pdf(pdf: bytes, signer: Any, reason: str) -> bytes:
@@ -123,7 +126,9 @@ def read_signatures(pdf: bytes, trusted: tuple[Path, ...] = ()) -> tuple[PdfSign
         found = PdfFileReader(BytesIO(pdf)).embedded_regular_signatures
         return tuple(_told(one, validate_pdf_signature(one, context), pdf) for one in found)
     except Exception as error:  # whatever the libraries stumble over in a damaged file: it is not as it was signed
-        raise IntegrityError(f"the signatures cannot be read: {type(error).__name__}: {error}", "ask for the file again") from error
+        raise IntegrityError(
+            f"the signatures cannot be read: {type(error).__name__}: {error}", "ask for the file again"
+        ) from error
 
 
 def _told(one: Any, status: Any, pdf: bytes) -> PdfSignature:

@@ -121,7 +121,11 @@ def _enclosed(files: Mapping[str, bytes], document: Document | None) -> Iterator
         return
     found = {name: digest_bytes(data) for name, data in files.items() if name != EVIDENCE}
     wrong = sorted(name for name in {*found, *named} if found.get(name) != named.get(name))
-    yield _bad("enclosed", f"not the named bytes: {', '.join(wrong)}") if wrong else _ok("enclosed", f"{len(named)} files have the digests that {EVIDENCE} names")
+    yield (
+        _bad("enclosed", f"not the named bytes: {', '.join(wrong)}")
+        if wrong
+        else _ok("enclosed", f"{len(named)} files have the digests that {EVIDENCE} names")
+    )
 
 
 def _signatures(pdf: bytes, trusted: tuple[Path, ...]) -> Iterator[Check]:
@@ -187,7 +191,11 @@ def _evidence(files: Mapping[str, bytes], document: Document, keys: Sequence[str
         return
     wanted = {row.leaf for row in document.evidence if row.leaf is not None}
     wrong = sorted(leaf for leaf in wanted if not _under(proofs.get(leaf), leaf, checkpoint.size, checkpoint.root))
-    yield _bad("entries", f"not under the checkpoint: {wrong}") if wrong else _ok("entries", f"{len(wanted)} entries are under it")
+    yield (
+        _bad("entries", f"not under the checkpoint: {wrong}")
+        if wrong
+        else _ok("entries", f"{len(wanted)} entries are under it")
+    )
 
 
 def _under(proof: Mapping[str, Any] | None, leaf: int, size: int, root: bytes) -> bool:
@@ -223,9 +231,15 @@ def _record(document: Document, files: Mapping[str, bytes], workspace: Path | No
     record = open_record(workspace, at.size)
     known = read_text(split_note(record.log.notes[at.size])[0])
     if "sha256:" + known.root.hex() != at.root:
-        yield _bad("record", f"the workspace's checkpoint of {at.size} entries has another root: another log, or a rewritten one")
+        yield _bad(
+            "record", f"the workspace's checkpoint of {at.size} entries has another root: another log, or a rewritten one"
+        )
         return
-    wrong = [row.id for row in document.evidence if row.kind == "entry" and row.leaf is not None and digest_bytes(record.log.entries[row.leaf]) != row.sha256]
+    wrong = [
+        row.id
+        for row in document.evidence
+        if row.kind == "entry" and row.leaf is not None and digest_bytes(record.log.entries[row.leaf]) != row.sha256
+    ]
     if wrong:
         yield _bad("record", f"the entries {', '.join(wrong)} of the record have other bytes")
         return

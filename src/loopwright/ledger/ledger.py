@@ -200,20 +200,20 @@ class Ledger:
         the role may not say this, WorkspaceError without the role's key, InfraError where the disk is full or the lease
         that this ledger holds was lost.
         """
-        entry = self._seal(kind, subjects, {**predicate, "event": event}, role, hand)
+        principal = self._holder(hand) if hand else self._principal(role)
+        draft = Draft(kind=kind, subjects=subjects, predicate=predicate, role=role, event=event)
+        [entry] = self._sealed([(draft, principal)], hand)
         [index] = self._group.add([(event, entry)])
         return index
 
     def append_many(self, drafts: Sequence[Draft]) -> list[int]:
         """`append` each of these in one transaction: all of them are durable when this returns, or none is there.
 
-        A disk takes a hundred as fast as one. Events are kept once here, too; errors as of `append`.
+        A disk takes a hundred as fast as one, and the process of a role signs all that is its own in one turn. Events are kept
+        once here, too; errors as of `append`.
         """
-        entries = [
-            (draft.event, self._seal(draft.kind, draft.subjects, {**draft.predicate, "event": draft.event}, draft.role))
-            for draft in drafts
-        ]
-        return self._group.add(entries)
+        entries = self._sealed([(draft, self._principal(draft.role)) for draft in drafts])
+        return self._group.add([(draft.event, entry) for draft, entry in zip(drafts, entries, strict=True)])
 
     def anchor_access(self) -> list[int]:
         """Append an ``anchor`` statement for every hour of the access log that is over and has none; their indices.
@@ -250,7 +250,8 @@ class Ledger:
         note = known.get(tree.size)
         if note is None:
             text = checkpoint_text(Checkpoint(origin=origin_of(self.workspace), size=tree.size, root=tree.root()))
-            note = sign_note(text, origin_of(self.workspace), log, self._signature(log, text.encode()))
+            [signature] = self._signatures(log, [text.encode()])
+            note = sign_note(text, origin_of(self.workspace), log, signature)
         with self._storage.transaction() as snapshot:
             if tree.size not in snapshot.checkpoints():
                 snapshot.add_checkpoint(tree.size, note)
@@ -331,31 +332,41 @@ class Ledger:
             raise RefusedError(f"key {key} is not enrolled in this workspace, or was revoked", "`loopwright keys list`")
         return found
 
-    def _signature(self, principal: Principal, payload: bytes, hand: Hand | None = None) -> bytes:
-        message = signable(principal.role, self.workspace, payload)
-        signature = hand.sign(message) if hand else self._signer.sign(principal.role, payload)
-        if not signed_by(principal, signature, message):
+    def _signatures(self, principal: Principal, payloads: Sequence[bytes], hand: Hand | None = None) -> list[bytes]:
+        """By the hand, or by the role's process, in one turn: its last signature shows that none was lost and which key it holds."""
+        last = signable(principal.role, self.workspace, payloads[-1])
+        made = [hand.sign(last)] if hand else self._signer.sign_many(principal.role, payloads)
+        if len(made) != len(payloads) or not signed_by(principal, made[-1], last):
             problem = f"the {principal.role} key on this machine is not the one that the workspace's genesis entry enrols"
             raise WorkspaceError(problem, "restore the workspace's keys from their backup")
-        return signature
+        return made
 
-    def _seal(
-        self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], role: str, hand: Hand | None = None
-    ) -> bytes:
-        principal = self._holder(hand) if hand else self._principal(role)
-        about = subjects or [_log_itself(self._first)]
+    def _sealed(self, drafts: Sequence[tuple[Draft, Principal]], hand: Hand | None = None) -> list[bytes]:
+        """The entry of each draft, signed by its principal; the ``hand`` signs one."""
+        payloads = [self._payload(draft) for draft, _ in drafts]
+        signers = [principal for _, principal in drafts]
+        made = {
+            one: iter(self._signatures(one, [said for said, who in zip(payloads, signers, strict=True) if who == one], hand))
+            for one in dict.fromkeys(signers)
+        }
+        entries = [seal(said, who.id, next(made[who])) for said, who in zip(payloads, signers, strict=True)]
+        for (draft, _), entry in zip(drafts, entries, strict=True):
+            if len(entry) > MAX_ENVELOPE:
+                problem = f"the {draft.kind} statement is too long for the log: {len(entry)} bytes of {MAX_ENVELOPE}"
+                raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")
+        return entries
+
+    def _payload(self, draft: Draft) -> bytes:
+        """What is to be signed; UsageError where it is not well formed."""
+        about = draft.subjects or [_log_itself(self._first)]
         try:
-            payload = payload_of(kind, about, predicate)
-            missing = problems(kind, json.loads(payload)["predicate"])
+            payload = payload_of(draft.kind, about, {**draft.predicate, "event": draft.event})
+            missing = problems(draft.kind, json.loads(payload)["predicate"])
         except (ValueError, AttributeError) as error:
-            raise UsageError(f"the {kind} statement has no canonical form: {error}") from error
+            raise UsageError(f"the {draft.kind} statement has no canonical form: {error}") from error
         if missing:
-            raise UsageError(f"the {kind} statement lacks, or has impossible values in: {', '.join(missing)}")
-        entry = seal(payload, principal.id, self._signature(principal, payload, hand))
-        if len(entry) > MAX_ENVELOPE:
-            problem = f"the {kind} statement is too long for the log: {len(entry)} bytes of {MAX_ENVELOPE}"
-            raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")
-        return entry
+            raise UsageError(f"the {draft.kind} statement lacks, or has impossible values in: {', '.join(missing)}")
+        return payload
 
     def _publish(self, snapshot: Snapshot) -> None:
         folder, notes = self._root / FOLDER, snapshot.checkpoints()

@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loopwright.clock import now
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
 from loopwright.ledger.commit import GroupCommit
 from loopwright.ledger.keys import key_folder, make_demo_keys, make_keys
@@ -112,7 +112,6 @@ class Ledger:
         """
         folder = key_folder(workspace, key_home)
         keys, hand = make_keys(folder), signer(folder)
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         predicate = genesis(
             workspace=workspace,
             name=name,
@@ -121,7 +120,7 @@ class Ledger:
             keys=keys,
             custody=hand.custody,
             forked_from=forked_from,
-            created_at=now,
+            created_at=now("seconds"),
             persons=make_demo_keys(folder) if demo else None,
         )
         return cls.begin(root, predicate, hand)

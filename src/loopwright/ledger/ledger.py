@@ -24,6 +24,7 @@ from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin
 from loopwright.ledger.principals import Principal, enrolled, enrolment, principal_id, signed_by
 from loopwright.ledger.publication import keep_file, publish
 from loopwright.ledger.reading import FOLDER, first_entry, parsed, read, stored
+from loopwright.ledger.reserve import URGENT, Told, insist, keep
 from loopwright.ledger.roster import Roster
 from loopwright.ledger.schema import problems
 from loopwright.ledger.signer import Hand, ProcessSigner, Signer, signable
@@ -90,6 +91,8 @@ class Ledger:
         self._genesis = read_statement(entry, 0)
         self._signer = signer
         self._lease: Lease | None = None
+        self._urgent = False
+        """Is an entry to be written or published that a full disk must take?"""
         self._location = locate(root)
         self._group = GroupCommit(self._write)
 
@@ -195,14 +198,15 @@ class Ledger:
 
         A service signs by its ``role``; a person or an agent by their own ``hand`` (``person`` without one is a demonstration's
         operator). ``event`` names what happened: appended again under the same name, the first entry's index is returned and
-        nothing is added, whatever the rest says. UsageError where the statement is not well formed, RefusedError where
+        nothing is added, whatever the rest says. A failure, a halt or a freeze is taken by a full disk, too (`reserve`). UsageError where the statement is not well formed, RefusedError where
         the role may not say this, WorkspaceError without the role's key, InfraError where the disk is full or the lease
         that this ledger holds was lost.
         """
         principal = self._holder(hand) if hand else self._principal(role)
         draft = Draft(kind=kind, subjects=subjects, predicate=predicate, role=role, event=event)
         [entry] = self._sealed([(draft, principal)], hand)
-        [index] = self._group.add([(event, entry)])
+        self._urgent |= kind in URGENT
+        [index] = self._insisting(lambda: self._group.add([(event, entry)]))
         return index
 
     def append_many(self, drafts: Sequence[Draft]) -> list[int]:
@@ -236,8 +240,16 @@ class Ledger:
 
     def publish(self) -> None:
         """Make the files in ``ledger/`` those of the log; does nothing where they are. InfraError on a full disk."""
-        with self._storage.transaction() as snapshot:  # one publisher at a time, and never an older one after a newer
-            self._publish(snapshot)
+
+        def work() -> None:
+            with self._storage.transaction() as snapshot:  # one publisher at a time, and never an older one after a newer
+                self._publish(snapshot)
+
+        self._insisting(work)
+        self._urgent = False
+
+    def _insisting(self, work: Callable[[], Told]) -> Told:
+        return insist(self._root, work) if self._urgent else work()
 
     def sign_checkpoint(self) -> str:
         """Sign size and root of the log as it is, keep the note, publish it; the note. Hours of the access log are anchored first."""
@@ -270,6 +282,7 @@ class Ledger:
         with hold(self._storage) as lease:
             self._lease = lease
             try:
+                keep(self._root)
                 self.anchor_access()
                 yield lease
             finally:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
-from loopwright.consent.desk import now
+from loopwright.clock import now
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
@@ -38,7 +38,7 @@ from loopwright.store.suites import Sealer
 from loopwright.supervisor import Interruption, Supervisor
 from loopwright.types import Artifact, Phase, canonical, digest_bytes, digest_value
 
-__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now"]
+__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

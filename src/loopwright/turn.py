@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now
 from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
@@ -23,7 +24,7 @@ from loopwright.needs import ask_after, obtain_admission, obtain_before, pending
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.quarantine import fall_back
-from loopwright.run import Run, now
+from loopwright.run import Run
 from loopwright.signed import envelope_for, field_gap, signed_envelope
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of

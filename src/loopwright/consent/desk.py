@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now, rfc3339
 from loopwright.consent.matters import Ask, describe, force_now, in_force, quorum_of
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WaitingForPerson
 from loopwright.ledger import Ledger
@@ -33,20 +34,10 @@ from loopwright.plan import Plan
 from loopwright.store.artifacts import check
 from loopwright.types import Digest
 
-__all__ = ["Consent", "now", "rfc3339"]
+__all__ = ["Consent"]
 
 _COMMITMENTS = Path(".loopwright/commitments")
 _chance = random.SystemRandom()
-
-
-def rfc3339(time: datetime) -> str:
-    """A time as the record writes it."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def now() -> str:
-    """RFC 3339, UTC."""
-    return rfc3339(datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

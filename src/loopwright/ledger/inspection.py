@@ -14,6 +14,7 @@ from loopwright.ledger.access import differing
 from loopwright.ledger.audit import Finding, LogAudit, audit
 from loopwright.ledger.consented import unconsented
 from loopwright.ledger.location import Unreachable, locate
+from loopwright.ledger.recalled import begun_from_recalled
 from loopwright.ledger.tiles import published_size
 from loopwright.ledger.verify import Report, verify
 
@@ -64,9 +65,10 @@ def _access(root: Path, log: LogAudit) -> Iterator[Finding]:
 
 
 def _consent(_: Path, log: LogAudit) -> Iterator[Finding]:
-    """What needed persons was agreed to by them; told of a log whose statements are all what they say."""
+    """What needed persons was agreed to by them, and what was recalled stayed out; of a log whose statements are what they say."""
     if not log.findings:
         yield from unconsented(log.statements)
+        yield from begun_from_recalled(log.statements)
 
 
 def inspect(root: Path, *, tree_only: bool = False) -> Report:

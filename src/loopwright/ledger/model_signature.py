@@ -15,13 +15,13 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from loopwright.clock import now
 from loopwright.errors import InfraError, IntegrityError, UsageError, WorkspaceError
 from loopwright.ledger.fold import fold
 from loopwright.ledger.keys import key_folder
@@ -81,7 +81,7 @@ def sign_model(root: Path, ledger: Ledger, cycle: str, key_home: Path | None = N
         "digest": _digest(root / file),
         "public_key": public,
         "algorithm": "ecdsa-p256-sha256",
-        "signed_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "signed_at": now("seconds"),
     }
     index = ledger.append("signature", [model], told, role="trainer", event=f"signature:{told['digest']}")
     ledger.sign_checkpoint()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import loopwright
+from loopwright.clock import rfc3339
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
 from loopwright.identity import lock_digest
 from loopwright.ledger.audit import LogAudit, audit
@@ -129,7 +130,7 @@ def _times(facts: Mapping[str, Any]) -> dict[str, Any]:
     closed = facts.get("close", {}).get("values", {}).get("closed_at")
     known = [opened, closed, *(entry["values"].get("finished_at") for entry in facts.values())]
     last = max(datetime.fromisoformat(time) for time in known if time)
-    as_of = last.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    as_of = rfc3339(last, "seconds")
     return {"opened": opened, "closed": closed, "as_of": as_of}
 
 

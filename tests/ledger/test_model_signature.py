@@ -52,7 +52,7 @@ def test_the_log_says_whose_signature_it_is_and_the_bundle_carries_it(lab: Works
     assert loopwright("export", "--cycle", "c0001", "--out", tmp_path / "b.zip", "-w", lab.root).code == 0
     assert loopwright("verify", tmp_path / "b.zip").code == 0
     members = read_bundle((tmp_path / "b.zip").read_bytes())
-    assert members["files/ledger/signatures/c0001.sig"] == signed.signature.read_bytes()
+    assert members["files/cycles/c0001/model.sig"] == signed.signature.read_bytes()
 
 
 def test_what_is_signed_is_not_signed_again_unless_its_signature_is_gone(lab: Workshop) -> None:

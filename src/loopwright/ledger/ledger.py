@@ -204,6 +204,22 @@ class Ledger:
         [index] = self._group.add([(event, entry)])
         return index
 
+    def append_at(
+        self, size: int, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], *, role: str, event: str
+    ) -> int | None:
+        """`append` by a service, only where the log has ``size`` entries still; None where somebody said something meanwhile.
+
+        Whoever weighed the record up to there has weighed all of it: looking and writing are one step.
+        """
+        entry = self._seal(kind, subjects, {**predicate, "event": event}, role)
+        with self._storage.transaction() as snapshot:  # the writer's turn: nobody appends between this look and the entry
+            if snapshot.tree().size != size:
+                return None
+            if self._lease is not None:
+                self._lease.confirm(snapshot.connection)
+            [index] = snapshot.append([(event, entry)])
+        return index
+
     def append_many(self, drafts: Sequence[Draft]) -> list[int]:
         """`append` each of these in one transaction: all of them are durable when this returns, or none is there.
 

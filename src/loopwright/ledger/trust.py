@@ -18,7 +18,7 @@ from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.note import Checkpoint, read_text, split_note
 from loopwright.ledger.tiles import read_entries, read_files
 
-__all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "stamped", "standing", "witnessed"]
+__all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "roots_of", "stamped", "standing", "witnessed"]
 
 STAMPS = "timestamps"
 """Below ``ledger/``, and in a bundle: ``SIZE.tsr``, the DER response of an authority for the checkpoint of that size."""
@@ -136,7 +136,8 @@ def fit(kept: Iterable[Checkpoint], origin: str, roots: Mapping[int, bytes], siz
             yield Finding(code="fork", where=where, message=f"the first {one.size} entries are not those that were signed then")
 
 
-def _roots(entries: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+def roots_of(entries: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """The tree's root at each of these sizes that the entries reach."""
     tree, found = CompactRange(), {}
     for size in sorted(size for size in set(sizes) if size <= len(entries)):
         tree = tree.extend(leaf_hash(entry) for entry in entries[tree.size : size])
@@ -162,7 +163,7 @@ def standing(ledger: Path, trust: Trust) -> Standing:
     except ValueError:
         entries = []
     found = list(_notes(files))
-    roots = _roots(entries, [one.size for one, _, _ in found] + [one.size for one in trust.kept])
+    roots = roots_of(entries, [one.size for one, _, _ in found] + [one.size for one in trust.kept])
     sound = [(one, note, where) for one, note, where in found if roots.get(one.size) == one.root]
     origin = found[0][0].origin if found else ""
     seen = witnessed({one.size: note for one, note, _ in sound}, {one.size: where for one, _, where in sound}, trust)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.consent.matters import Ask, describe, force_now, in_force, quorum_of
-from loopwright.consent.witnessed import witnessed
 from loopwright.errors import InfraError, IntegrityError, RefusedError, UsageError, WaitingForPerson
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request, request_id
@@ -211,6 +210,8 @@ class Consent:
         rule = in_force(state, self.plan)[1].witness
         if not rule.required:
             return {"required": 0, "accepted": []}
+        from loopwright.consent.witnessed import witnessed  # late: few policies ask for it, and `status` counts milliseconds
+
         decided = state.cycles[cycle].phases["decide"].finished_at
         return witnessed(self.root, rule, since, decided, now(), f"the promotion of {cycle}")
 

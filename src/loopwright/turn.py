@@ -318,6 +318,7 @@ def _promotable(run: Run, cycle: str) -> dict[str, Any]:
     The cycle stays open while it waits: the next run comes here again, and repeats nothing.
     """
     sign_recorded(run.root, run.ledger, run.state, cycle)
+    run.observer.event(cycle, "", "signed", {})
     run.ledger.sign_checkpoint()
     consent = Consent(root=run.root, plan=run.plan, ledger=run.ledger)
     return consent.witnessed(run.state, cycle, run.state.cycles[cycle].phases["decide"].index)
@@ -325,7 +326,9 @@ def _promotable(run: Run, cycle: str) -> dict[str, Any]:
 
 def _champion_signed(run: Run) -> None:
     """A model that persons promoted bears a signature as one does that the gate promoted."""
-    if run.state.champion is not None and sign_recorded(run.root, run.ledger, run.state, run.state.champion):
+    champion, asked = run.state.champion, run.state.acts.requests.values()
+    promoted = {one.said["details"].get("cycle") for one in asked if one.action == "promote" and one.executed is not None}
+    if champion in promoted and sign_recorded(run.root, run.ledger, run.state, str(champion)):
         run.refresh()
 
 

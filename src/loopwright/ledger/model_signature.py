@@ -73,7 +73,7 @@ def sign_model(root: Path, ledger: Ledger, cycle: str, key_home: Path | None = N
     return signed
 
 
-def sign_recorded(root: Path, ledger: Ledger, state: LoopState, cycle: str) -> int | None:
+def sign_recorded(root: Path, ledger: Ledger, state: LoopState, cycle: str, key_home: Path | None = None) -> int | None:
     """Sign the model of a promotion by the digests that are on the record, reading no weights; the new entry.
 
     None where it is signed already, or has none. IntegrityError where the model's manifest is not the one that was recorded.
@@ -81,7 +81,7 @@ def sign_recorded(root: Path, ledger: Ledger, state: LoopState, cycle: str) -> i
     model = state.cycles[cycle].artifact("model")
     if model is None or _there(root, state, model):
         return None
-    return _sign(root, ledger, cycle, model, None).index
+    return _sign(root, ledger, cycle, model, key_home).index
 
 
 def _there(root: Path, state: LoopState, model: Artifact) -> SignedModel | None:

@@ -121,7 +121,7 @@ class Observer(Protocol):
     """Sees a run go by: draws it, logs it, sends figures out. It never changes anything."""
 
     def event(self, cycle: str, phase: str, step: str, facts: Mapping[str, Any]) -> None:
-        """``step``: started skipped worked sealed placed versioned recorded published failed · opened decided checkpointed committed."""
+        """``step``: started skipped worked sealed placed versioned recorded published failed · opened decided signed checkpointed committed."""
         ...
 
     def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None: ...

@@ -115,17 +115,11 @@ class Ledger:
         """
         folder = key_folder(workspace, key_home)
         keys, hand = make_keys(folder), signer(folder)
+        persons = make_demo_keys(folder) if demo else None
         predicate = genesis(
-            workspace=workspace,
-            name=name,
-            demo=demo,
-            plan=plan,
-            keys=keys,
-            custody=hand.custody,
-            forked_from=forked_from,
-            created_at=now("seconds"),
-            persons=make_demo_keys(folder) if demo else None,
-        )
+            workspace=workspace, name=name, demo=demo, plan=plan, keys=keys, custody=hand.custody, forked_from=forked_from,
+            created_at=now("seconds"), persons=persons,
+        )  # fmt: skip
         return cls.begin(root, predicate, hand)
 
     @classmethod
@@ -133,11 +127,8 @@ class Ledger:
         """Start a log with this genesis predicate; WorkspaceError where ``root`` has one."""
         location = locate(root)
         if stored(location) or published_size(root / FOLDER):
-            next_step = (
-                "give this workspace a schema of its own (?schema= in record.url)"
-                if location.server
-                else "choose an empty folder"
-            )
+            own = "give this workspace a schema of its own (?schema= in record.url)"
+            next_step = own if location.server else "choose an empty folder"
             raise WorkspaceError(f"{location if location.server else root} has a ledger already", next_step)
         payload = payload_of("genesis", [Artifact(kind="plan", digest=predicate["plan"], path="loop.yaml")], predicate)
         [controller] = (one for one in enrolled(predicate).values() if one.role == "controller")
@@ -207,6 +198,23 @@ class Ledger:
         [entry] = self._sealed([(draft, principal)], hand)
         self._urgent |= kind in URGENT
         [index] = self._insisting(lambda: self._group.add([(event, entry)]))
+        return index
+
+    def append_at(
+        self, size: int, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], *, role: str, event: str
+    ) -> int | None:
+        """`append` by a service, only where the log has ``size`` entries still; None where somebody said something meanwhile.
+
+        Whoever weighed the record up to there has weighed all of it: looking and writing are one step.
+        """
+        draft = Draft(kind=kind, subjects=subjects, predicate=predicate, role=role, event=event)
+        [entry] = self._sealed([(draft, self._principal(role))])
+        with self._storage.transaction() as snapshot:  # the writer's turn: nobody appends between this look and the entry
+            if snapshot.tree().size != size:
+                return None
+            if self._lease is not None:
+                self._lease.confirm(snapshot.connection)
+            [index] = snapshot.append([(event, entry)])
         return index
 
     def append_many(self, drafts: Sequence[Draft]) -> list[int]:

@@ -19,7 +19,7 @@ from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.note import Checkpoint, read_text, split_note
 from loopwright.ledger.tiles import Entries, bundles_in, read_files
 
-__all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "stamped", "standing", "witnessed"]
+__all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "roots_of", "stamped", "standing", "witnessed"]
 
 STAMPS = "timestamps"
 """Below ``ledger/``, and in a bundle: ``SIZE.tsr``, the DER response of an authority for the checkpoint of that size."""
@@ -137,7 +137,7 @@ def fit(kept: Iterable[Checkpoint], origin: str, roots: Mapping[int, bytes], siz
             yield Finding(code="fork", where=where, message=f"the first {one.size} entries are not those that were signed then")
 
 
-def _roots(entries: Entries, sizes: Iterable[int]) -> dict[int, bytes]:
+def roots_of(entries: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
     """Of the tree at each of these sizes, in one pass, a bundle at a time; ValueError where one is not whole."""
     tree, found, hashes = CompactRange(), {}, map(leaf_hash, entries)
     for size in sorted(size for size in set(sizes) if size <= len(entries)):
@@ -166,7 +166,7 @@ def standing(ledger: Path, trust: Trust) -> Standing:
     files = read_files(ledger)
     found, entries = list(_notes(files)), Entries(files, bundles_in(files))
     try:
-        roots, published = _roots(entries, [one.size for one, _, _ in found] + [one.size for one in trust.kept]), len(entries)
+        roots, published = roots_of(entries, [one.size for one, _, _ in found] + [one.size for one in trust.kept]), len(entries)
     except ValueError:  # the audit says which bundle
         roots, published = {}, 0
     sound = [(one, note, where) for one, note, where in found if roots.get(one.size) == one.root]

@@ -150,8 +150,8 @@ class Labels(Closed):
     """To whom and from when; no conclusion."""
     sections: dict[Name, Text]
     fields: dict[FieldId, FieldLabel]
-    na: dict[Name, Text] = {}
-    text: dict[str, Text] = {}
+    na: dict[Name, Text] = Field(default_factory=dict)
+    text: dict[str, Text] = Field(default_factory=dict)
     """Words of the document's own template, where it has one."""
 
 
@@ -165,7 +165,7 @@ class Theme(Closed):
     audiences: dict[Audience, Text]
     owners: dict[Owner, Text]
     scopes: dict[str, Text]
-    columns: dict[str, Text] = {}
+    columns: dict[str, Text] = Field(default_factory=dict)
     """Heads of table columns that the catalogue of facts has no words for in this language."""
-    facts: dict[FactPath, Text] = {}
+    facts: dict[FactPath, Text] = Field(default_factory=dict)
     """Labels of facts, likewise."""

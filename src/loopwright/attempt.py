@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import rfc3339
 from loopwright.errors import CanaryError, InfraError, LoopwrightError, PhaseError
 from loopwright.identity import lock_digest
 from loopwright.ledger.fold import LoopState
@@ -157,7 +158,7 @@ def killed(place: Path) -> tuple[str, str] | None:
         return None
     if (place / "result.json").exists():  # it finished; what it used is in what it left
         return None
-    last = datetime.fromtimestamp(seen, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    last = rfc3339(datetime.fromtimestamp(seen, UTC))
     return started, max(started, last)
 
 

@@ -15,6 +15,10 @@
     ├── HaltedError                     6    budget, stop rule or a person's halt
     └── LeaseHeld                       7    another driver works on this workspace
 
+A halt is 6 whoever called it (a person, a budget, a gate's stop rule) and until persons let the loop go on, although it waits for
+them: who watches the exit code is told that the loop was stopped. 4 is for what waits without having been stopped: a held model, a
+promotion that no witness has seen, a changed policy or judge, frozen admission (which only the strict quorum opens again).
+
 A message says what is wrong and where; ``next_step`` says what to do. All of them pickle, since they cross processes.
 """
 

@@ -5,13 +5,15 @@ A halt that has to be lifted, a model that was held, a changed policy, a changed
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from loopwright.attempt import frozen
 from loopwright.budgets import agreed
 from loopwright.consent import Consent, describe
-from loopwright.errors import HaltedError, RefusedError
+from loopwright.errors import HaltedError, RefusedError, WaitingForPerson
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import CycleRecord, LoopState
 from loopwright.ledger.quorum import Standing
@@ -96,14 +98,18 @@ def obtain_before(run: Run) -> None:
 
     Raises:
         WaitingForPerson: they have not answered yet.
-        HaltedError: the loop is halted, and a person is against going on.
+        HaltedError: the loop is halted, and persons have not let it go on, or are against it.
         RefusedError: a person is against the change of policy or judge that lies here.
     """
     consent = _consent(run)
     consent.reveal()
     if left := waiting_for(run):
         action, details, why = left
-        said = consent.obtain(describe(run.root, run.plan, run.state, action, details), run.launchers, why)
+        ask = describe(run.root, run.plan, run.state, action, details)
+        if action == "promote":
+            run.ledger.sign_checkpoint()  # for the witnesses, of what persons answered
+        with _halting(action):
+            said = consent.obtain(ask, run.launchers, why)
         if said is None and action == "resume":
             raise HaltedError(f"{why}; a person is against going on", "`loopwright propose --again ID` asks once more")
         run.refresh()
@@ -112,6 +118,17 @@ def obtain_before(run: Run) -> None:
         if consent.obtain(describe(run.root, run.plan, run.state, action, details), run.launchers, why) is None:
             raise RefusedError(f"{why}; a person is against it", "put the old one back, or change it and ask again")
         run.refresh()
+
+
+@contextmanager
+def _halting(action: str) -> Iterator[None]:
+    """A halt is a halt, whoever called it: a gate's stop rule ends the next run as a person's or a budget's does, by exit 6."""
+    try:
+        yield
+    except WaitingForPerson as waits:
+        if action != "resume":
+            raise
+        raise HaltedError(waits.message, waits.next_step) from None
 
 
 def lift(consent: Consent, launchers: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "Section",
     "Share",
     "Whole",
+    "Witnesses",
 ]
 
 Count = Annotated[int, Field(ge=1)]
@@ -129,6 +130,23 @@ class Quorum(Section):
     """Each of these duties must be held by one of the signers, for example ``safety``."""
 
 
+class Witnesses(Section):
+    """Who outside must have seen the log before a promotion takes effect; persons sign what, witnesses that it is the one log."""
+
+    required: Whole = 0
+    """So many of ``known`` must have cosigned a checkpoint that covers the decision. 0: none, and the record says so."""
+    known: tuple[Annotated[str, Field(pattern=r"^[!-*,-~]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$")], ...] = ()
+    """Verifier keys of the witnesses that count, as `loopwright witness init` prints them."""
+    within_hours: Positive = 24.0
+    """A cosignature counts for so long; after that the witness has to look again."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.required > len(set(self.known)):
+            raise ValueError(f"{self.required} witnesses are required and {len(set(self.known))} named: give their keys")
+        return self
+
+
 class Approvals(Section):
     """Who has to sign what. The proposer, the launcher and the owner of a proposing agent never count."""
 
@@ -143,6 +161,8 @@ class Approvals(Section):
     canaries: Share = 0.0
     """Chance that a run which asks persons also plants a request that is known to be bad and can't be carried out, to measure
     how many of them are caught (`loopwright keys trust`)."""
+    witness: Witnesses = Witnesses()
+    """Who outside must have seen a decision before it promotes anything."""
 
 
 class Budgets(Section):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
+from loopwright.clock import now
 from loopwright.errors import IntegrityError
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import LoopState
@@ -55,7 +55,7 @@ def fall_back(root: Path, ledger: Ledger, state: LoopState) -> tuple[str | None,
             "from": state.champion,
             "reason": f"{state.champion} was recalled (entry {entry})",
             "recall": entry,
-            "rolled_back_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "rolled_back_at": now(),
         }
         ledger.append(
             "rollback", [model] if model else [], predicate, role="controller", event=f"fallback:{entry}:{state.leaves}"

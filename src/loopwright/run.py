@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
-from loopwright.consent.desk import now
+from loopwright.clock import now
 from loopwright.energy import Meter, NoMeter, drawn
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import lock_digest, package_digests, plugin_package
@@ -39,7 +39,7 @@ from loopwright.store.suites import Sealer
 from loopwright.supervisor import Interruption, Supervisor
 from loopwright.types import Artifact, Phase, canonical, digest_bytes, digest_value
 
-__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase", "now"]
+__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Observer(Protocol):
     """Sees a run go by: draws it, logs it, sends figures out. It never changes anything."""
 
     def event(self, cycle: str, phase: str, step: str, facts: Mapping[str, Any]) -> None:
-        """``step``: started skipped worked sealed placed versioned recorded published failed · opened decided checkpointed committed."""
+        """``step``: started skipped worked sealed placed versioned recorded published failed · opened decided signed checkpointed committed."""
         ...
 
     def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None: ...

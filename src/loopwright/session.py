@@ -20,7 +20,7 @@ from loopwright.run import Observer, Run, Tools
 from loopwright.supervisor import supervise
 from loopwright.workspace import Workspace, write_resolved
 
-__all__ = ["open_run", "open_tools"]
+__all__ = ["open_run", "open_tools", "reachable"]
 
 PRELOAD = ("torch", "loopwright.train", "loopwright.generate", "loopwright.evaluate", "loopwright.models.transformer")
 """What workers import while the driver still starts."""
@@ -64,8 +64,8 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
         executor.close()
 
 
-def _reachable(plan: Plan, root: Path) -> None:
-    """A driver whose work runs on other hosts may itself be started again on another, and finds the record only on a server."""
+def reachable(plan: Plan, root: Path) -> None:
+    """PlanError unless the record can be found again: a driver whose work runs on other hosts may itself be started again on another, and finds the record only on a server."""
     import psutil
 
     from loopwright.runtime.profile import load_profile
@@ -90,7 +90,7 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
         PlanError: the plan on disk says what it may not, or work on other hosts under a record that only this one can reach.
     """
     plan = workspace.plan()
-    _reachable(plan, workspace.root)
+    reachable(plan, workspace.root)
     ledger = workspace.ledger()
     try:
         with ExitStack() as opened:

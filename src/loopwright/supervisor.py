@@ -19,13 +19,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import psutil
 
 from loopwright.budgets import Line, Used, agreed, budgets_digest, exhausted
+from loopwright.clock import now
 from loopwright.errors import HaltedError, IntegrityError, LoopwrightError
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Acts
@@ -146,7 +146,7 @@ class Supervisor:
             "method": line.method,
             "budgets": budgets_digest(self._budgets),
             **({"cycle": cycle, "phase": phase} if cycle else {}),
-            "halted_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "halted_at": now(),
         }
         self._ledger.append("halt", [], predicate, role="controller", event=f"halt:budget:{line.name}:{self._size}")
         self._ledger.publish()

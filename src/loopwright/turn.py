@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now
+from loopwright.consent import Consent
 from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
+from loopwright.ledger.model_signature import SIGNED, sign_recorded
+from loopwright.ledger.refusals import unbroken
 from loopwright.ledger.taint import refuse, taint
 from loopwright.needs import ask_after, obtain_admission, obtain_before, pending_recipe
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.quarantine import fall_back
-from loopwright.run import Run, now
+from loopwright.run import Run
 from loopwright.signed import envelope_for, field_gap, signed_envelope
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of
@@ -94,6 +98,7 @@ def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
 def settle(run: Run) -> None:
     """Finish what a killed run left between a cycle's checkpoint and its commit; refuse a person's uncommitted edits."""
     run.fence.check()
+    unbroken(run.root / "ledger")
     run.ledger.publish()
     if run.state.open is None and run.state.cycles:
         run.ledger.sign_checkpoint()
@@ -175,6 +180,7 @@ def _obtain(run: Run) -> dict[str, Any] | None:
     """What persons have to agree to before a cycle opens; the recipe that it tries."""
     with _asking(run):
         obtain_before(run)
+        _champion_signed(run)
         return pending_recipe(run)
 
 
@@ -287,6 +293,8 @@ def _close(run: Run, record: CycleRecord) -> None:
     champion = record.cycle if kept else run.state.champion
     run.observer.event(record.cycle, "", "decided", {"action": action, "reasons": decision["reasons"]})
     predicate = {"cycle": record.cycle, "action": action, "champion": champion, "closed_at": now()}
+    if kept:
+        predicate["witness"] = _promotable(run, record.cycle)
     run.fence.check()
     run.ledger.append("close", [], predicate, role="controller", event=f"close:{record.cycle}")
     run.refresh()
@@ -305,12 +313,33 @@ def _close(run: Run, record: CycleRecord) -> None:
         )
 
 
+def _promotable(run: Run, cycle: str) -> dict[str, Any]:
+    """Sign the weights, have the log up to the decision witnessed where the policy wants that; what ``close`` tells of it.
+
+    The cycle stays open while it waits: the next run comes here again, and repeats nothing.
+    """
+    sign_recorded(run.root, run.ledger, run.state, cycle)
+    run.observer.event(cycle, "", "signed", {})
+    run.ledger.sign_checkpoint()
+    consent = Consent(root=run.root, plan=run.plan, ledger=run.ledger)
+    return consent.witnessed(run.state, cycle, run.state.cycles[cycle].phases["decide"].index)
+
+
+def _champion_signed(run: Run) -> None:
+    """A model that persons promoted bears a signature as one does that the gate promoted."""
+    champion, asked = run.state.champion, run.state.acts.requests.values()
+    promoted = {one.said["details"].get("cycle") for one in asked if one.action == "promote" and one.executed is not None}
+    if champion in promoted and sign_recorded(run.root, run.ledger, run.state, str(champion)):
+        run.refresh()
+
+
 def _commit(run: Run) -> None:
     """One commit a cycle; entries that came between cycles get one of their own."""
     _sync_recipe(run)
     closed = [record for record in run.state.cycles.values() if record.closed_at]
     changed = git.dirty(run.root, within=DRIVER_PATHS)
-    if closed and any(path.startswith(f"cycles/{closed[-1].cycle}/") for path in changed):
+    mine = [path for path in changed if closed and path.startswith(f"cycles/{closed[-1].cycle}/")]
+    if any(not path.endswith(SIGNED) for path in mine):  # a signature may come later, with what persons promoted
         git.commit(run.root, DRIVER_PATHS, f"{closed[-1].cycle}: {closed[-1].action}")
     elif changed:
         git.commit(run.root, DRIVER_PATHS, "record: entries between cycles")

@@ -7,6 +7,7 @@ Everything that crosses a boundary (between phases, processes, or time) is one o
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -63,8 +64,26 @@ Progress = Callable[[int, int, str], None]
 
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785 canonical JSON of a plain value; raises on NaN, infinities and anything that is not JSON."""
+    """RFC 8785 canonical JSON of a plain value; ValueError on NaN, infinities and anything that is not JSON.
+
+    Python's own encoder, several times faster, writes what it would not write differently.
+    """
+    if _alike(value):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     return rfc8785.dumps(value)
+
+
+def _alike(value: Any) -> bool:
+    """False for other scripts (their keys are ordered otherwise), whole floats, and where one of the two writes an exponent."""
+    if isinstance(value, str):
+        return value.isascii()
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and key.isascii() for key in value) and all(map(_alike, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_alike, value))
+    if isinstance(value, float):
+        return 1e-4 <= abs(value) < 1e15 and not value.is_integer()
+    return value is None or (isinstance(value, int) and abs(value) < 2**53)
 
 
 def digest_bytes(data: bytes) -> Digest:

@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from loopwright.errors import PlanError
-from loopwright.runtime.manifests import check_manifest, require_manifest
+from loopwright.runtime.manifests import check_manifest, require_file
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -70,10 +70,10 @@ RAY = ("spec", "rayClusterSpec")
 HEAD, WORKERS = (*RAY, "headGroupSpec"), (*RAY, "workerGroupSpecs", 0)
 
 
-@pytest.mark.parametrize("name", ["rayjob.yaml", "storage.yaml"])
+@pytest.mark.parametrize("name", ["rayjob.yaml", "raycluster.yaml", "networkpolicy.yaml", "storage.yaml"])
 def test_what_ships_is_right(repository: Path, schemas: Path, name: str) -> None:
     assert check_manifest(repository / "cluster/kuberay" / name, schemas) == ()
-    require_manifest(repository / "cluster/kuberay" / name, schemas)
+    require_file(repository / "cluster/kuberay" / name, f"kuberay/{name}", schemas)
 
 
 def test_the_schemas_are_schemas_and_closed(schemas: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_schemas_are_schemas_and_closed(schemas: Path) -> None:
                 yield from objects(child)
 
     files = sorted(schemas.rglob("*.json"))
-    assert len(files) == 2
+    assert len(files) == 5
     for file in files:
         schema = json.loads(file.read_text())
         Draft202012Validator.check_schema(schema)
@@ -199,7 +199,7 @@ def test_a_problem_names_its_line(repository: Path, schemas: Path, tmp_path: Pat
     assert "occurs twice" in twice.message
     assert str(unknown).startswith(f"{path}:{at + 2}: spec.rayClusterSpec.workerGroupSpecs[0].maxReplica: no such field")
     with pytest.raises(PlanError, match="did you mean maxReplicas") as caught:
-        require_manifest(path, schemas)
+        require_file(path, f"kuberay/{path.name}", schemas)
     assert "nothing was sent" in caught.value.next_step
 
 

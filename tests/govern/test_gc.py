@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from loopwright.clock import now
 from loopwright.errors import HaltedError
 from loopwright.govern.gc import gc
 from loopwright.govern.requests import Desk
 from loopwright.govern.steering import abandon, rollback
 from loopwright.ledger.verify import verify
-from loopwright.run import now
 from loopwright.store import cycles
 from loopwright.store.collect import cached
 from loopwright.store.dvc import DvcStore

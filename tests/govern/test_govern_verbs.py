@@ -11,8 +11,11 @@ from typer.testing import CliRunner
 
 from loopwright.cli import app
 from loopwright.errors import UsageError
+from loopwright.ledger.cosignature import with_lines
+from loopwright.ledger.witness import Witness, keep
 from loopwright.planfile import parse_envelope
-from loopwright.workspace import Workspace, set_plan
+from loopwright.workspace import Workspace, create, set_plan
+from tests.govern.record import asked as asked_of
 from tests.govern.test_observe import SEEN
 
 
@@ -60,3 +63,60 @@ def test_gc_and_envelope_say_what_they_would_do(lab: Workspace) -> None:
         typed(lab, "freeze", "--reason", "")
     typed(lab, "freeze", "--reason", "an incident")
     assert told(lab, "status")["frozen"] is True
+
+
+def test_status_says_what_waits_for_whom_and_what_stands(lab: Workspace) -> None:
+    before = told(lab, "status")
+    assert [before[name] for name in ("requests", "halts", "freezes", "recalls", "plan_error")] == [[], [], [], [], None]
+    halted = told(lab, "halt", "--reason", "smoke", "--as", "owner")["leaf"]
+    asked = asked_of(lab, "resume")
+    told(lab, "recall", "c0000/accepted", "--why", "licence")
+    frozen = told(lab, "freeze", "--reason", "an incident", "--as", "safety")["leaf"]
+    seen = told(lab, "status")
+    [waiting] = seen["requests"]
+    assert (waiting["request"], waiting["action"], waiting["status"], waiting["missing"]) == (
+        asked.id,
+        "resume",
+        "open",
+        ["1 more person"],
+    )
+    assert [one["name"] for one in waiting["may_sign"]] == ["owner", "safety"], "the operator asked"
+    assert waiting["expires_at"] == asked.said["expires_at"]
+    assert [(one["leaf"], one["by"], one["reason"]) for one in seen["halts"]] == [(halted, "owner", "smoke")]
+    assert [(one["leaf"], one["by"], one["reason"]) for one in seen["freezes"]] == [(frozen, "safety", "an incident")]
+    [recalled] = seen["recalls"]
+    assert (recalled["reason"], recalled["models"]) == ("licence", ["c0000"])
+    shown = typed(lab, "status")
+    short = asked.id[7:19]
+    for said in (
+        f"request {short} (resume",
+        f"until {asked.said['expires_at']}, lacks 1 more person",
+        "may sign: owner (demonstration key, not a person), safety (demonstration key, not a person)",
+        f"entry {halted}, ",
+        "by owner: smoke",
+        "licence; models: c0000",
+    ):
+        assert said in shown
+    typed(lab, "approve", asked.id, "--as", "owner")
+    [granted] = told(lab, "status")["requests"]
+    assert (granted["status"], [one["name"] for one in granted["may_sign"]]) == ("granted", ["safety"])
+    typed(lab, "resume")
+    after = told(lab, "status")
+    assert (after["requests"], after["halts"], len(after["freezes"])) == ([], [], 1)
+
+
+def test_status_says_how_far_witnesses_have_seen(tmp_path: Path) -> None:
+    witness = Witness.create(tmp_path / "w1", "w1.example.org")
+    rule = {"required": 1, "known": [str(witness.key)]}
+    lab = create(tmp_path / "lab", overrides={"name": "lab", "approvals.witness": rule}, demo=True)
+    assert "witness w1.example.org has seen nothing; 1 came after" in typed(lab, "status")
+    noted = witness.cosign(lab.root / "ledger")
+    keep(lab.root / "ledger", with_lines(noted.note, [noted.line]))
+    typed(lab, "halt", "--reason", "wait")
+    seen = told(lab, "status")["witnesses"]
+    [one] = seen["known"]
+    assert (seen["required"], one["size"], one["entries_since"], seen["against"]) == (1, 1, 1, [])
+    (lab.root / "loop.yaml").write_text("seed: no", encoding="utf-8")
+    spoilt = told(lab, "status")
+    assert (spoilt["witnesses"], spoilt["halts"][0]["reason"]) == (None, "wait")
+    assert "seed" in spoilt["plan_error"]

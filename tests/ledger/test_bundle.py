@@ -516,13 +516,13 @@ def test_the_second_verifier_knows_every_right(second: ModuleType) -> None:
 
 def test_the_second_verifier_reads_a_tokens_signature(second: ModuleType) -> None:
     key = Ed25519PrivateKey.generate()
-    who = {"key": public_bytes(key), "token": "ssh:"}
+    raw = public_bytes(key)
     said = hashlib.sha256(b"ssh:").digest() + b"\x01\0\0\0\x09" + hashlib.sha256(b"text").digest()
-    assert second.spoke(who, key.sign(said) + b"\x01\0\0\0\x09", b"text")
-    assert not second.spoke(who, key.sign(said) + b"\x01\0\0\0\x08", b"text")
+    assert second.signed(raw, key.sign(said) + b"\x01\0\0\0\x09", b"text", "ssh:")
+    assert not second.signed(raw, key.sign(said) + b"\x01\0\0\0\x08", b"text", "ssh:")
     untouched = said[:32] + b"\0" + said[33:]
-    assert not second.spoke(who, key.sign(untouched) + b"\0\0\0\0\x09", b"text")
-    assert second.spoke({**who, "token": None}, key.sign(b"text"), b"text")
+    assert not second.signed(raw, key.sign(untouched) + b"\0\0\0\0\x09", b"text", "ssh:")
+    assert second.signed(raw, key.sign(b"text"), b"text")
 
 
 CLASSES = ("archive", "form", "checkpoint", "inclusion", "signature", "artifact", "incomplete", "trust")

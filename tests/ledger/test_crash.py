@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -18,12 +19,12 @@ import psutil
 import pytest
 
 from loopwright.errors import InfraError
-from loopwright.ledger import Ledger, publication
+from loopwright.ledger import Ledger, publication, reserve
 from loopwright.ledger.audit import audit
 from loopwright.ledger.inspection import inspect
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.tiles import read_entries
-from tests.ledger.workshop import Workshop
+from tests.ledger.workshop import TIME, Workshop
 
 # Forks a writer for every line it reads. A writer appends without end, says each number once its append has returned,
 # publishes and signs now and then, and is killed by the test.
@@ -111,11 +112,11 @@ def test_nothing_acknowledged_is_lost_by_kill_9_many_times(workshop: Workshop, r
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Callable[[], None]]:
-    """A file system of 2 MiB, and how to make it larger; without root, a limit on what this process may write."""
+def small_disk(folder: Path, size: str = "2m") -> Iterator[Callable[[], None]]:
+    """A file system of this size, and how to make it larger; without root, a limit on what this process may write."""
     if os.geteuid() == 0 and shutil.which("mount"):
         folder.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
         try:
             yield lambda: subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True) and None
         finally:
@@ -155,6 +156,46 @@ def test_a_full_disk_is_said_to_be_full_and_loses_nothing(tmp_path: Path) -> Non
         log = audit(workshop.published)
         assert (log.findings, log.covered) == ((), acked + 2)
         assert not list(workshop.published.rglob(".*"))
+        workshop.ledger.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs a file system that is really full")
+def test_a_failure_and_a_halt_are_recorded_and_published_on_a_full_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small_disk(tmp_path / "disk", "8m") as enlarge:
+        workshop = Workshop(tmp_path / "disk" / "w", tmp_path / "keys")
+        kept = workshop.root / reserve.FILE
+        with workshop.ledger.lease():
+            assert kept.stat().st_blocks * 512 >= reserve.BYTES, "really there, no hole"
+        workshop.open()
+        said = {"cycle": "c0000", "phase": "train", "key": "k", "attempt": 1, "error": "InfraError", "message": "x" * 40_000}
+        failed = {**said, "started_at": TIME, "failed_at": TIME}
+        with (tmp_path / "disk" / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+        for number in range(200):  # until what the database has already is used up, too
+            try:
+                workshop.ledger.append("approval", [], {"padding": "x" * 20_000}, role="person", event=f"event:{number}")
+            except InfraError:
+                break
+        assert number < 199
+        assert kept.exists(), "not for that"
+        workshop.ledger.append("failure", [], failed, role="controller", event="k:1:failed")
+        workshop.ledger.publish()
+        assert not kept.exists()
+        assert "make room" in caplog.text
+        other = Ledger.open(workshop.root, workshop.keys, signer=LocalSigner)
+        other.append("halt", [], {"reason": "smoke", "halted_at": TIME}, role="person", event="halt")
+        other.publish()
+        other.close()
+        assert [one.kind for one in audit(workshop.published).statements][-2:] == ["failure", "halt"]
+        with workshop.ledger.lease():
+            assert not kept.exists(), "no room yet"
+        enlarge()
+        with workshop.ledger.lease():
+            assert kept.exists()
+        assert inspect(workshop.root).findings == ()
         workshop.ledger.close()
 
 

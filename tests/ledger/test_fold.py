@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import NoEncryption
 
 from loopwright.errors import IntegrityError
 from loopwright.ledger import Ledger
+from loopwright.ledger.audit import audit
 from loopwright.ledger.fold import LoopState, fold
 from loopwright.ledger.history import past
-from loopwright.ledger.keys import key_path, load_key, public_bytes
-from loopwright.ledger.principals import principal_id
+from loopwright.ledger.independence import who_checks
+from loopwright.ledger.keys import key_path, load_key, public_bytes, write_key
+from loopwright.ledger.principals import enrolment, principal_id
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.statement import MAX_ENVELOPE, Statement, pae, payload_of, seal
 from loopwright.types import Artifact, cycle_name
@@ -194,3 +198,25 @@ def test_five_hundred_cycles_are_read_and_folded(workshop: Workshop) -> None:
     state = fold(ledger.statements())
     assert (state.leaves, len(state.cycles)) == (4001, 500)
     ledger.close()
+
+
+def test_who_checks_names_the_key_that_was_in_force(workshop: Workshop) -> None:
+    """The verifier's key is rotated between two cycles: what the old one signed stays its own."""
+    phases = ("generate", "verify", "decide")
+    workshop.cycle(phases=phases)
+    [old] = state_of(workshop).roster.current("verifier")
+    new = Ed25519PrivateKey.generate()
+    entry = enrolment("verifier", public_bytes(new), old.custody, demo=True)
+    said = {"old": old.id, "principal": entry, "rotated_at": TIME}
+    workshop.ledger.append("rotate", [], said, role="person", event="rotate")
+    write_key(key_path(workshop.keys / "bench", "verifier"), new, NoEncryption())
+    workshop.again()
+    workshop.cycle("c0001", phases=phases, parent="c0000", prev="c0000")
+    state = state_of(workshop)
+    told = [{link["phase"]: link for link in who_checks(state, state.cycles[cycle])} for cycle in ("c0000", "c0001")]
+    assert [each["generate"]["checker"] for each in told] == [
+        f"verifier {old.id} (service)",
+        f"verifier {entry['id']} (service)",
+    ]
+    assert [each["verify"]["maker"] for each in told] == [each["generate"]["checker"] for each in told]
+    assert audit(workshop.published).findings == ()

@@ -21,7 +21,7 @@ from loopwright.ledger.location import locate
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.tiles import pack, published_size, read_entries
 from loopwright.types import Artifact, digest_bytes
-from tests.ledger.workshop import Workshop, closing, digest, opening
+from tests.ledger.workshop import TIME, Workshop, closing, digest, opening
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -228,6 +228,10 @@ def test_a_batch_is_there_as_a_whole_and_each_event_once(workshop: Workshop) -> 
         workshop.ledger.append_many([*said("e"), Draft(kind="approval", predicate={}, role="gate", event="f")])
     assert [one.predicate["said"] for one in workshop.ledger.statements(1)] == ["a", "b", "c", "d"]
     assert workshop.ledger.append_many([]) == []
+    anchor = {"file": "access/hour", "digest": digest("hour"), "lines": 1, "anchored_at": TIME}
+    mixed = [Draft(kind="anchor", predicate=anchor, role="controller", event=event) for event in "fg"]
+    assert workshop.ledger.append_many([mixed[0], *said("e"), mixed[1]]) == [5, 6, 7]
+    assert [one.event for one in workshop.ledger.statements(5)] == ["f", "e", "g"]
 
 
 def test_threads_that_append_at_once_share_transactions(workshop: Workshop) -> None:

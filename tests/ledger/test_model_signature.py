@@ -10,7 +10,8 @@ import pytest
 
 from loopwright.errors import IntegrityError, UsageError, WorkspaceError
 from loopwright.ledger.bundle import read_bundle
-from loopwright.ledger.model_signature import export_model, sign_model
+from loopwright.ledger.fold import fold
+from loopwright.ledger.model_signature import export_model, sign_model, sign_recorded
 from loopwright.ledger.verify import verify
 from tests.ledger.outside import loopwright, told
 from tests.ledger.workshop import Workshop
@@ -52,7 +53,7 @@ def test_the_log_says_whose_signature_it_is_and_the_bundle_carries_it(lab: Works
     assert loopwright("export", "--cycle", "c0001", "--out", tmp_path / "b.zip", "-w", lab.root).code == 0
     assert loopwright("verify", tmp_path / "b.zip").code == 0
     members = read_bundle((tmp_path / "b.zip").read_bytes())
-    assert members["files/ledger/signatures/c0001.sig"] == signed.signature.read_bytes()
+    assert members["files/cycles/c0001/model.sig"] == signed.signature.read_bytes()
 
 
 def test_what_is_signed_is_not_signed_again_unless_its_signature_is_gone(lab: Workshop) -> None:
@@ -62,6 +63,25 @@ def test_what_is_signed_is_not_signed_again_unless_its_signature_is_gone(lab: Wo
     again = sign_model(lab.root, lab.ledger, "c0001", lab.keys)
     assert (again.index, again.public_key) == (first.index + 1, first.public_key)
     assert (lab.keys / "bench" / "model-signing.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_promotions_signature_reads_no_weights_and_survives_a_kill_between_file_and_entry(
+    lab: Workshop, tmp_path: Path
+) -> None:
+    def again() -> int | None:
+        return sign_recorded(lab.root, lab.ledger, fold(lab.ledger.statements()), "c0001", lab.keys)
+
+    weights = lab.root / "cycles" / "c0001" / "model"
+    weights.rename(tmp_path / "model")
+    file = lab.root / "cycles" / "c0001" / "model.sig"
+    file.write_bytes(b"what a killed run left")
+    index = again()
+    assert (index, again()) == (lab.ledger.size - 1, None)
+    (tmp_path / "model.sig").write_bytes(file.read_bytes())
+    (tmp_path / "signing-key.pem").write_bytes(file.with_name("model-key.pem").read_bytes())
+    assert model_signing(tmp_path).returncode == 0
+    (tmp_path / "model" / "data.bin").write_bytes(b"other bytes")
+    assert model_signing(tmp_path).returncode != 0
 
 
 def test_weights_that_are_not_the_recorded_ones_are_never_signed(lab: Workshop) -> None:

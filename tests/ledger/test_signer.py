@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
 
 from loopwright.errors import InfraError, RefusedError, WorkspaceError
+from loopwright.ledger import Ledger
+from loopwright.ledger import signer as signer_module
 from loopwright.ledger.keys import make_keys
+from loopwright.ledger.ledger import Draft
 from loopwright.ledger.note import Checkpoint, checkpoint_text
 from loopwright.ledger.principals import RIGHTS, ROLES
 from loopwright.ledger.signer import LocalSigner, ProcessSigner
@@ -71,6 +75,46 @@ def test_other_bytes_are_refused_and_the_process_goes_on(signer: ProcessSigner, 
         with pytest.raises(RefusedError):
             signer.sign(role, payload)
     assert len(signer.sign("controller", saying("close"))) == 64
+
+
+def test_a_batch_is_signed_in_one_turn_or_not_at_all(
+    signer: ProcessSigner, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = [payload_of("close", [], {"number": number, "more": "x" * 500}) for number in range(300)]
+    turns, frame = 0, signer_module._frame
+
+    def counted(stream: IO[bytes]) -> bytes:
+        nonlocal turns
+        turns += 1
+        return frame(stream)
+
+    monkeypatch.setattr(signer_module, "_frame", counted)
+    assert signer.sign_many("controller", payloads) == LocalSigner(keys).sign_many("controller", payloads)
+    with pytest.raises(RefusedError, match="controller key of bench may not sign phase:train"):
+        signer.sign_many("controller", [*payloads[:5], saying("phase:train"), payloads[5]])
+    assert turns == 2
+    assert len(signer.sign("controller", payloads[0])) == 64
+
+
+def test_a_batch_of_another_key_or_with_an_answer_missing_is_not_appended(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path / "w", tmp_path / "keys")
+    drafts = [Draft(kind="approval", predicate={}, role="person", event=f"event:{number}") for number in range(3)]
+
+    class Careless(LocalSigner):
+        def sign_many(self, role: str, payloads: Sequence[bytes]) -> list[bytes]:
+            return super().sign_many(role, payloads)[1:]
+
+    folder = tmp_path / "keys" / "bench"
+    careless = Ledger.open(workshop.root, workshop.keys, signer=Careless)
+    with pytest.raises(WorkspaceError, match="not the one that the workspace's genesis entry enrols"):
+        careless.append_many(drafts)
+    careless.close()
+    make_keys(tmp_path / "others" / "bench")
+    (tmp_path / "others" / "bench" / "gate.key").rename(folder / "person.key")
+    with pytest.raises(WorkspaceError, match="not the one that the workspace's genesis entry enrols"):
+        workshop.again().append_many(drafts)
+    assert workshop.ledger.size == 1
+    workshop.ledger.close()
 
 
 def test_a_signing_process_holds_its_key_and_no_secret_of_the_driver(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import os
 import shutil
 import struct
 import threading
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopwright.errors import IntegrityError, UsageError, WorkspaceError
-from loopwright.ledger import Ledger
+from loopwright.ledger import Ledger, tiles
 from loopwright.ledger.cosignature import MAX_NOTE, WitnessKey, cosign, cosignatures, is_cosignature, read_key, with_lines
 from loopwright.ledger.keys import public_bytes
-from loopwright.ledger.note import Checkpoint, checkpoint_text
+from loopwright.ledger.ledger import Draft
+from loopwright.ledger.note import Checkpoint, checkpoint_text, read_text, split_note
 from loopwright.ledger.publication import checkpoints_held
-from loopwright.ledger.trust import load_trust
+from loopwright.ledger.trust import Trust, load_trust, standing
 from loopwright.ledger.witness import Witness, keep
 from tests.ledger.outside import loopwright, told, witness
 from tests.ledger.workshop import Workshop
@@ -276,3 +279,25 @@ def test_a_log_that_cannot_be_written_gives_the_note_on_stdout(lab: Workshop, tm
     assert (done.code, "carry this note back" in done.err) == (0, True)
     assert done.out.startswith("loopwright/bench\n")
     assert "w1.example.org" in done.out
+
+
+def test_a_log_is_read_in_pieces_and_not_at_all_for_who_trusts_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop = Workshop(tmp_path / "w", tmp_path / "keys")
+    for at in range(0, 4000, 1000):
+        drafts = [
+            Draft(kind="approval", predicate={"said": "x" * 1500}, role="person", event=f"{number}")
+            for number in range(at, at + 1000)
+        ]
+        workshop.ledger.append_many(drafts)
+    kept = read_text(split_note(workshop.ledger.sign_checkpoint())[0])
+    workshop.ledger.close()
+    tracemalloc.start()
+    assert standing(workshop.published, Trust(kept=(kept,))).findings == ()
+    assert tracemalloc.get_traced_memory()[1] < 4_000_000, "the log has 9 MB"
+    tracemalloc.stop()
+    other = replace(kept, root=bytes(32))
+    assert [one.code for one in standing(workshop.published, Trust(kept=(other,))).findings] == ["fork"]
+    longer = replace(kept, size=kept.size + 1)
+    assert [one.code for one in standing(workshop.published, Trust(kept=(longer,))).findings] == ["rewind"]
+    monkeypatch.setattr(tiles, "unpack", lambda _: pytest.fail("an entry was read"))
+    assert standing(workshop.published, Trust()).findings == ()

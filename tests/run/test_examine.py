@@ -125,7 +125,7 @@ def test_a_stop_halts_and_only_a_persons_signature_lets_it_go_on(tmp_path: Path,
     assert state.open is None, "a halted cycle is closed and committed like any other"
     assert subprocess.run(["git", "status", "--porcelain"], cwd=lab.root, capture_output=True, check=True).stdout == b""
     refused = run(lab, "run", "--cycles", "1")
-    assert refused.returncode == 4, "it waits for a person"
+    assert refused.returncode == 6, "a halt is a halt, and waits for a person"
     assert "c0001 halted the loop: behaviours" in refused.stderr
     decision = state.cycles["c0001"].artifact("decision")
     assert decision

@@ -124,15 +124,11 @@ def test_a_judge_of_another_line_is_taken_and_recorded(lab: Workspace) -> None:
 @pytest.mark.parametrize("judge", ["verifier", "evaluator", "gate"])
 def test_one_key_for_builder_and_judge_is_refused(lab: Workspace, judge: str) -> None:
     state = lab.state()
-    keys = {principal["role"]: principal["public_key"] for principal in state.genesis["principals"]}
-    principals = [
-        {**principal, "public_key": keys["generator"]} if principal["role"] == judge else principal
-        for principal in state.genesis["principals"]
-    ]
+    [maker], [checker] = state.roster.current("generator"), state.roster.current(judge)
+    shared = replace(state.roster.holdings[checker.id], principal=replace(checker, public_key=maker.public_key))
+    roster = replace(state.roster, holdings={**state.roster.holdings, checker.id: shared})
     assert objections(state, None, ()) == []
-    assert objections(replace(state, genesis={**state.genesis, "principals": principals}), None, ()) == [
-        f"generator and {judge} hold the same key"
-    ]
+    assert objections(replace(state, roster=roster), None, ()) == [f"generator and {judge} hold the same key"]
 
 
 @pytest.mark.parametrize("package", ["loopwright.verify", "loopwright.sandbox", "loopwright.gate", "loopwright.domains"])

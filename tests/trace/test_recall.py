@@ -14,6 +14,7 @@ from loopwright.cli import app
 from loopwright.errors import RefusedError, UsageError
 from loopwright.govern.steering import rollback
 from loopwright.ledger.audit import audit
+from loopwright.ledger.inspection import inspect
 from loopwright.ledger.taint import taint
 from loopwright.ledger.verify import verify
 from loopwright.report.facts import cycle_facts
@@ -23,6 +24,7 @@ from loopwright.trace.lineage import read_graph
 from loopwright.trace.recall import affected, listed, recall
 from loopwright.trace.retrain import read_plan, retrain
 from loopwright.workspace import Workspace, fork
+from tests.ledger.workshop import closing, opening
 from tests.trace.conftest import POISON
 
 Turn = Callable[[Workspace, int], None]
@@ -134,6 +136,19 @@ def test_done_twice_is_done_once_and_a_changed_plan_is_refused(lab: Workspace, t
         rollback(lab, "c0000", "the recall does not touch it")
 
 
+def begun_by_a_driver_that_does_not_look(workspace: Workspace, cycle: str, parent: str, prev: str, **how: bool) -> None:
+    ledger = workspace.ledger()
+    ledger.append("open", [], opening(cycle, parent=parent, prev=prev), role="controller", event=f"open:{cycle}")
+    closed = closing(cycle, action="reject", champion="c0000") | ({"abandoned": "a person saw it"} if how else {})
+    ledger.append("close", [], closed, role="controller", event=f"close:{cycle}")
+    ledger.publish()
+    ledger.close()
+
+
+def recalled_used(workspace: Workspace) -> list[str]:
+    return [found.message for found in inspect(workspace.root).findings if found.code == "recalled-used"]
+
+
 def test_the_champion_falls_back_and_what_is_tainted_stays_out(tmp_path: Path) -> None:
     """On the benchmark's loop, which is told: c0000, c0003 and c0006 were promoted."""
     workspace = told(tmp_path / "long", 8, 160)
@@ -155,6 +170,15 @@ def test_the_champion_falls_back_and_what_is_tainted_stays_out(tmp_path: Path) -
     assert "cycles/c0006/model" in cycle_facts(statements, "c0006")["summary"]["values"]["recalled"]
     assert cycle_facts(statements, "c0003")["summary"]["values"]["recalled"] == []
     assert audit(workspace.root / "ledger").findings == ()
+    assert recalled_used(workspace) == []
+    for cycle, parent, prev in (("c0008", "c0006", "c0003"), ("c0009", "c0003", "c0003"), ("c0010", "c0003", "c0007")):
+        begun_by_a_driver_that_does_not_look(workspace, cycle, parent, prev)
+    assert recalled_used(workspace) == [  # which was the last thing before: the second began from what is clean
+        "c0008 begins from what was recalled before it: cycles/c0006/model, cycles/c0006/evaluation",
+        "c0010 begins from what was recalled before it: cycles/c0007/accepted, cycles/c0007/archive",
+    ]
+    begun_by_a_driver_that_does_not_look(workspace, "c0011", "c0006", "c0007", given_up=True)
+    assert len(recalled_used(workspace)) == 2
     rows = affected(workspace.root, graph := read_graph(workspace), targets.artifact(graph, "c0002/model"))
     assert rows.roots == ("cycles/c0002/model@" + workspace.state().cycles["c0002"].artifact("model").digest,)
 

@@ -18,6 +18,7 @@ from loopwright.cli import (
     govern,
     incident,
     keys,
+    launch,
     loops,
     people,
     proofs,
@@ -39,7 +40,22 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, views, check, people, keys, govern, incident, record, proofs, witness, trace, documents):
+for module in (
+    workspaces,
+    loops,
+    launch,
+    views,
+    check,
+    people,
+    keys,
+    govern,
+    incident,
+    record,
+    proofs,
+    witness,
+    trace,
+    documents,
+):
     module.register(app)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from loopwright.cli.options import AsJson, WorkspaceOption, emit
-from loopwright.cli.people import As, PassphraseFile, passphrase
+from loopwright.cli.people import As, PassphraseFile, at_desk
 
 __all__ = ["register"]
 
@@ -31,10 +31,8 @@ def halt(
 ) -> None:
     """Stop the loop, wherever it runs; any one person may. Letting it go on takes a quorum (`resume`)."""
     from loopwright.govern.halt import halt as stop
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
-    with Desk(find(workspace), passphrase(passphrase_file)) as desk:
+    with at_desk(workspace, passphrase_file) as desk:
         index = stop(desk, reason, who)
     _told("halt", index, "every driver stops within ten seconds; `loopwright resume` asks to go on", as_json)
 
@@ -48,10 +46,8 @@ def freeze(
 ) -> None:
     """Let nothing be altered or collected as garbage, after an incident; any one person may. `unfreeze` takes the strict quorum."""
     from loopwright.govern.halt import freeze as stop
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
-    with Desk(find(workspace), passphrase(passphrase_file)) as desk:
+    with at_desk(workspace, passphrase_file) as desk:
         index = stop(desk, reason, who)
     _told("freeze", index, "nothing is altered until persons lift it: `loopwright unfreeze` asks for that", as_json)
 
@@ -85,10 +81,8 @@ def observe(
 ) -> None:
     """Record a result from the field, signed; `status` shows the gap to the laboratory, and the gate can use it."""
     from loopwright.govern.observe import observe as record
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
-    with Desk(find(workspace), passphrase(passphrase_file)) as desk:
+    with at_desk(workspace, passphrase_file) as desk:
         index = record(desk, file, who)
     _told("observation", index, "`loopwright status` shows the gap to the laboratory", as_json)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from loopwright.cli.options import AsJson, WorkspaceOption, emit
-from loopwright.cli.people import As, PassphraseFile, passphrase
+from loopwright.cli.people import As, PassphraseFile, at_desk, passphrase
 
 __all__ = ["register"]
 
@@ -41,10 +41,8 @@ def register(app: typer.Typer) -> None:
 def list_(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     """Everybody who was ever enrolled."""
     from loopwright.govern.enrolment import listed
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
-    with Desk(find(workspace), passphrase(None)) as desk:
+    with at_desk(workspace) as desk:
         rows = listed(desk)
     if as_json:
         emit({"schema_version": 1, "keys": rows})
@@ -93,12 +91,10 @@ def enrol(
     """Enrol a person or an agent. The first person enrols alone; every other is enrolled by one who is there."""
     from loopwright.errors import UsageError
     from loopwright.govern import enrolment
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
     if agent != bool(owner and model):
         raise UsageError("an agent, and nobody else, has an owner and a model", "--agent --owner NAME --model sha256:…")
-    with Desk(find(workspace), passphrase(by_passphrase_file or passphrase_file)) as desk:
+    with at_desk(workspace, by_passphrase_file or passphrase_file) as desk:
         if agent:
             made = enrolment.enrol_agent(desk, name, str(owner), str(model), who)
         else:
@@ -122,12 +118,10 @@ def rotate(
     """A new key for an old one; the old one signs nothing any more."""
     from loopwright.errors import UsageError
     from loopwright.govern import enrolment
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
     if (name is None) == (role is None):
         raise UsageError("whose key?", "`loopwright keys rotate NAME`, or `--role ROLE`")
-    with Desk(find(workspace), passphrase(by_passphrase_file or passphrase_file)) as desk:
+    with at_desk(workspace, by_passphrase_file or passphrase_file) as desk:
         if role is not None:
             made = enrolment.rotate_role(desk, role, who)
         else:
@@ -150,10 +144,8 @@ def revoke(
 ) -> None:
     """End somebody's keys, from an entry of the log on."""
     from loopwright.govern.enrolment import revoke as end
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
-    with Desk(find(workspace), passphrase(passphrase_file)) as desk:
+    with at_desk(workspace, passphrase_file) as desk:
         ended = end(desk, name, effective, reason, who)
     if as_json:
         emit({"schema_version": 1, "revoked": ended})

@@ -18,7 +18,7 @@ from loopwright.run import Observer
 
 __all__ = ["Fanout", "LiveView", "LogFile", "PlainLines", "describe"]
 
-QUIET_STEPS = frozenset({"worked", "sealed", "placed", "versioned", "recorded", "checkpointed"})
+QUIET_STEPS = frozenset({"worked", "sealed", "placed", "versioned", "recorded", "signed", "checkpointed"})
 """Boundaries that only the log file shows."""
 
 

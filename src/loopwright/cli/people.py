@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from loopwright.cli.options import AsJson, WorkspaceOption, emit
 
-__all__ = ["As", "PassphraseFile", "passphrase", "register"]
+if TYPE_CHECKING:
+    from loopwright.govern.requests import Desk
+
+__all__ = ["As", "PassphraseFile", "at_desk", "passphrase", "register"]
 
 As = Annotated[str | None, typer.Option("--as", help="Whose key signs: an enrolled name or key id.")]
 PassphraseFile = Annotated[
@@ -46,6 +50,16 @@ def passphrase(file: Path | None) -> Any:
     return ask
 
 
+@contextlib.contextmanager
+def at_desk(workspace: Path, file: Path | None = None) -> Iterator[Desk]:
+    """The workspace's desk, where whoever types this asks, answers, or says something by themselves."""
+    from loopwright.govern.requests import Desk
+    from loopwright.workspace import find
+
+    with Desk(find(workspace), passphrase(file)) as desk:
+        yield desk
+
+
 def propose(
     name: Annotated[str | None, typer.Option(help="Name of the proposal: recipes/NAME.diff.")] = None,
     envelope: Annotated[bool, typer.Option("--envelope", help="Ask persons to sign envelope.yaml as it is.")] = False,
@@ -58,18 +72,16 @@ def propose(
     """Turn your edit of recipe.yaml into a proposal and its request; when others have approved it the next cycle tries it."""
     from loopwright.errors import UsageError
     from loopwright.govern.approvals import propose as write
-    from loopwright.govern.requests import Desk
     from loopwright.workspace import find
 
-    folder = find(workspace)
-    with Desk(folder, passphrase(passphrase_file)) as desk:
+    with at_desk(workspace, passphrase_file) as desk:
         if again is not None:
             before = desk.find(desk.consent.state(), again)
             made = desk.ask(before.action, before.said["details"], who)
         elif envelope:
             made = desk.ask("envelope", {"path": "envelope.yaml"}, who)
         elif name is not None:
-            path = write(folder, name)
+            path = write(find(workspace), name)
             made = desk.ask("recipe", {"path": f"recipes/{path.name}"}, who)
         else:
             raise UsageError(
@@ -98,10 +110,8 @@ def unfreeze(
 
 def _lift(action: str, who: str | None, secret: Path | None, workspace: Path, *, as_json: bool) -> None:
     from loopwright.errors import WaitingForPerson
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
-    with Desk(find(workspace), passphrase(secret)) as desk:
+    with at_desk(workspace, secret) as desk:
         request, found = desk.lift(action, {}, who)
         row = desk.row(request, found, desk.consent.state())
     short = request.id[7:19]
@@ -144,10 +154,7 @@ def answer(
     if what is not None and (said.given or answers.is_field(workspace, what)):
         answers.tell(what, said, about, document, who, passphrase(passphrase_file), workspace, as_json=as_json)
         return
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
-
-    with Desk(find(workspace), passphrase(None)) as desk:
+    with at_desk(workspace) as desk:
         state = desk.consent.state()
         if what is None:
             rows = desk.listed(state, every=every)
@@ -193,10 +200,8 @@ def reject(
 def _answer(
     what: str, reason: str, who: str | None, secret: Path | None, workspace: Path, *, approves: bool, as_json: bool
 ) -> None:
-    from loopwright.govern.requests import Desk
-    from loopwright.workspace import find
 
-    with Desk(find(workspace), passphrase(secret)) as desk:
+    with at_desk(workspace, secret) as desk:
         request = desk.find(desk.consent.state(), what)
         index = desk.answer(request, approves=approves, name=who, reason=reason)
         state = desk.consent.state()

@@ -40,6 +40,12 @@ def print_standing(seen: Mapping[str, Any]) -> None:
     if seen["halted"]:
         console.print(Text(f"HALTED: {seen['halted']['message']}", style="red"), soft_wrap=True)
         console.print(Text(f"  next: {seen['halted']['next_step']}"), soft_wrap=True)
+    for stop in (*seen["freezes"], *seen["halts"]):
+        console.print(Text(f"  entry {stop['leaf']}, {stop['at']}, by {stop['by']}: {stop['reason']}"), soft_wrap=True)
+    if seen["plan_error"]:
+        console.print(Text(f"loop.yaml cannot be read: {seen['plan_error']}", style="red"), soft_wrap=True)
+    for line in (*map(_request, seen["requests"]), *map(_recall, seen["recalls"]), *_witnesses(seen["witnesses"])):
+        console.print(Text(line), soft_wrap=True)
     if seen["envelope"]:
         console.print(Text(f"envelope in force: {seen['envelope'][:19]}"))
     for line in seen["budgets"]:
@@ -52,6 +58,36 @@ def print_standing(seen: Mapping[str, Any]) -> None:
         )
         said = f"field {row['cycle']} {row['metric']}: {_score(row)}, n = {row['n']}; {lab} ({row['source']})"
         console.print(Text(said), soft_wrap=True)
+
+
+def _request(row: Mapping[str, Any]) -> str:
+    """One open request: what, until when, on which evidence, and who may still sign."""
+    short, about = row["request"][7:19], " ".join(f"{name} {value}" for name, value in row["details"].items() if value)
+    free = ", ".join(f"{one['name']} ({one['note']})" if one["note"] else one["name"] for one in row["may_sign"])
+    lacks = "; ".join(row["missing"]) or "nothing: the next run carries it out"
+    evidence = ", ".join(digest[7:19] for digest in (*(item["digest"] for item in row["subjects"]), *row["evidence"]))
+    return (
+        f"request {short} ({row['action']}{': ' + about if about else ''}) is {row['status']} until {row['expires_at']}, "
+        f"lacks {lacks}; about {evidence or 'the loop'}; may sign: {free or 'nobody enrolled'} (`loopwright answer {short}`)"
+    )
+
+
+def _recall(row: Mapping[str, Any]) -> str:
+    models = ", ".join(row["models"]) or "none"
+    return f"RECALLED {row['what']} by {row['by']} at {row['recalled_at']}: {row['reason']}; models: {models}"
+
+
+def _witnesses(rule: Mapping[str, Any] | None) -> list[str]:
+    """How far those outside have seen; nothing where the policy names none and nobody refused."""
+    if rule is None:
+        return []
+    lines = [f"WITNESSES REFUSE THIS LOG: {problem}" for problem in rule["against"]]
+    if rule["required"]:
+        lines.append(f"promotions wait for {rule['required']} witnesses, within {rule['within_hours']:g} hours")
+    for one in rule["known"]:
+        seen = f"has seen {one['size']} entries at {one['cosigned_at']}" if one["size"] else "has seen nothing"
+        lines.append(f"witness {one['witness']} {seen}; {one['entries_since']} came after")
+    return lines
 
 
 def print_cycle(row: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +13,7 @@ import typer
 from loopwright.cli.options import AsJson, WorkspaceOption, emit
 
 if TYPE_CHECKING:
-    from loopwright.ledger.witness import Cosigned
+    from loopwright.ledger.witness import Cosigned, Witness
 
 __all__ = ["register"]
 
@@ -55,12 +57,17 @@ def cosign(
     as_json: AsJson = False,
 ) -> None:
     """Check the latest checkpoint against all that this witness has seen, and sign it. Exit 5: a rewind or a fork."""
+    from loopwright.errors import IntegrityError
     from loopwright.ledger.cosignature import with_lines
     from loopwright.ledger.publication import write_file
     from loopwright.ledger.witness import Witness
 
-    ledger = _ledger(log)
-    told = Witness.open(state).cosign(ledger, log_key)
+    ledger, mine = _ledger(log), Witness.open(state)
+    try:
+        told = mine.cosign(ledger, log_key)
+    except IntegrityError:
+        _brought_back(ledger, mine)
+        raise
     note = with_lines(told.note, [told.line])
     kept = _kept(ledger, note)
     if out is not None:
@@ -70,6 +77,16 @@ def cosign(
         emit({"schema_version": 1, "origin": origin, "size": size, "first": told.first, "kept": kept, "note": note})
     else:
         _say_cosigned(told, note, kept=kept, carried=out is not None)
+
+
+def _brought_back(ledger: Path, mine: Witness) -> None:
+    """Leave with the log what it contradicts, where this witness may write there: then its driver stops, too."""
+    from loopwright.errors import LoopwrightError
+    from loopwright.ledger.refusals import bring
+
+    for known in mine.remembered():
+        with contextlib.suppress(LoopwrightError, OSError, ValueError):
+            bring(ledger, known["note"])
 
 
 def _say_cosigned(told: Cosigned, note: str, *, kept: bool, carried: bool) -> None:
@@ -95,23 +112,40 @@ def _kept(ledger: Path, note: str) -> bool:
 
 
 def add(
-    note: Annotated[Path, typer.Argument(help="What a witness wrote with --out.")],
+    note: Annotated[Path, typer.Argument(help="What a witness wrote with --out, or the evidence of its refusal.")],
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Put a returned cosignature below the checkpoint that it is of."""
+    """Put a returned cosignature below the checkpoint that it is of; of a refusal, keep the evidence, which stops the loop."""
     from loopwright.errors import UsageError
+    from loopwright.ledger.refusals import bring
     from loopwright.ledger.witness import keep
 
     try:
         text = note.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{note} cannot be read: {error}") from error
+    if (evidence := _evidence(text)) is not None:
+        place = bring(_ledger(workspace), evidence)
+        if as_json:
+            emit({"schema_version": 1, "file": str(place)})
+        else:
+            sys.stdout.write(f"{place}: this log does not continue it; the loop stops (exit 5)\n")
+        return
     size, new = keep(_ledger(workspace), text)
     if as_json:
         emit({"schema_version": 1, "size": size, "added": new})
     else:
         sys.stdout.write(f"checkpoint of {size} entries: {new} new cosignature{'' if new == 1 else 's'}\n")
+
+
+def _evidence(text: str) -> str | None:
+    """The checkpoint that a witness knew when it refused (``refused/*.json`` of its folder)."""
+    try:
+        kept = json.loads(text)["kept"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return kept if isinstance(kept, str) else None
 
 
 def show(state: State, as_json: AsJson = False) -> None:

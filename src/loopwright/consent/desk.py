@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now, rfc3339
 from loopwright.consent.matters import Ask, describe, force_now, in_force, quorum_of
-from loopwright.errors import IntegrityError, RefusedError, UsageError, WaitingForPerson
+from loopwright.errors import InfraError, IntegrityError, RefusedError, UsageError, WaitingForPerson
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request, request_id
 from loopwright.ledger.fold import LoopState, fold
@@ -33,20 +34,12 @@ from loopwright.plan import Plan
 from loopwright.store.artifacts import check
 from loopwright.types import Digest
 
-__all__ = ["Consent", "now", "rfc3339"]
+__all__ = ["Consent"]
 
 _COMMITMENTS = Path(".loopwright/commitments")
+_PATIENCE = 20
+"""Looks of the executor at a record that others write to."""
 _chance = random.SystemRandom()
-
-
-def rfc3339(time: datetime) -> str:
-    """A time as the record writes it."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def now() -> str:
-    """RFC 3339, UTC."""
-    return rfc3339(datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +144,23 @@ class Consent:
     def carry_out(self, request: Digest) -> int:
         """The executor: append the ``execute`` of a granted request, once; the entry, also where that was done before.
 
+        What was weighed is the whole record before that entry: where anybody said anything meanwhile, all is weighed again.
+
         Raises:
             UsageError: the record has no such request.
             RefusedError: it is not granted, or it was planted and may never be carried out.
             IntegrityError: bytes in the log or on disk are not those that were signed.
+            WaitingForPerson: it promotes a model, and the policy's witnesses have not seen the log up to its approvals.
+            InfraError: others write so fast that nothing can be weighed in between.
         """
+        for _ in range(_PATIENCE):
+            done = self._carried_out(request)
+            if done is not None:
+                return done
+        raise InfraError("the record grows faster than it can be weighed", "try again")
+
+    def _carried_out(self, request: Digest) -> int | None:
+        """One look and one try; None where the record has moved on in between."""
         state = self.state()
         asked = state.acts.requests.get(request)
         if asked is None:
@@ -172,12 +177,34 @@ class Consent:
         for artifact in _kept(asked, state):
             check(self.root, artifact, fresh=True)
         cycle = asked.said["details"].get("cycle")
-        said = {"request": request, "action": asked.action, "approvals": list(found.approvals), "executed_at": now()}
+        said: dict[str, Any] = {
+            "request": request,
+            "action": asked.action,
+            "approvals": list(found.approvals),
+            "executed_at": now(),
+        }
         said |= {"cycle": cycle} if cycle else {}
         said |= {"salt": salt} if salt else {}
-        index = self.ledger.append("execute", asked.subjects, said, role="controller", event=f"execute:{request}")
-        self.ledger.publish()
+        if asked.action == "promote":
+            said["witness"] = self.witnessed(state, cycle, max(found.approvals))
+        event = f"execute:{request}"
+        index = self.ledger.append_at(state.leaves, "execute", asked.subjects, said, role="controller", event=event)
+        if index is not None:
+            self.ledger.publish()
         return index
+
+    def witnessed(self, state: LoopState, cycle: str, since: int) -> dict[str, Any]:
+        """What the entry that promotes a cycle's model tells of its witnesses; by the policy in force, of the log up to ``since``.
+
+        WaitingForPerson or IntegrityError where they have not seen it, or have seen another log.
+        """
+        rule = in_force(state, self.plan)[1].witness
+        if not rule.required:
+            return {"required": 0, "accepted": []}
+        from loopwright.consent.witnessed import witnessed  # late: few policies ask for it, and `status` counts milliseconds
+
+        decided = state.cycles[cycle].phases["decide"].finished_at
+        return witnessed(self.root, rule, since, decided, now(), f"the promotion of {cycle}")
 
     def carry_out_granted(self, *actions: str) -> list[int]:
         """Carry out every granted request of these kinds; the entries. A run does it when it starts, and so may any verb."""

@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from loopwright.consent.desk import now
+from loopwright.clock import now
 from loopwright.errors import RefusedError, UsageError
 from loopwright.govern.requests import Desk
 from loopwright.ledger.fold import LoopState

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from loopwright.clock import now
 from loopwright.govern.halt import not_frozen
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import LoopState, fold
 from loopwright.ledger.statement import Statement
 from loopwright.plan import Placed
-from loopwright.run import now
 from loopwright.store import collect, git
 from loopwright.store.cycles import KEPT
 from loopwright.types import Artifact, cycle_number, digest_value

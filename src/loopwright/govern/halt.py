@@ -6,9 +6,9 @@ Neither needs the workspace lease, so both work while a driver holds it. What en
 
 from __future__ import annotations
 
+from loopwright.clock import now
 from loopwright.errors import UsageError
 from loopwright.govern.requests import Desk
-from loopwright.run import now
 from loopwright.supervisor import standing
 from loopwright.workspace import Workspace
 

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from loopwright.clock import now, rfc3339
 from loopwright.errors import UsageError
 from loopwright.govern.requests import Desk
 from loopwright.ledger.fold import LoopState
 from loopwright.planfile import parse_as
 from loopwright.policy import Count, Section
-from loopwright.run import now
 from loopwright.types import Artifact, digest_bytes
 
 __all__ = ["Observation", "known_model", "observe"]
@@ -60,7 +60,7 @@ def observe(desk: Desk, file: Path, name: str | None = None) -> int:
     seen = parse_as(Observation, data.decode("utf-8", errors="replace"), file.name)
     model = known_model(desk.consent.state(), seen.model)
     told = seen.model_dump(mode="json")
-    start, end = (moment.isoformat(timespec="seconds").replace("+00:00", "Z") for moment in _utc(seen))
+    start, end = (rfc3339(moment, "seconds") for moment in _utc(seen))
     predicate = {**told, "model": model.digest, "period": [start, end], "file": digest_bytes(data), "observed_at": now()}
     return desk.say("observation", [model], predicate, name, event=f"observation:{digest_bytes(data)}")
 

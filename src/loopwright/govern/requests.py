@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from loopwright.budgets import agreed
+from loopwright.clock import now
 from loopwright.consent import Ask, Consent, describe
-from loopwright.consent.desk import now
 from loopwright.errors import RefusedError, UsageError, WorkspaceError
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from loopwright.clock import now
 from loopwright.errors import UsageError
 from loopwright.govern.halt import not_frozen
 from loopwright.ledger.taint import refuse
-from loopwright.run import now
 from loopwright.turn import close_abandoned
 from loopwright.workspace import Workspace
 

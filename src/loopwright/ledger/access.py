@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now, rfc3339
 from loopwright.ledger.keys import key_folder, key_path
 from loopwright.types import digest_bytes
 
@@ -39,10 +40,10 @@ def saw(root: Path, action: str, subject: str, *, by: str | None = None) -> None
     """
     if not (root / "ledger").is_dir():
         return  # no record, nothing was seen
-    now = datetime.now(UTC)
-    line = {"at": _time(now), "action": action, "subject": subject, "by": by or _holder(root)}
+    moment = datetime.now(UTC)
+    line = {"at": rfc3339(moment, "seconds"), "action": action, "subject": subject, "by": by or _holder(root)}
     try:
-        descriptor = os.open(_place(root, now), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(_place(root, moment), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(
                 descriptor, json.dumps(line, sort_keys=True).encode() + b"\n"
@@ -53,14 +54,10 @@ def saw(root: Path, action: str, subject: str, *, by: str | None = None) -> None
         logging.getLogger(__name__).warning("the access log cannot be written: %s", error)
 
 
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _place(root: Path, now: datetime) -> Path:
+def _place(root: Path, moment: datetime) -> Path:
     """This hour's file; the next of the hour where that was sealed already (a clock that was set back)."""
     (root / ACCESS).mkdir(parents=True, exist_ok=True)
-    hour = f"{now:%Y-%m-%dT%H}"
+    hour = f"{moment:%Y-%m-%dT%H}"
     file, more = root / ACCESS / f"{hour}.jsonl", 1
     while file.exists() and not file.stat().st_mode & _WRITABLE:
         more += 1
@@ -101,7 +98,7 @@ def anchor_of(root: Path, file: Path) -> dict[str, Any]:
         "file": file.as_posix(),
         "digest": digest_bytes(data),
         "lines": data.count(b"\n"),
-        "anchored_at": _time(datetime.now(UTC)),
+        "anchored_at": now("seconds"),
     }
 
 

@@ -119,6 +119,8 @@ class LoopState:
     """The newest time that any entry tells: no clock that says less is right."""
     leaves: int
     """Entries that were folded."""
+    signatures: Mapping[Digest, Statement] = field(default_factory=dict)
+    """Of weights: the latest by the model's digest."""
 
     @property
     def promoted(self) -> tuple[str, ...]:
@@ -152,6 +154,7 @@ class _Folding:
     approvals: dict[Digest, int] = field(default_factory=dict)
     roster: Roster = field(default_factory=lambda: Roster(demo=False))
     acts: Acts = field(default_factory=Acts)
+    signatures: dict[Digest, Statement] = field(default_factory=dict)
     champion: str | None = None
     last: str | None = None
     open: str | None = None
@@ -201,6 +204,9 @@ class _Folding:
         if statement.kind == "execute" and statement.predicate["action"] == "promote":
             self.champion = statement.predicate["cycle"]  # a model that was held, and that persons promoted
 
+    def take_signature(self, statement: Statement) -> None:
+        self.signatures.update((subject.digest, statement) for subject in statement.subjects)
+
     def take_approval(self, statement: Statement) -> None:
         if "request" in statement.predicate:
             self.take_act(statement)
@@ -225,6 +231,7 @@ _TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
     "rollback": _Folding.take_rollback,
     "approval": _Folding.take_approval,
     "import": _Folding.take_import,
+    "signature": _Folding.take_signature,
     **dict.fromkeys(("enrol", "rotate", "revoke"), _Folding.take_people),
     **dict.fromkeys(
         ("request", "execute", "reveal", "halt", "freeze", "recall", "observation", "answer", "incident"), _Folding.take_act
@@ -309,4 +316,5 @@ def fold(statements: Iterable[Statement]) -> LoopState:
         acts=folding.acts,
         latest=folding.latest,
         leaves=folding.leaves,
+        signatures=folding.signatures,
     )

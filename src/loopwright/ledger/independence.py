@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loopwright.ledger.fold import CycleRecord, LoopState
+from loopwright.ledger.principals import Principal
 from loopwright.types import Digest
 
 __all__ = ["CHECKERS", "Link", "lineage", "objections", "who_checks"]
@@ -91,7 +92,7 @@ def objections(state: LoopState, champion: Digest | None, judges: Collection[Dig
         champion: The model that will generate; None before the first.
         judges: Models that the domain judges by; none for a domain that judges by running code.
     """
-    keys = {principal["role"]: principal["public_key"] for principal in state.genesis["principals"]}
+    keys = {one.principal.role: one.principal.public_key for one in state.roster.holdings.values() if one.revoked is None}
     said = [
         f"{builder} and {judge} hold the same key"
         for builder in _BUILDERS
@@ -111,33 +112,38 @@ def who_checks(state: LoopState, record: CycleRecord) -> list[dict[str, Any]]:
     """The table of one cycle: phase, who made it, with which model, who checked it, what the two share, verdict."""
     verified = record.phases.get("verify")
     judges = tuple(verified.summary.get("judge_models", ())) if verified else ()
-    principals = {principal["role"]: principal for principal in state.genesis["principals"]}
     parent = state.cycles.get(record.parent or "")
     model = artifact.digest if parent and (artifact := parent.artifact("model")) else None
-    return [asdict(_link(state, record, phase, principals, model, judges)) for phase in CHECKERS if phase in record.phases]
+    return [asdict(_link(state, record, phase, model, judges)) for phase in CHECKERS if phase in record.phases]
+
+
+def _signer(state: LoopState, record: CycleRecord, phase: str) -> Principal:
+    """Who held the role when this phase was recorded: its key may have been rotated before or since."""
+    role, index = _ROLES[phase], record.phases[phase].index
+    held = (one for one in state.roster.holdings.values() if one.principal.role == role and one.since <= index)
+    return next(one.principal for one in held if one.revoked is None or index < one.revoked)
 
 
 def _link(
     state: LoopState,
     record: CycleRecord,
     phase: str,
-    principals: Mapping[str, Mapping[str, str]],
     model: Digest | None,
     judges: Collection[Digest],
 ) -> Link:
     made_with = model if phase in {"generate", "train"} else None
     by = CHECKERS[phase]
     checked = by is not None and by in record.phases
-    maker, checker = principals[_ROLES[phase]], principals[_ROLES[by]] if by else None
-    same = checker is not None and checker["public_key"] == maker["public_key"]
+    maker, checker = _signer(state, record, phase), _signer(state, record, by) if by and checked else None
+    same = checker is not None and checker.public_key == maker.public_key
     ancestors = _shared(state, made_with, judges) if checked else ()
     return Link(
         phase=phase,
         made=record.phases[phase].artifacts[0].digest,
         maker=_named(maker),
         model=made_with,
-        checker=_named(checker) if checked and checker else None,
-        shared_keys=(maker["id"],) if same else (),
+        checker=_named(checker) if checker else None,
+        shared_keys=(maker.id,) if same else (),
         shared_ancestors=ancestors,
         verdict="not checked" if not checked else "shared" if same or ancestors else "independent",
     )
@@ -149,5 +155,5 @@ def _shared(state: LoopState, model: Digest | None, judges: Collection[Digest]) 
     return tuple(sorted({digest for judge in judges for digest in lineage(state, judge) & lineage(state, model)}))
 
 
-def _named(principal: Mapping[str, str]) -> str:
-    return f"{principal['role']} {principal['id']} ({principal['kind']})"
+def _named(principal: Principal) -> str:
+    return f"{principal.role} {principal.id} ({principal.kind})"

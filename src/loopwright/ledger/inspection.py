@@ -14,6 +14,9 @@ from loopwright.ledger.access import differing
 from loopwright.ledger.audit import Finding, LogAudit, audit
 from loopwright.ledger.consented import unconsented
 from loopwright.ledger.location import Unreachable, locate
+from loopwright.ledger.recalled import begun_from_recalled
+from loopwright.ledger.refusals import contradictions
+from loopwright.ledger.sightings import unwitnessed
 from loopwright.ledger.tiles import published_size
 from loopwright.ledger.verify import Report, verify
 
@@ -64,9 +67,17 @@ def _access(root: Path, log: LogAudit) -> Iterator[Finding]:
 
 
 def _consent(_: Path, log: LogAudit) -> Iterator[Finding]:
-    """What needed persons was agreed to by them; told of a log whose statements are all what they say."""
+    """What needed persons was agreed to by them, and what was recalled stayed out; of a log whose statements are what they say."""
     if not log.findings:
         yield from unconsented(log.statements)
+        yield from begun_from_recalled(log.statements)
+        yield from unwitnessed(log)
+
+
+def _refused(root: Path, _: LogAudit) -> Iterator[Finding]:
+    """What a witness brought back."""
+    with contextlib.suppress(LoopwrightError, ValueError):  # of a log that cannot be read, the audit says so
+        yield from contradictions(root / _FOLDER)
 
 
 def inspect(root: Path, *, tree_only: bool = False) -> Report:
@@ -79,10 +90,12 @@ def inspect(root: Path, *, tree_only: bool = False) -> Report:
     try:
         snapshot.count(locate(root))
     except Unreachable as error:
-        return replace(verify(root, beside=(_consent, _access)), unseen=(f"not compared with the database: {error.message}",))
+        return replace(
+            verify(root, beside=(_consent, _refused, _access)), unseen=(f"not compared with the database: {error.message}",)
+        )
     except LoopwrightError:
         pass  # told as a finding
-    return verify(root, beside=(_consent, _database, _access))
+    return verify(root, beside=(_consent, _refused, _database, _access))
 
 
 def _tree(root: Path) -> Report:

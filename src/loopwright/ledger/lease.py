@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import psutil
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
+from loopwright.clock import now
 from loopwright.errors import InfraError, LeaseHeld, LoopwrightError
 from loopwright.ledger.storage import Storage, lease_table
 
@@ -132,7 +132,7 @@ def _acquire(storage: Storage, timeout: float) -> Lease:
             "place": _place(),
             "pid": os.getpid(),
             "process_started": _started(os.getpid()),
-            "since": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "since": now("seconds"),
             "heartbeat": _now(connection),
         }
         connection.execute(update(lease_table).values(**me))

@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loopwright.clock import now
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
 from loopwright.ledger.commit import GroupCommit
 from loopwright.ledger.keys import key_folder, make_demo_keys, make_keys
@@ -24,6 +24,7 @@ from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin
 from loopwright.ledger.principals import Principal, enrolled, enrolment, principal_id, signed_by
 from loopwright.ledger.publication import keep_file, publish
 from loopwright.ledger.reading import FOLDER, first_entry, parsed, read, stored
+from loopwright.ledger.reserve import URGENT, Told, insist, keep
 from loopwright.ledger.roster import Roster
 from loopwright.ledger.schema import problems
 from loopwright.ledger.signer import Hand, ProcessSigner, Signer, signable
@@ -90,6 +91,8 @@ class Ledger:
         self._genesis = read_statement(entry, 0)
         self._signer = signer
         self._lease: Lease | None = None
+        self._urgent = False
+        """Is an entry to be written or published that a full disk must take?"""
         self._location = locate(root)
         self._group = GroupCommit(self._write)
 
@@ -112,18 +115,11 @@ class Ledger:
         """
         folder = key_folder(workspace, key_home)
         keys, hand = make_keys(folder), signer(folder)
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        persons = make_demo_keys(folder) if demo else None
         predicate = genesis(
-            workspace=workspace,
-            name=name,
-            demo=demo,
-            plan=plan,
-            keys=keys,
-            custody=hand.custody,
-            forked_from=forked_from,
-            created_at=now,
-            persons=make_demo_keys(folder) if demo else None,
-        )
+            workspace=workspace, name=name, demo=demo, plan=plan, keys=keys, custody=hand.custody, forked_from=forked_from,
+            created_at=now("seconds"), persons=persons,
+        )  # fmt: skip
         return cls.begin(root, predicate, hand)
 
     @classmethod
@@ -131,11 +127,8 @@ class Ledger:
         """Start a log with this genesis predicate; WorkspaceError where ``root`` has one."""
         location = locate(root)
         if stored(location) or published_size(root / FOLDER):
-            next_step = (
-                "give this workspace a schema of its own (?schema= in record.url)"
-                if location.server
-                else "choose an empty folder"
-            )
+            own = "give this workspace a schema of its own (?schema= in record.url)"
+            next_step = own if location.server else "choose an empty folder"
             raise WorkspaceError(f"{location if location.server else root} has a ledger already", next_step)
         payload = payload_of("genesis", [Artifact(kind="plan", digest=predicate["plan"], path="loop.yaml")], predicate)
         [controller] = (one for one in enrolled(predicate).values() if one.role == "controller")
@@ -196,24 +189,42 @@ class Ledger:
 
         A service signs by its ``role``; a person or an agent by their own ``hand`` (``person`` without one is a demonstration's
         operator). ``event`` names what happened: appended again under the same name, the first entry's index is returned and
-        nothing is added, whatever the rest says. UsageError where the statement is not well formed, RefusedError where
+        nothing is added, whatever the rest says. A failure, a halt or a freeze is taken by a full disk, too (`reserve`). UsageError where the statement is not well formed, RefusedError where
         the role may not say this, WorkspaceError without the role's key, InfraError where the disk is full or the lease
         that this ledger holds was lost.
         """
-        entry = self._seal(kind, subjects, {**predicate, "event": event}, role, hand)
-        [index] = self._group.add([(event, entry)])
+        principal = self._holder(hand) if hand else self._principal(role)
+        draft = Draft(kind=kind, subjects=subjects, predicate=predicate, role=role, event=event)
+        [entry] = self._sealed([(draft, principal)], hand)
+        self._urgent |= kind in URGENT
+        [index] = self._insisting(lambda: self._group.add([(event, entry)]))
+        return index
+
+    def append_at(
+        self, size: int, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], *, role: str, event: str
+    ) -> int | None:
+        """`append` by a service, only where the log has ``size`` entries still; None where somebody said something meanwhile.
+
+        Whoever weighed the record up to there has weighed all of it: looking and writing are one step.
+        """
+        draft = Draft(kind=kind, subjects=subjects, predicate=predicate, role=role, event=event)
+        [entry] = self._sealed([(draft, self._principal(role))])
+        with self._storage.transaction() as snapshot:  # the writer's turn: nobody appends between this look and the entry
+            if snapshot.tree().size != size:
+                return None
+            if self._lease is not None:
+                self._lease.confirm(snapshot.connection)
+            [index] = snapshot.append([(event, entry)])
         return index
 
     def append_many(self, drafts: Sequence[Draft]) -> list[int]:
         """`append` each of these in one transaction: all of them are durable when this returns, or none is there.
 
-        A disk takes a hundred as fast as one. Events are kept once here, too; errors as of `append`.
+        A disk takes a hundred as fast as one, and the process of a role signs all that is its own in one turn. Events are kept
+        once here, too; errors as of `append`.
         """
-        entries = [
-            (draft.event, self._seal(draft.kind, draft.subjects, {**draft.predicate, "event": draft.event}, draft.role))
-            for draft in drafts
-        ]
-        return self._group.add(entries)
+        entries = self._sealed([(draft, self._principal(draft.role)) for draft in drafts])
+        return self._group.add([(draft.event, entry) for draft, entry in zip(drafts, entries, strict=True)])
 
     def anchor_access(self) -> list[int]:
         """Append an ``anchor`` statement for every hour of the access log that is over and has none; their indices.
@@ -237,8 +248,16 @@ class Ledger:
 
     def publish(self) -> None:
         """Make the files in ``ledger/`` those of the log; does nothing where they are. InfraError on a full disk."""
-        with self._storage.transaction() as snapshot:  # one publisher at a time, and never an older one after a newer
-            self._publish(snapshot)
+
+        def work() -> None:
+            with self._storage.transaction() as snapshot:  # one publisher at a time, and never an older one after a newer
+                self._publish(snapshot)
+
+        self._insisting(work)
+        self._urgent = False
+
+    def _insisting(self, work: Callable[[], Told]) -> Told:
+        return insist(self._root, work) if self._urgent else work()
 
     def sign_checkpoint(self) -> str:
         """Sign size and root of the log as it is, keep the note, publish it; the note. Hours of the access log are anchored first."""
@@ -250,7 +269,8 @@ class Ledger:
         note = known.get(tree.size)
         if note is None:
             text = checkpoint_text(Checkpoint(origin=origin_of(self.workspace), size=tree.size, root=tree.root()))
-            note = sign_note(text, origin_of(self.workspace), log, self._signature(log, text.encode()))
+            [signature] = self._signatures(log, [text.encode()])
+            note = sign_note(text, origin_of(self.workspace), log, signature)
         with self._storage.transaction() as snapshot:
             if tree.size not in snapshot.checkpoints():
                 snapshot.add_checkpoint(tree.size, note)
@@ -270,6 +290,7 @@ class Ledger:
         with hold(self._storage) as lease:
             self._lease = lease
             try:
+                keep(self._root)
                 self.anchor_access()
                 yield lease
             finally:
@@ -331,31 +352,41 @@ class Ledger:
             raise RefusedError(f"key {key} is not enrolled in this workspace, or was revoked", "`loopwright keys list`")
         return found
 
-    def _signature(self, principal: Principal, payload: bytes, hand: Hand | None = None) -> bytes:
-        message = signable(principal.role, self.workspace, payload)
-        signature = hand.sign(message) if hand else self._signer.sign(principal.role, payload)
-        if not signed_by(principal, signature, message):
+    def _signatures(self, principal: Principal, payloads: Sequence[bytes], hand: Hand | None = None) -> list[bytes]:
+        """By the hand, or by the role's process, in one turn: its last signature shows that none was lost and which key it holds."""
+        last = signable(principal.role, self.workspace, payloads[-1])
+        made = [hand.sign(last)] if hand else self._signer.sign_many(principal.role, payloads)
+        if len(made) != len(payloads) or not signed_by(principal, made[-1], last):
             problem = f"the {principal.role} key on this machine is not the one that the workspace's genesis entry enrols"
             raise WorkspaceError(problem, "restore the workspace's keys from their backup")
-        return signature
+        return made
 
-    def _seal(
-        self, kind: str, subjects: Sequence[Artifact], predicate: Mapping[str, Any], role: str, hand: Hand | None = None
-    ) -> bytes:
-        principal = self._holder(hand) if hand else self._principal(role)
-        about = subjects or [_log_itself(self._first)]
+    def _sealed(self, drafts: Sequence[tuple[Draft, Principal]], hand: Hand | None = None) -> list[bytes]:
+        """The entry of each draft, signed by its principal; the ``hand`` signs one."""
+        payloads = [self._payload(draft) for draft, _ in drafts]
+        signers = [principal for _, principal in drafts]
+        made = {
+            one: iter(self._signatures(one, [said for said, who in zip(payloads, signers, strict=True) if who == one], hand))
+            for one in dict.fromkeys(signers)
+        }
+        entries = [seal(said, who.id, next(made[who])) for said, who in zip(payloads, signers, strict=True)]
+        for (draft, _), entry in zip(drafts, entries, strict=True):
+            if len(entry) > MAX_ENVELOPE:
+                problem = f"the {draft.kind} statement is too long for the log: {len(entry)} bytes of {MAX_ENVELOPE}"
+                raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")
+        return entries
+
+    def _payload(self, draft: Draft) -> bytes:
+        """What is to be signed; UsageError where it is not well formed."""
+        about = draft.subjects or [_log_itself(self._first)]
         try:
-            payload = payload_of(kind, about, predicate)
-            missing = problems(kind, json.loads(payload)["predicate"])
+            payload = payload_of(draft.kind, about, {**draft.predicate, "event": draft.event})
+            missing = problems(draft.kind, json.loads(payload)["predicate"])
         except (ValueError, AttributeError) as error:
-            raise UsageError(f"the {kind} statement has no canonical form: {error}") from error
+            raise UsageError(f"the {draft.kind} statement has no canonical form: {error}") from error
         if missing:
-            raise UsageError(f"the {kind} statement lacks, or has impossible values in: {', '.join(missing)}")
-        entry = seal(payload, principal.id, self._signature(principal, payload, hand))
-        if len(entry) > MAX_ENVELOPE:
-            problem = f"the {kind} statement is too long for the log: {len(entry)} bytes of {MAX_ENVELOPE}"
-            raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")
-        return entry
+            raise UsageError(f"the {draft.kind} statement lacks, or has impossible values in: {', '.join(missing)}")
+        return payload
 
     def _publish(self, snapshot: Snapshot) -> None:
         folder, notes = self._root / FOLDER, snapshot.checkpoints()

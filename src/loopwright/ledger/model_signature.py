@@ -1,8 +1,8 @@
-"""The signature that model weights carry when they leave: OpenSSF model-signing, which its own command line verifies.
+"""The signature that promoted weights carry: OpenSSF model-signing, which its own command line verifies.
 
-Model-signing knows elliptic curves and not Ed25519, so weights are signed by a P-256 key of their own, and the trainer's key
+A model is signed when it is promoted, by the digests that its manifest recorded, and when it leaves, after its bytes were read. Model-signing knows elliptic curves and not Ed25519, so weights are signed by a P-256 key of their own, and the trainer's key
 says in the log which key signed which model: a reader goes from the weights to the log, and from there to how they came about.
-The signing runs in a process of its own (`python -m model_signing`), which is given this one key.
+The signing runs in a process of its own (`loopwright.ledger.model_signer`), which is given this one key.
 """
 
 from __future__ import annotations
@@ -13,28 +13,32 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from loopwright.clock import now
 from loopwright.errors import InfraError, IntegrityError, UsageError, WorkspaceError
-from loopwright.ledger.fold import fold
+from loopwright.ledger.fold import LoopState, fold
 from loopwright.ledger.keys import key_folder
 from loopwright.ledger.publication import write_file
+from loopwright.ledger.signer import bare_environment
 from loopwright.ledger.taint import refuse_any
 from loopwright.types import Artifact, Digest, digest_bytes
 
 if TYPE_CHECKING:
     from loopwright.ledger import Ledger
 
-__all__ = ["SignedModel", "export_model", "sign_model"]
+__all__ = ["SIGNED", "SignedModel", "export_model", "sign_model", "sign_recorded"]
 
-_SECONDS = 3600
+SIGNED = (".sig", "-key.pem")
+"""Ends of the names of a signature and of the public key that checks it: ``cycles/CYCLE/model.sig``, ``…/model-key.pem``."""
+
+_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,7 @@ class SignedModel:
 
     model: Artifact
     signature: Path
-    """A sigstore bundle, ``ledger/signatures/CYCLE.sig`` of the workspace."""
+    """A sigstore bundle: ``cycles/CYCLE/model.sig`` of the workspace."""
     public_key: str
     """PEM, as the log names it."""
     index: int
@@ -56,7 +60,7 @@ def sign_model(root: Path, ledger: Ledger, cycle: str, key_home: Path | None = N
     Raises:
         UsageError: the cycle has no model, or it is not on this machine.
         IntegrityError: the weights here are not those that were recorded.
-        InfraError: model-signing could not sign.
+        InfraError: the signing process ended.
     """
     state = fold(ledger.statements())
     model = state.cycles[cycle].artifact("model") if cycle in state.cycles else None
@@ -64,27 +68,47 @@ def sign_model(root: Path, ledger: Ledger, cycle: str, key_home: Path | None = N
         raise UsageError(f"{cycle} has no model", "`loopwright status` shows the cycles")
     refuse_any(state, [model], f"an export of {cycle}'s model")
     _recorded(root, cycle, model)
-    file = f"ledger/signatures/{cycle}.sig"
-    for one in reversed(list(ledger.statements())):
-        if (
-            one.kind == "signature"
-            and one.subjects[0].digest == model.digest
-            and _digest(root / file) == one.predicate["digest"]
-        ):
-            return SignedModel(model=model, signature=root / file, public_key=one.predicate["public_key"], index=one.index)
+    signed = _there(root, state, model) or _sign(root, ledger, cycle, model, key_home)
+    ledger.sign_checkpoint()
+    return signed
+
+
+def sign_recorded(root: Path, ledger: Ledger, state: LoopState, cycle: str, key_home: Path | None = None) -> int | None:
+    """Sign the model of a promotion by the digests that are on the record, reading no weights; the new entry.
+
+    None where it is signed already, or has none. IntegrityError where the model's manifest is not the one that was recorded.
+    """
+    model = state.cycles[cycle].artifact("model")
+    if model is None or _there(root, state, model):
+        return None
+    return _sign(root, ledger, cycle, model, key_home).index
+
+
+def _there(root: Path, state: LoopState, model: Artifact) -> SignedModel | None:
+    """The last signature of this model, where its file is here."""
+    one = state.signatures.get(model.digest)
+    if one is None or _digest(file := root / one.predicate["file"]) != one.predicate["digest"]:
+        return None
+    return SignedModel(model=model, signature=file, public_key=one.predicate["public_key"], index=one.index)
+
+
+def _sign(root: Path, ledger: Ledger, cycle: str, model: Artifact, key_home: Path | None) -> SignedModel:
+    """First the files, then the entry that names them: after a kill in between they are written anew."""
     key = _key(key_folder(ledger.workspace, key_home))
-    write_file(root / file, _signature(root / model.path, key))
-    public = _public(key)
+    signature, public = _signature(model, _manifest(root, cycle, model), key), _public(key)
+    file, pem = (f"cycles/{cycle}/model{ending}" for ending in SIGNED)
+    write_file(root / pem, public.encode())
+    write_file(root / file, signature)
     told = {
         "cycle": cycle,
         "file": file,
-        "digest": _digest(root / file),
+        "digest": digest_bytes(signature),
         "public_key": public,
         "algorithm": "ecdsa-p256-sha256",
-        "signed_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "signed_at": now("seconds"),
     }
     index = ledger.append("signature", [model], told, role="trainer", event=f"signature:{told['digest']}")
-    ledger.sign_checkpoint()
+    ledger.publish()
     return SignedModel(model=model, signature=root / file, public_key=public, index=index)
 
 
@@ -103,14 +127,20 @@ def _digest(path: Path) -> Digest:
     return digest_bytes(path.read_bytes()) if path.is_file() else ""
 
 
-def _recorded(root: Path, cycle: str, model: Artifact) -> None:
-    """Never put a name under other bytes than the trainer's."""
-    manifest, folder = root / "cycles" / cycle / "manifests" / "model.json", root / model.path
-    if not folder.is_dir():
-        raise UsageError(f"the model of {cycle} is not on this machine", f"dvc pull {model.path}")
+def _manifest(root: Path, cycle: str, model: Artifact) -> dict[str, str]:
+    """sha256 by path, as it was recorded: never put a name under other bytes than the trainer's."""
+    manifest = root / "cycles" / cycle / "manifests" / "model.json"
     if _digest(manifest) != model.digest:
         raise IntegrityError(f"{manifest} is not the manifest that was recorded", "loopwright verify")
-    listed = {file["path"]: file["sha256"] for file in json.loads(manifest.read_bytes())["files"]}
+    return {file["path"]: file["sha256"] for file in json.loads(manifest.read_bytes())["files"]}
+
+
+def _recorded(root: Path, cycle: str, model: Artifact) -> None:
+    """The weights here are those: before they leave, they are read."""
+    folder = root / model.path
+    if not folder.is_dir():
+        raise UsageError(f"the model of {cycle} is not on this machine", f"dvc pull {model.path}")
+    listed = _manifest(root, cycle, model)
     here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     for name in sorted(listed.keys() | here.keys()):
         if name not in here or name not in listed or _sha256(here[name]) != listed[name]:
@@ -151,17 +181,17 @@ def _public(key: Path) -> str:
     return loaded.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _signature(folder: Path, key: Path) -> bytes:
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place) / "model.sig"
-        command = [sys.executable, "-P", "-m", "model_signing", "sign", "key", str(folder)]
-        command += ["--signature", str(out), "--private_key", str(key), "--no-ignore-git-paths"]
-        environment = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "HOME") if name in os.environ}
-        try:
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_SECONDS, env=environment)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise InfraError(f"model-signing did not sign {folder}: {error}", "run again; nothing was recorded") from error
-        if done.returncode or not out.is_file():
-            problem = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            raise InfraError(f"model-signing did not sign {folder}: {' '.join(problem)}", "run again; nothing was recorded")
-        return out.read_bytes()
+def _signature(model: Artifact, files: Mapping[str, str], key: Path) -> bytes:
+    """By a process of its own, which is given this one key and no weights."""
+    command = [sys.executable, "-P", "-m", "loopwright.ledger.model_signer", str(key)]
+    asked = json.dumps({"name": PurePosixPath(model.path).name, "files": files}).encode()
+    try:
+        done = subprocess.run(
+            command, check=False, input=asked, capture_output=True, timeout=_SECONDS, cwd="/", env=bare_environment()
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InfraError(f"{model.path} was not signed: {error}", "run again; nothing was recorded") from error
+    if done.returncode:
+        problem = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise InfraError(f"{model.path} was not signed: {' '.join(problem)}", "run again; nothing was recorded")
+    return done.stdout

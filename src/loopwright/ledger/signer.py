@@ -1,12 +1,14 @@
 """Signing: each role in a process of its own that holds its key and nothing else.
 
-``python -m loopwright.ledger.signer KEYFILE`` reads payloads on stdin (each after its length, an unsigned 32-bit
-big-endian number) and answers each with a byte (0 signed, 1 refused), a length, and the signature or the reason. It signs
-what its role may say and nothing else, whoever asks: a statement by its DSSE encoding, the log's key a checkpoint's text.
+``python -m loopwright.ledger.signer KEYFILE`` reads batches on stdin (after its length, an unsigned 32-bit big-endian number,
+payload after payload, each after its own) and answers each with a byte (0 signed, 1 refused), a length, and the signatures, 64
+bytes each, or the reason. It signs what its role may say and nothing else, whoever asks: a statement by its DSSE encoding, the
+log's key a checkpoint's text; of a batch that holds anything else, nothing.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import select
@@ -14,6 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
 
@@ -26,6 +29,7 @@ from loopwright.ledger.statement import pae, read_payload
 __all__ = ["Hand", "LocalSigner", "ProcessSigner", "Signer", "bare_environment", "signable"]
 
 _LENGTH = struct.Struct(">I")
+_SIGNATURE = 64
 _ORPHAN_SECONDS = 5.0
 
 
@@ -39,6 +43,10 @@ class Signer(Protocol):
 
     def sign(self, role: str, payload: bytes) -> bytes:
         """Ed25519 signature over what `signable` says; RefusedError where the role may not say this."""
+        ...
+
+    def sign_many(self, role: str, payloads: Sequence[bytes]) -> list[bytes]:
+        """`sign` each of these, or none of them; a process is asked once."""
         ...
 
     def close(self) -> None:
@@ -89,7 +97,12 @@ class LocalSigner:
 
     def sign(self, role: str, payload: bytes) -> bytes:
         """See `Signer.sign`."""
-        return load_key(key_path(self._folder, role)).sign(signable(role, self._folder.name, payload))
+        return self.sign_many(role, [payload])[0]
+
+    def sign_many(self, role: str, payloads: Sequence[bytes]) -> list[bytes]:
+        """See `Signer.sign_many`."""
+        key = load_key(key_path(self._folder, role))
+        return [key.sign(signable(role, self._folder.name, payload)) for payload in payloads]
 
     def close(self) -> None:
         """Nothing to end."""
@@ -122,11 +135,15 @@ class ProcessSigner:
 
     def sign(self, role: str, payload: bytes) -> bytes:
         """See `Signer.sign`; InfraError where the role's process has ended."""
+        return self.sign_many(role, [payload])[0]
+
+    def sign_many(self, role: str, payloads: Sequence[bytes]) -> list[bytes]:
+        """See `Signer.sign_many`; InfraError where the role's process has ended."""
         with self._lock:
             child, whole = self._child(role), False
             requests, answers = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
             try:
-                requests.write(_LENGTH.pack(len(payload)) + payload)
+                requests.write(_framed(b"".join(map(_framed, payloads))))
                 requests.flush()
                 refused, answer = _exactly(answers, 1), _frame(answers)
                 whole = True
@@ -138,7 +155,7 @@ class ProcessSigner:
         if refused == b"\x01":
             message, _, next_step = answer.decode().partition("\n")
             raise RefusedError(message, next_step)
-        return answer
+        return [answer[at : at + _SIGNATURE] for at in range(0, len(answer), _SIGNATURE)]
 
     @staticmethod
     def _end(child: subprocess.Popen[bytes]) -> None:
@@ -168,8 +185,18 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
     return data
 
 
+def _framed(data: bytes) -> bytes:
+    return _LENGTH.pack(len(data)) + data
+
+
 def _frame(stream: IO[bytes]) -> bytes:
     return _exactly(stream, _LENGTH.unpack(_exactly(stream, _LENGTH.size))[0])
+
+
+def _frames(data: bytes) -> Iterator[bytes]:
+    stream = io.BytesIO(data)
+    while stream.tell() < len(data):
+        yield _frame(stream)
 
 
 def _asked(stream: IO[bytes], parent: int) -> bool:
@@ -186,12 +213,13 @@ def _serve(path: Path) -> None:
     requests, answers = os.fdopen(0, "rb", buffering=0), sys.stdout.buffer
     while _asked(requests, parent):
         try:
-            answer, data = b"\x00", key.sign(signable(role, workspace, _frame(requests)))
+            messages = [signable(role, workspace, payload) for payload in _frames(_frame(requests))]
+            answer, data = b"\x00", b"".join(map(key.sign, messages))
         except EOFError:
             return
         except LoopwrightError as error:
             answer, data = b"\x01", f"{error.message}\n{error.next_step}".encode()
-        answers.write(answer + _LENGTH.pack(len(data)) + data)
+        answers.write(answer + _framed(data))
         answers.flush()
 
 

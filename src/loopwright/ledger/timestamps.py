@@ -17,6 +17,7 @@ from typing import Any
 import rfc3161_client as tsp
 from cryptography import x509
 
+from loopwright.clock import rfc3339
 from loopwright.errors import InfraError, RefusedError, UsageError
 from loopwright.ledger.audit import Finding
 
@@ -98,4 +99,4 @@ def _verified(data: bytes, text: str, certificates: Sequence[x509.Certificate]) 
     serials = {one.serial_number for one in response.signed_data.signer_infos}
     carried = [x509.load_der_x509_certificate(one) for one in response.signed_data.certificates]
     names = [one.subject.rfc4514_string() for one in [*carried, *certificates] if one.serial_number in serials]
-    return {"time": response.tst_info.gen_time.isoformat().replace("+00:00", "Z"), "authority": names[0] if names else ""}
+    return {"time": rfc3339(response.tst_info.gen_time, "auto"), "authority": names[0] if names else ""}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from loopwright.ledger.audit import Finding
 from loopwright.ledger.cosignature import Cosignature, WitnessKey, cosignatures, read_key
 from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.note import Checkpoint, read_text, split_note
-from loopwright.ledger.tiles import read_entries, read_files
+from loopwright.ledger.tiles import Entries, bundles_in, read_files
 
-__all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "stamped", "standing", "witnessed"]
+__all__ = ["STAMPS", "Standing", "Trust", "fit", "load_trust", "roots_of", "stamped", "standing", "witnessed"]
 
 STAMPS = "timestamps"
 """Below ``ledger/``, and in a bundle: ``SIZE.tsr``, the DER response of an authority for the checkpoint of that size."""
@@ -136,39 +137,44 @@ def fit(kept: Iterable[Checkpoint], origin: str, roots: Mapping[int, bytes], siz
             yield Finding(code="fork", where=where, message=f"the first {one.size} entries are not those that were signed then")
 
 
-def _roots(entries: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
-    tree, found = CompactRange(), {}
+def roots_of(entries: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """Of the tree at each of these sizes, in one pass, a bundle at a time; ValueError where one is not whole."""
+    tree, found, hashes = CompactRange(), {}, map(leaf_hash, entries)
     for size in sorted(size for size in set(sizes) if size <= len(entries)):
-        tree = tree.extend(leaf_hash(entry) for entry in entries[tree.size : size])
+        tree = tree.extend(islice(hashes, size - tree.size))
         found[size] = tree.root()
     return found
 
 
 def _notes(files: Mapping[str, bytes]) -> Iterator[tuple[Checkpoint, str, str]]:
-    for name, data in sorted(files.items()):
+    for name in sorted(files):
         if name == "checkpoint" or name.startswith("checkpoints/"):
             try:
-                note = data.decode()
+                note = files[name].decode()
                 yield read_text(split_note(note)[0]), note, f"ledger/{name}"
             except ValueError:
                 continue  # the audit names it
 
 
 def standing(ledger: Path, trust: Trust) -> Standing:
-    """What the reader's trust says about a published log, whose own soundness is `loopwright.ledger.verify`'s business."""
+    """What the reader's trust says about a published log, whose own soundness is `loopwright.ledger.verify`'s business.
+
+    Whoever trusts nobody and kept nothing is told nothing, and no entry is read for it.
+    """
+    if trust == Trust():
+        return Standing(findings=(), witnessed=0, cosignatures=())
     files = read_files(ledger)
+    found, entries = list(_notes(files)), Entries(files, bundles_in(files))
     try:
-        entries = read_entries(ledger)
-    except ValueError:
-        entries = []
-    found = list(_notes(files))
-    roots = _roots(entries, [one.size for one, _, _ in found] + [one.size for one in trust.kept])
+        roots, published = roots_of(entries, [one.size for one, _, _ in found] + [one.size for one in trust.kept]), len(entries)
+    except ValueError:  # the audit says which bundle
+        roots, published = {}, 0
     sound = [(one, note, where) for one, note, where in found if roots.get(one.size) == one.root]
     origin = found[0][0].origin if found else ""
     seen = witnessed({one.size: note for one, note, _ in sound}, {one.size: where for one, _, where in sound}, trust)
-    findings = [*seen.findings, *fit(trust.kept, origin, roots, len(entries))]
+    findings = [*seen.findings, *fit(trust.kept, origin, roots, published)]
     texts = {one.size: split_note(note)[0] for one, note, _ in sound}
-    responses = {name: data for name, data in files.items() if name.startswith(f"{STAMPS}/")}
+    responses = {name: files[name] for name in files if name.startswith(f"{STAMPS}/")}
     seen, wrong = stamped(seen, responses, texts, trust)
     return replace(seen, findings=(*findings, *wrong))
 

@@ -52,7 +52,11 @@ def witness_key(text):
     return text.split("+")[0], b64(text.split("+", 2)[2])[1:]
 
 
-def signed(key, signature, message):
+def signed(key, signature, message, token=None):
+    """A FIDO2 token signs digests, and says that somebody touched it (OpenSSH, PROTOCOL.u2f)."""
+    if token is not None:
+        message = sha(token.encode()) + signature[64:] + sha(message)
+        signature = signature[:64] if len(signature) == 69 and signature[64] & 1 else b""
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -106,26 +110,11 @@ def climb(first, second, at, last, path):
     return (first, second) if last == 0 else (None, None)
 
 
-def continues(old, new, before, after, proof):
-    path, at, last = [before, *proof] if old & (old - 1) == 0 else list(proof), old - 1, new - 1
-    while at & 1:
-        at, last = at >> 1, last >> 1
-    return 0 < old < new and path and climb(path[0], path[0], at, last, path[1:]) == (before, after)
-
-
 def principal(told, demo):
     kinds = {"person": ("person", "demo") if demo else ("person",), "agent": ("agent",)}.get(told["role"], ("service",))
     need(told["kind"] in kinds and sha(b64(told["public_key"])).hex()[:16] == told["id"], "form", "no principal")
     whose, token = told.get("person") or told["id"], told.get("application")
     return {"role": told["role"], "key": b64(told["public_key"]), "person": whose, "token": token, "revoked": False}
-
-
-def spoke(who, signature, message):
-    """Did this principal sign? A FIDO2 token signs digests, and says that somebody touched it (OpenSSH, PROTOCOL.u2f)."""
-    if who["token"] is None:
-        return signed(who["key"], signature, message)
-    touched = len(signature) == 69 and signature[64] & 1
-    return touched and signed(who["key"], signature[:64], sha(who["token"].encode()) + signature[64:] + sha(message))
 
 
 def signatures(entries, people, demo):
@@ -135,7 +124,8 @@ def signatures(entries, people, demo):
         right += ":" + said["by"] if kind in ("enrol", "request", "halt") and "by" in said else ""
         who, pae = people.get(keyid), b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload
         good = who and not who["revoked"] and any(role == who["role"] and right in rights for role, rights in MAY)
-        need(good and spoke(who, signature, pae), "signature", f"entry {index}: no key of today that may sign {right}")
+        good = good and signed(who["key"], signature, pae, who["token"])
+        need(good, "signature", f"entry {index}: no key of today that may sign {right}")
         gone = {"rotate": said.get("old"), "revoke": said.get("principal")}.get(kind)
         need(not people.get(gone, {"revoked": gone})["revoked"], "signature", f"entry {index} ends no key")
         people.get(gone, {})["revoked"] = True
@@ -177,21 +167,6 @@ def entry(data):
     return kind, inner["predicate"], signature["keyid"], b64(signature["sig"]), b64(told["payload"])
 
 
-def trusted(notes, witnesses, quorum):
-    """The largest checkpoint that enough of the reader's witnesses cosigned (C2SP tlog-cosignature)."""
-    best = 0
-    for at, (body, _, lines) in notes.items():
-        count = 0
-        for name, key in witnesses:
-            mine = [blob for who, blob in lines if who == name and blob[:4] == key_id(name, b"\4", key)]
-            for one in mine:
-                text = f"cosignature/v1\ntime {int.from_bytes(one[4:12], 'big')}\n{body}".encode()
-                need(len(one) == 76 and signed(key, one[12:], text), "trust", f"checkpoints/{at}: not what {name} signed")
-            count += bool(mine)
-        best = at if count >= quorum else best
-    return best
-
-
 def verify(data, witnesses, quorum, log_key):
     files = members(data)
     index = json.loads(files["bundle.json"])
@@ -214,7 +189,10 @@ def verify(data, witnesses, quorum, log_key):
     notes = {at: note(files[f"checkpoints/{at}"], origin, at, logs) for at in points}
     root = notes[size][1]
     for old, proof in steps.items():
-        need(continues(old, size, notes[old][1], root, proof), "checkpoint", f"{size} entries do not continue {old}")
+        before, even = notes[old][1], max((old & -old).bit_length() - 1, 0)
+        path = ([before] if old == 1 << even else []) + proof
+        climbed = 0 < old < size and path and climb(path[0], path[0], old - 1 >> even, size - 1 >> even, path[1:])
+        need(climbed == (before, root), "checkpoint", f"{size} entries do not continue {old}")
     for at, proof in zip(numbers, proofs, strict=True):
         leaf = sha(b"\0", files[f"entries/{at}.json"])
         need(at < size and climb(leaf, leaf, at, size - 1, proof)[1] == root, "inclusion", f"entry {at}: not in the log")
@@ -226,7 +204,16 @@ def verify(data, witnesses, quorum, log_key):
     artifacts(files, entries, index["cycle"])
     need(not whole or numbers == list(range(size)), "incomplete", "said to hold every entry, and does not")
     own = f"{origin}+{key_id(origin, bytes([1]), logs[0]).hex()}+{base64.b64encode(bytes([1]) + logs[0]).decode()}"
-    best = trusted(notes, witnesses, quorum)
+    best = 0  # the largest checkpoint that enough of the reader's witnesses cosigned (C2SP tlog-cosignature)
+    for at, (body, _, lines) in notes.items():
+        count = 0
+        for name, key in witnesses:
+            mine = [blob for who, blob in lines if who == name and blob[:4] == key_id(name, b"\4", key)]
+            for one in mine:
+                text = f"cosignature/v1\ntime {int.from_bytes(one[4:12], 'big')}\n{body}".encode()
+                need(len(one) == 76 and signed(key, one[12:], text), "trust", f"checkpoints/{at}: not what {name} signed")
+            count += bool(mine)
+        best = at if count >= quorum else best
     need(log_key in (None, own), "trust", f"the log's key is {own}")
     need(best or not witnesses, "trust", f"no checkpoint bears the cosignatures of {quorum} of your witnesses")
     told = f"{index['cycle']} of {index['workspace']}, {len(numbers)} of {size} entries; the log's key is {own}"

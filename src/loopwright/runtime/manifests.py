@@ -1,30 +1,38 @@
-"""Checks a Kubernetes manifest without a cluster: what the API server, the operator and Loopwright would refuse.
+"""Checks a launcher's file without a cluster: what the API server, the operator, `ray up` or Loopwright would refuse.
 
 Three passes over a YAML file, each with the line of what it names: keys that occur twice, the closed schemas below
-``cluster/schemas/`` (a misspelt field is an error, not a silent default), and for a RayJob the rules that no schema can
-say (`loopwright.runtime.rayjob`). Nothing is fetched and nothing is sent.
+``cluster/schemas/`` and Ray's own (a misspelt field is an error, not a silent default), and the rules that no schema can
+say (`loopwright.runtime.rayjob`, `loopwright.runtime.hosts`). A script is read by its shell. Nothing is fetched and
+nothing is sent.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from loopwright.errors import PlanError
-from loopwright.runtime.rayjob import Finding, job_findings
+from loopwright.runtime.hosts import host_findings, ray_schema, task_findings
+from loopwright.runtime.rayjob import Finding, cluster_findings, job_findings
 
-__all__ = ["Problem", "check_manifest", "require_manifest"]
+__all__ = ["Problem", "check_manifest", "check_script", "require_file"]
 
 SCHEMAS: Mapping[tuple[str, str], str] = {
     ("ray.io/v1", "RayJob"): "kuberay-1.7/rayjob.json",
+    ("ray.io/v1", "RayCluster"): "kuberay-1.7/raycluster.json",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "kubernetes-1.28/networkpolicy.json",
     ("v1", "PersistentVolumeClaim"): "kubernetes-1.28/persistentvolumeclaim.json",
 }
 """Schema file, relative to the folder of schemas, by ``apiVersion`` and ``kind``."""
@@ -47,12 +55,13 @@ class Problem:
         return f"{self.file}:{self.line}: {self.key}: {self.message}"
 
 
-def check_manifest(path: Path, schemas: Path) -> tuple[Problem, ...]:
+def check_manifest(path: Path, schemas: Path, kind: str = "kuberay") -> tuple[Problem, ...]:
     """Everything wrong with the documents of one YAML file; empty where nothing is.
 
     Args:
         path: the manifest.
         schemas: the folder ``cluster/schemas``.
+        kind: the folder of ``cluster/`` that it is from: ``kuberay``, ``vm`` or ``sky``.
 
     Raises:
         PlanError: the file cannot be read or is no YAML.
@@ -60,7 +69,7 @@ def check_manifest(path: Path, schemas: Path) -> tuple[Problem, ...]:
     problems: list[Problem] = []
     for node, document in _documents(path):
         lines, twice = _lines(node)
-        findings = [*twice, *_findings(document, schemas)]
+        findings = [*twice, *_findings(document, schemas, kind)]
         problems += [
             Problem(file=str(path), line=_line(lines, place), key=_dotted(place), message=message)
             for place, message in findings
@@ -68,15 +77,23 @@ def check_manifest(path: Path, schemas: Path) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.line, problem.key)))
 
 
-def require_manifest(path: Path, schemas: Path) -> None:
-    """As `check_manifest`, for a caller that goes on only where nothing is wrong.
+def check_script(path: Path) -> tuple[Problem, ...]:
+    """What bash would stumble over in a script, without running it; empty where nothing is."""
+    read = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True, check=False)
+    found = re.finditer(r"line (\d+): (.*)", read.stderr) if read.returncode else ()
+    return tuple(Problem(file=str(path), line=int(one[1]), key="script", message=one[2]) for one in found)
+
+
+def require_file(path: Path, name: str, schemas: Path) -> None:
+    """Check a launcher's file by the folder of ``cluster/`` that it is from, for a caller that goes on only where nothing is wrong.
 
     Raises:
         PlanError: with every problem, one a line.
     """
-    problems = check_manifest(path, schemas)
+    kind = name.partition("/")[0]
+    problems = check_script(path) if kind == "slurm" else check_manifest(path, schemas, kind)
     if problems:
-        raise PlanError("\n".join(map(str, problems)), f"mend {path}; nothing was sent to the cluster")
+        raise PlanError("\n".join(map(str, problems)), f"mend {path}; nothing was sent")
 
 
 def _documents(path: Path) -> Iterator[tuple[yaml.Node, Any]]:
@@ -93,22 +110,48 @@ def _documents(path: Path) -> Iterator[tuple[yaml.Node, Any]]:
     return zip(nodes, values, strict=True)
 
 
-def _findings(document: Any, schemas: Path) -> Iterator[Finding]:
+def _findings(document: Any, schemas: Path, kind: str) -> Iterator[Finding]:
     if not isinstance(document, dict):
-        yield (), f"is {type(document).__name__}; a manifest is a mapping with apiVersion and kind"
+        yield (), f"is {type(document).__name__}; a manifest is a mapping"
         return
-    kind = (str(document.get("apiVersion")), str(document.get("kind")))
-    if kind not in SCHEMAS:
-        known = ", ".join(f"{version} {name}" for version, name in SCHEMAS)
-        yield ("kind",), f"{' '.join(kind)} cannot be checked offline (known: {known})"
+    try:
+        schema, rules = _rules(document, schemas, kind)
+    except KeyError as unknown:
+        yield ("kind",), str(unknown.args[0])
         return
-    schema = json.loads((schemas / SCHEMAS[kind]).read_text(encoding="utf-8"))
     broken = False
-    for error in Draft202012Validator(schema).iter_errors(document):
+    for error in schema.iter_errors(document):
         broken = True
         yield from _explain(error)
-    if kind[1] == "RayJob" and not broken:  # the rules rely on the types that the schema has checked
-        yield from job_findings(document)
+    if not broken:  # the rules rely on the types that the schema has checked
+        yield from rules(document)
+
+
+def _rules(
+    document: Mapping[str, Any], schemas: Path, kind: str
+) -> tuple[Any, Callable[[Mapping[str, Any]], Iterable[Finding]]]:
+    """The schema and the rules for a document; KeyError for one that is not known."""
+    if kind == "vm":
+        return Draft7Validator(ray_schema()), host_findings
+    if kind == "sky":
+        return _schema(schemas, "skypilot-0.14/task.json"), task_findings
+    named = (str(document.get("apiVersion")), str(document.get("kind")))
+    if named not in SCHEMAS:
+        known = ", ".join(f"{version} {name}" for version, name in SCHEMAS)
+        raise KeyError(f"{' '.join(named)} cannot be checked offline (known: {known})")
+    rules = {"RayJob": job_findings, "RayCluster": cluster_findings}.get(named[1], lambda _: ())
+    return _schema(schemas, SCHEMAS[named]), rules
+
+
+def _schema(schemas: Path, name: str) -> Draft202012Validator:
+    """A schema that may refer to its neighbours by file name."""
+    path = schemas / name
+    beside = [(file.name, DRAFT202012.create_resource(_json(file))) for file in path.parent.glob("*.json")]
+    return Draft202012Validator(_json(path), registry=Registry().with_resources(beside))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _explain(error: ValidationError) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["HOUSE", "OPERATOR", "Finding", "job_findings"]
+__all__ = ["HOUSE", "OPERATOR", "Finding", "cluster_findings", "job_findings"]
 
 Finding = tuple[tuple[str | int, ...], str]
 """Where (keys and indices from the document's root) and what is wrong there."""
@@ -31,6 +31,13 @@ def job_findings(document: Document) -> Iterator[Finding]:
     """All findings about a RayJob that has passed its schema."""
     for rule in (*OPERATOR, *HOUSE):
         yield from rule(document)
+
+
+def cluster_findings(document: Document) -> Iterator[Finding]:
+    """All findings about a RayCluster that has passed its schema: those of a RayJob that had it inside."""
+    inside = {**document, "spec": {"entrypoint": "", "rayClusterSpec": document["spec"]}}
+    for place, message in job_findings(inside):
+        yield (place if place[: len(CLUSTER)] != CLUSTER else ("spec", *place[len(CLUSTER) :])), message
 
 
 def _cluster(document: Document) -> Mapping[str, Any]:
@@ -227,9 +234,21 @@ def _image(document: Document) -> Iterator[Finding]:
             yield (*place, "image"), f"{image or 'no image'!r}: name a version or a digest, not what is latest"
 
 
+QUEUE = "kueue.x-k8s.io/queue-name"
+
+
+def _queue(document: Document) -> Iterator[Finding]:
+    """Kueue's webhook takes neither a job that keeps its cluster nor one that uses another's."""
+    spec, labels = document["spec"], document["metadata"].get("labels", {})
+    if QUEUE in labels and not spec.get("shutdownAfterJobFinishes"):
+        yield ("spec", "shutdownAfterJobFinishes"), "Kueue needs true"
+    if QUEUE in labels and "clusterSelector" in spec:
+        yield ("spec", "clusterSelector"), "Kueue does not take it"
+
+
 Rule = Callable[[Document], Iterator[Finding]]
 
 OPERATOR: tuple[Rule, ...] = (
-    _name, _where, _cleanup, _submission, _authentication, _sizes, _replicas, _autoscaling, _mounts,
+    _name, _where, _cleanup, _submission, _authentication, _sizes, _replicas, _autoscaling, _mounts, _queue,
 )  # fmt: skip
 HOUSE: tuple[Rule, ...] = (_token, _idle_head, _memory, _no_root, _keys, _image)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now
 from loopwright.errors import UsageError
 from loopwright.ledger.fold import LoopState
 from loopwright.ledger.taint import Taint, spread, taint
 from loopwright.quarantine import fall_back, fallback
-from loopwright.run import now
 from loopwright.store import git
 from loopwright.store.files import write_atomic
 from loopwright.trace.graph import Graph, Reached

@@ -16,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now
 from loopwright.errors import InfraError, IntegrityError, LoopwrightError, UsageError
 from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
 from loopwright.ledger.statement import Statement
 from loopwright.plan import Plan
 from loopwright.replay import replay
-from loopwright.run import now
 from loopwright.store import git
 from loopwright.store.artifacts import check, manifest_of, read_manifest
 from loopwright.trace.compare import Comparison, Tolerance, compare

@@ -88,7 +88,8 @@ def test_the_states_of_a_claim(lab: Workspace, tmp_path: Path) -> None:
     after = claims(lab)
     assert {claim.state for claim in after.values()} == {"statement", "value"}
     first, second = after["A-1"].statement, after["A-2"].statement
-    assert first and second
+    assert first
+    assert second
     assert (first.by, first.note, first.text) == ("operator", "demonstration key, not a person", "plain <b>words</b>")
     assert [(file.name, file.media_type, file.bytes) for file in first.files] == [("mandate.pdf", "application/pdf", 8)]
     assert (second.kind, second.about, after["A-2"].facts[0].value) == ("confirmed", "c0000", "c0000")

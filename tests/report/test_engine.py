@@ -242,7 +242,7 @@ def test_a_damaged_record_is_not_reported_on(workspace: Path, tmp_path: Path) ->
     assert not (root / "build").exists()
 
 
-def test_refusals_say_what_to_do(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_say_what_to_do(workspace: Path, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for asked, wrong, hint in (
         ({"cycle": "c0009"}, "no cycle 'c0009'", "c0003"),
         ({"document": "cicle"}, "did you mean cycle", "loop"),
@@ -254,6 +254,12 @@ def test_refusals_say_what_to_do(workspace: Path, tmp_path: Path, monkeypatch: p
         assert hint in caught.value.next_step
     with pytest.raises(WorkspaceError, match="no ledger"):
         build(tmp_path, "cycle", "c0003")
+    shutil.copytree(workspace / "ledger", tmp_path / "lab/ledger")
+    font = own(tmp_path / "lab", repository, "theme") / "fonts/inter-latin-400-normal.woff2"
+    font.unlink()
+    with pytest.raises(UsageError, match=r"inter-latin-400-normal\.woff2"):
+        build(tmp_path / "lab", "cycle", "c0003", formats=("pdf",))
+    shutil.rmtree(tmp_path / "lab")
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     with pytest.raises(InfraError) as missing:
         build(workspace, "cycle", "c0003", tmp_path)

@@ -224,7 +224,13 @@ def _sides(what: tuple[str, ...], before: Any, after: Any) -> tuple[str, str]:
 def _brief(told: dict[str, Any]) -> str:
     import json
 
-    text = "; ".join(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in told.values())
+    def plain(value: Any) -> str:
+        if isinstance(value, dict) and {"value", "low", "high", "n"} <= set(value):
+            return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f}, n {value['n']})"
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    facts = told.pop("value", None)
+    text = "; ".join(map(plain, [*(facts or {}).values(), *told.values()]))
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 

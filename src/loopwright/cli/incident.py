@@ -208,9 +208,9 @@ def _wants_freeze(told: bool | None) -> bool:
 
 
 def _rows(workspace: Workspace, state: Any, only: str | None = None) -> list[dict[str, Any]]:
+    from loopwright.clock import now
     from loopwright.ledger.incidents import incidents
     from loopwright.report.clocks import due_dates, incident_row
-    from loopwright.run import now
 
     clocks, at = _clocks(workspace), now()
     found = [one for name, one in incidents(state.acts.incidents).items() if only in {None, name}]

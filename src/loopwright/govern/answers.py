@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now
 from loopwright.errors import LoopwrightError, UsageError
 from loopwright.govern.requests import Desk
 from loopwright.ledger.answers import FOLDER, LOOP, MEDIA_TYPE, history, keep
 from loopwright.ledger.fold import LoopState
-from loopwright.run import now
 from loopwright.store import git
 from loopwright.types import Digest
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopwright.clock import now
 from loopwright.errors import RefusedError, UsageError
 from loopwright.govern.answers import covered
 from loopwright.govern.requests import Desk
@@ -15,7 +16,6 @@ from loopwright.ledger.answers import FOLDER as WORDS
 from loopwright.ledger.answers import keep
 from loopwright.ledger.filings import FOLDER, frozen, objection, register
 from loopwright.ledger.publication import write_file
-from loopwright.run import now
 from loopwright.store import git
 from loopwright.types import digest_bytes
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
+from loopwright.clock import now
 from loopwright.errors import UsageError
 from loopwright.govern.observe import known_model
 from loopwright.govern.requests import Desk
@@ -21,7 +22,6 @@ from loopwright.ledger.fold import LoopState
 from loopwright.ledger.incidents import Incident, incidents
 from loopwright.planfile import parse_as
 from loopwright.policy import Section
-from loopwright.run import now
 
 __all__ = ["Report", "Told", "close_incident", "find_incident", "open_incident", "update_incident"]
 

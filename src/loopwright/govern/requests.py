@@ -17,7 +17,7 @@ from typing import Any, Self
 from loopwright.budgets import agreed
 from loopwright.clock import now
 from loopwright.consent import Ask, Consent, describe
-from loopwright.errors import RefusedError, UsageError
+from loopwright.errors import RefusedError, UsageError, WorkspaceError
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState

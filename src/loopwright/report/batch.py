@@ -74,7 +74,7 @@ def build_many(
     jobs: Sequence[Job],
     output: Path | None,
     formats: Collection[str],
-    told: Callable[[Made], None] = lambda made: None,
+    told: Callable[[Made], None],
 ) -> list[Made]:
     """Build them all, telling each as it is done; in the order of the jobs.
 

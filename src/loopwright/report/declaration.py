@@ -170,11 +170,11 @@ class Labels(Closed):
     limits: Text
     applies: Text
     """To whom and from when; no conclusion."""
-    parts: dict[Name, Text] = {}
+    parts: dict[Name, Text] = Field(default_factory=dict)
     sections: dict[Name, Text]
     fields: dict[FieldId, FieldLabel]
-    na: dict[Name, Text] = {}
-    text: dict[str, Text] = {}
+    na: dict[Name, Text] = Field(default_factory=dict)
+    text: dict[str, Text] = Field(default_factory=dict)
     """Words of the document's own template, where it has one."""
 
 
@@ -188,7 +188,7 @@ class Theme(Closed):
     audiences: dict[Audience, Text]
     owners: dict[Owner, Text]
     scopes: dict[str, Text]
-    columns: dict[str, Text] = {}
+    columns: dict[str, Text] = Field(default_factory=dict)
     """Heads of table columns that the catalogue of facts has no words for in this language."""
-    facts: dict[FactPath, Text] = {}
+    facts: dict[FactPath, Text] = Field(default_factory=dict)
     """Labels of facts, likewise."""

@@ -165,7 +165,7 @@ def _applies(act: Act, ref: str, words: str, name: str, vocabulary: Vocabulary) 
 
 def _status(sections: tuple[doc.Section, ...]) -> doc.Status:
     states = [claim.state for section in sections for claim in section.claims]
-    counts = {state: states.count(state) for state in doc.STATES if state in states}
+    counts: dict[str, int] = {state: states.count(state) for state in doc.STATES if state in states}
     still = counts.get("draft", 0) + counts.get("not provided", 0)
     return doc.Status(complete=not still, answered=len(states) - still, of=len(states), by_state=counts)
 

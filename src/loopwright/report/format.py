@@ -194,7 +194,7 @@ def _plain(text: str) -> str:
     return text.replace("-", "\u2212").replace("\u202f", "\u00a0").replace("\u2009", "\u00a0")
 
 
-def environment(load: Callable[[str], str | None] = lambda name: None) -> Environment:
+def environment(load: Callable[[str], str | None] = {}.get) -> Environment:
     """The template engine: undefined names are errors, everything is escaped; ``load`` gives the templates that one may import."""
     return Environment(
         autoescape=True,

@@ -37,7 +37,7 @@ class Act(Closed):
     version: Text
     verified: Literal["official-journal", "copy", "secondary", "draft", "not-read"]
     """What was read of it; whatever is not ``official-journal`` is printed as not verified against the Official Journal."""
-    note: Words = {}
+    note: Words = Field(default_factory=dict)
 
 
 class Application(Closed):

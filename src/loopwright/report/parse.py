@@ -22,7 +22,7 @@ _LARGEST = 4_000_000
 """Bytes of a file that a person wrote."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(yaml.CSafeLoader):
     """Refuses a key that is given twice, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

@@ -35,7 +35,7 @@ class Record:
 
         UsageError where the record has no such cycle or incident, or none at all.
         """
-        newest = self.state.last or next(reversed(self.state.cycles), None)
+        newest = self.state.last or next(reversed(list(self.state.cycles)), None)
         if newest is None:
             raise UsageError("no cycle is on the record yet", "`loopwright run`")
         if scope == "loop":

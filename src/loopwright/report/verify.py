@@ -99,7 +99,7 @@ def _open(pdf: bytes) -> tuple[dict[str, bytes], str] | Check:
         reader = PdfReader(BytesIO(pdf), strict=True)
         files = {name: data[0] for name, data in reader.attachments.items()}
         return files, "".join(page.extract_text() for page in reader.pages)
-    except Exception as error:  # a damaged file may make the library fail in any way; it never passes for a sound one
+    except Exception as error:  # noqa: BLE001  # a damaged file may make the library fail in any way; it never passes for a sound one
         return _bad("file", f"not a readable PDF: {type(error).__name__}: {str(error)[:200]}")
 
 

@@ -62,19 +62,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
     "gate": frozenset(("phase:decide",)),
     "log": frozenset(("checkpoint",)),
     "person": frozenset(
-        (
-            "approval",
-            "enrol",
-            "rotate",
-            "revoke",
-            "request",
-            "halt",
-            "freeze",
-            "recall",
-            "observation",
-            "incident",
-            "answer",
-        )
+        ("approval", "enrol", "rotate", "revoke", "request", "halt", "freeze", "recall", "observation", "incident", "answer")
     ),
     "agent": frozenset(("request:agent",)),
 }

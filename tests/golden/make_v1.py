@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,10 @@ class TestKeys:
     custody = "test key, derived from tests/golden/make_v1.py: proves nothing"
 
     def sign(self, role: str, payload: bytes) -> bytes:
-        return key_of(role).sign(signable(role, WORKSPACE, payload))
+        return self.sign_many(role, [payload])[0]
+
+    def sign_many(self, role: str, payloads: Sequence[bytes]) -> list[bytes]:
+        return [key_of(role).sign(signable(role, WORKSPACE, payload)) for payload in payloads]
 
     def close(self) -> None:
         """Nothing to end."""

@@ -62,7 +62,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
     "gate": frozenset(("phase:decide",)),
     "log": frozenset(("checkpoint",)),
     "person": frozenset(
-        (
+        [
             "approval",
             "enrol",
             "rotate",
@@ -75,7 +75,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "incident",
             "answer",
             "filing",
-        )
+        ]
     ),
     "agent": frozenset(("request:agent",)),
 }

@@ -145,7 +145,7 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
         "checkpoint": _shape({"size": _whole, "root": _text}), "workspace": _text,
         "quorum": _shape({"persons": _whole, "duties": _list(_text)}), "launchers": _list(_text), "requested_at": _time,
         "expires_at": _time,
-    },  # fmt: skip
+    },
     "execute": {"request": _digest, "action": _text, "approvals": _list(_whole), "executed_at": _time},
     "reveal": {"request": _digest, "salt": _text, "revealed_at": _time},
     "halt": {"reason": _text, "halted_at": _time},
@@ -154,26 +154,26 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
     "observation": {
         "model": _digest, "metric": _text, "value": _number, "low": _number, "high": _number, "n": _whole,
         "period": _list(_time), "source": _text, "observed_at": _time,
-    },  # fmt: skip
+    },
     "incident": {"incident": _like(_INCIDENT), "act": _one_of("open", "update", "close"), "facts": _object, "told_at": _time},
     "answer": {
         "field": _like(_FIELD), "about": _like(_ABOUT), "version": _whole,
         "state": _one_of("statement", "confirmed", "not-applicable", "withdrawn"), "digest": _or_none(_digest),
         "media_type": _or_none(_text), "confirms": _or_none(_digest), "answered_at": _time,
-    },  # fmt: skip
+    },
     "filing": {
         "file": _digest, "document": _text, "about": _like(_ABOUT), "language": _text, "audience": _text,
         "checkpoint": _whole, "state": _one_of("reviewed", "approved", "submitted"), "words": _or_none(_digest),
         "filed_at": _time,
-    },  # fmt: skip
+    },
     "anchor": {"file": _path, "digest": _digest, "lines": _whole, "anchored_at": _time},
     "gc": {"cycles": _list(_cycle), "removed": _list(_object), "retention": _list(_object), "collected_at": _time},
     "reproduction": {"cycle": _cycle, "outcomes": _list(_object), "environment": _object, "reproduced_at": _time},
     "signature": {
         "cycle": _cycle, "file": _path, "digest": _digest, "public_key": _text, "algorithm": _text, "signed_at": _time,
-    },  # fmt: skip
+    },
     "import": {"cycles": _list(_shape({"cycle": _cycle})), "champion": _cycle, "last": _cycle, "artifacts": _list(_brought)},
-}
+}  # fmt: skip
 
 
 def fields() -> dict[str, tuple[str, ...]]:

@@ -46,7 +46,7 @@ first = next((one.name for one in PAGES if visitor.may(one.needs)), None)
 for one in PAGES:
     title, address = words(f"page.{one.name}"), one.name
     if visitor.may(one.needs):
-        page = st.Page(HERE / "pages" / f"{one.name}.py", title=title, url_path=address, default=one.name == first)
+        page = st.Page(HERE / "screens" / f"{one.name}.py", title=title, url_path=address, default=one.name == first)
     else:  # not in the list; whoever has its address is told why
         refused = partial(frame.refused, one.name)
         page = st.Page(refused, title=title, url_path=address, visibility="hidden", default=first is None and one == PAGES[0])

@@ -1,4 +1,4 @@
-"""The table of contents: every page with its section and who may see it. A page is here once its file in ``pages/`` exists."""
+"""The table of contents: every page with its section and who may see it. A page is here once its file in ``screens/`` exists (not `pages`: Streamlit runs what lies there by itself)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Entry:
     """One page."""
 
     name: str
-    """Of its files (``pages/``, ``views/``, ``words/``) and its address."""
+    """Of its files (``screens/``, ``views/``, ``words/``) and its address."""
     section: str
     needs: Sequence[str] = EVERYBODY
     """Roles, of which one is enough."""
@@ -27,7 +27,10 @@ class Entry:
     """It shows prompts, rows or persons: every view is an entry of the access log."""
 
 
-PAGES = (Entry(name="overview", section="loop"),)
+PAGES = (
+    Entry(name="overview", section="loop"),
+    Entry(name="cycles", section="loop"),
+)
 """In the order of the navigation; the first one is where a visitor arrives."""
 
 

@@ -15,14 +15,14 @@ import streamlit as st
 
 from app.exports import csv_of, html_of, json_of
 from app.palette import palette
-from app.sheet import Chart, Column, Figure, Mark, Notice, Sheet, Table
+from app.sheet import Chart, Column, Figure, Mark, Notice, Sheet, Table, shown
 from app.words import Words
 from loopwright.ledger.access import saw
 
 if TYPE_CHECKING:
     from app.frame import Here
 
-__all__ = ["chart", "dark", "exports", "figures", "mark", "notice", "plain", "quiet", "sheet", "shown", "table"]
+__all__ = ["chart", "dark", "exports", "figures", "mark", "notice", "plain", "quiet", "sheet", "table"]
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$^=@&\"'])")
 _COLOURS: Mapping[Mark, str] = {"good": "green", "warn": "orange", "bad": "red", "wait": "violet", "none": "gray", "": "gray"}
@@ -77,7 +77,7 @@ def figures(told: Sequence[Figure], columns: int | None = None) -> None:
 
 def mark(kind: Mark, words: str) -> None:
     """A state in words, with its colour."""
-    st.markdown(f":{_COLOURS[kind]}-badge[{plain(words)}]" if kind else plain(words))
+    st.markdown(f":{_COLOURS[kind]}[:small[{plain(words)}]]" if kind else plain(words))
 
 
 def quiet(words: str) -> None:
@@ -94,22 +94,6 @@ def chart(told: Chart) -> None:
         quiet(told.note)
 
 
-def shown(words: Words, column: Column) -> Callable[[Any], str]:
-    """How a value of this column is written."""
-    by_kind: Mapping[str, Callable[[Any], str]] = {
-        "count": words.count,
-        "number": lambda value: words.number(value, column.digits),
-        "signed": lambda value: words.number(value, column.digits, signed=True),
-        "share": lambda value: words.share(value, column.digits if column.digits < 3 else 1),
-        "span": words.span,
-        "time": words.time,
-        "size": words.size,
-        "digest": lambda value: str(value).removeprefix("sha256:")[:12],
-        "yesno": lambda value: words("yes" if value else "no"),
-    }
-    return by_kind.get(column.kind, str)
-
-
 def table(words: Words, told: Table, *, select: str | None = None, key: str | None = None) -> Any:
     """A table under its heading. ``select``: ``single-row`` or ``multi-row``; then the numbers of the selected rows come back."""
     import pandas as pd
@@ -121,9 +105,9 @@ def table(words: Words, told: Table, *, select: str | None = None, key: str | No
         return []
     frame = pd.DataFrame([{column.key: row.get(column.key) for column in told.columns} for row in told.rows], dtype=object)
     styled = frame.style.format({column.key: _or_dash(shown(words, column)) for column in told.columns})
-    marks = [column.key for column in told.columns if column.kind == "mark"]
-    if marks:
-        styled = styled.map(_marked, subset=marks)
+    for column in told.columns:
+        if column.marks:
+            styled = styled.map(partial(_style, column.marks), subset=[column.key])
     event = st.dataframe(
         styled,
         hide_index=True,
@@ -149,9 +133,9 @@ def _config(column: Column) -> Any:
     return kind(column.label, width=column.width, help=column.help or None, alignment="right" if numeric else None)
 
 
-def _marked(value: Any) -> str:
-    """Style of a cell whose value is (mark, words)."""
-    kind = getattr(value, "mark", "")
+def _style(marks: Mapping[str, Mark], value: Any) -> str:
+    """How a cell whose words mean something is written."""
+    kind = marks.get(str(value), "")
     colours = palette("dark" if dark() else "light")
     return f"color: {colours[kind]}; font-weight: 600" if kind in colours else ""
 

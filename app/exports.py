@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.palette import palette
-from app.sheet import Sheet, Table
+from app.sheet import Sheet, Table, shown
 from app.words import Words
 
 __all__ = ["csv_of", "html_of", "json_of"]
@@ -94,11 +94,9 @@ def _svg(chart: Any, said: str) -> str:
 
 
 def _table(table: Table, words: Words) -> str:
-    from app.draw import shown  # how a number is written is the same on screen
-
     head = "".join(f'<th scope="col">{_safe(column.label)}</th>' for column in table.columns)
     writers = [
-        (column.key, shown(words, column), column.kind in {"text", "mark", "digest", "time", "yesno"})
+        (column.key, shown(words, column), column.kind in {"text", "digest", "time", "yesno"})
         for column in table.columns
     ]
     rows = "".join(

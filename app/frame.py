@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import streamlit as st
 
 from app import draw
-from app.contents import Entry, entry
+from app.contents import PAGES, Entry, entry
 from app.integrity import Standing, standing
 from app.place import is_workspace
 from app.sheet import Notice, Sheet
@@ -80,11 +80,13 @@ def here(page: str) -> Here:
 
 
 def link(place: Here, page: str, label: str, **parameters: str) -> None:
-    """A link to another page with its filters, tab or selection; loop and language go with it. Nothing where the visitor may not go there."""
-    if not place.visitor.may(entry(page).needs):
+    """A link to another page with its filters, tab or selection; loop and language go with it. Nothing where
+    there is no such page, or the visitor may not see it."""
+    found = next((one for one in PAGES if one.name == page), None)
+    if found is None or not place.visitor.may(found.needs):
         return
     told = {"loop": place.loop, "lang": place.lang, **parameters}
-    target = Path(__file__).resolve().parent / "pages" / f"{page}.py"
+    target = Path(__file__).resolve().parent / "screens" / f"{page}.py"
     st.page_link(str(target), label=draw.plain(label), query_params={name: value for name, value in told.items() if value})
 
 

@@ -5,13 +5,15 @@ Text of a record (reasons, messages, programs) may be model-written: it stays a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Chart", "Column", "Figure", "Kind", "Mark", "Notice", "Sheet", "Table"]
+from app.words import Words
 
-Kind = Literal["text", "count", "number", "signed", "share", "span", "time", "size", "digest", "yesno", "mark"]
+__all__ = ["Chart", "Column", "Figure", "Kind", "Mark", "Notice", "Sheet", "Table", "shown"]
+
+Kind = Literal["text", "count", "number", "signed", "share", "span", "time", "size", "digest", "yesno"]
 Mark = Literal["", "good", "warn", "bad", "wait", "none"]
 """How something stands; always said in words as well."""
 
@@ -50,6 +52,8 @@ class Column:
     digits: int = 3
     width: Literal["small", "medium", "large"] | int | None = None
     help: str = ""
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """Of a text column: how a cell with these words stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +94,19 @@ class Sheet:
     tables: Sequence[Table] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the JSON export has besides, for example the unrounded figures."""
+
+
+def shown(words: Words, column: Column) -> Callable[[Any], str]:
+    """How a value of this column is written."""
+    by_kind: Mapping[str, Callable[[Any], str]] = {
+        "count": words.count,
+        "number": lambda value: words.number(value, column.digits),
+        "signed": lambda value: words.number(value, column.digits, signed=True),
+        "share": lambda value: words.share(value, column.digits if column.digits < 3 else 1),
+        "span": words.span,
+        "time": words.time,
+        "size": words.size,
+        "digest": lambda value: str(value).removeprefix("sha256:")[:12],
+        "yesno": lambda value: words("yes" if value else "no"),
+    }
+    return by_kind.get(column.kind, str)

@@ -28,7 +28,7 @@ def opened(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., A
         test = AppTest.from_file(repository / "app/app.py", default_timeout=60)
         test.run()
         if page != PAGES[0].name:
-            test.switch_page(f"pages/{page}.py")
+            test.switch_page(f"screens/{page}.py")
         for name, value in query.items():
             test.query_params[name] = value
         return test.run() if query or page != PAGES[0].name else test

@@ -53,7 +53,7 @@ def _more(index: sqlite3.Connection, ledger: Ledger) -> dict[str, Any]:
     entries = ledger.entries_from(max(0, size - 1))
     if size:
         if not entries or _tip(entries[0]) != known["tip"]:
-            for table in ("cycle", "entry", "meta"):
+            for table in ("cycle", "told", "entry", "meta"):
                 index.execute(f"DELETE FROM {table}")
             return _more(index, ledger)
         entries = entries[1:]
@@ -149,7 +149,9 @@ class _Filling:
         for name, record in fold(statements).cycles.items():
             found = self.index.execute("SELECT n FROM cycle WHERE cycle = ?", (name,)).fetchone()
             n = found[0] if found else self.index.execute("SELECT coalesce(max(n) + 1, 0) FROM cycle").fetchone()[0]
-            self.index.execute(_INSERT, row_of(record, n))
+            row, told = row_of(record, n)
+            self.index.execute(_INSERT, row)
+            self.index.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (n, told))
 
 
 def of_cycle(index: sqlite3.Connection, ledger: Ledger, cycle: str) -> list[Statement]:

@@ -20,7 +20,7 @@ from loopwright.ledger.statement import Statement
 
 __all__ = ["SORTS", "Filter", "Index", "Page"]
 
-SORTS = tuple(name for name, kind in COLUMNS.items() if kind != "TEXT" and name != "told") + ("cycle", "decision", "closed_at")
+SORTS = ("n", *(name for name, kind in COLUMNS.items() if kind in {"REAL", "INTEGER"}), "cycle", "decision", "closed_at")
 """Columns that cycles may be sorted by."""
 
 _ACTS = (
@@ -95,30 +95,26 @@ class Index:
         return Used(**self._told["used"])
 
     def page(self, where: Filter, *, sort: str = "n", descending: bool = True, start: int = 0, limit: int = 50) -> Page:
-        """Cycles that the filter lets through, with the columns of `COLUMNS` but ``told``, and ``reasons``. ValueError: no such order."""
+        """Cycles that the filter lets through, with the columns of `COLUMNS`. ValueError: no such order."""
         if sort not in SORTS:
             raise ValueError(f"cycles cannot be sorted by {sort!r}")
         clause, values = _where(where)
-        names = ", ".join(name for name in COLUMNS if name != "told")
         total = self._database.execute(f"SELECT count(*) FROM cycle{clause}", values).fetchone()[0]
-        order = f"{sort} IS NULL, {sort} {'DESC' if descending else 'ASC'}, n DESC"
-        rows = self._database.execute(
-            f"SELECT {names}, json_extract(told, '$.reasons') AS reasons FROM cycle{clause} ORDER BY {order} LIMIT ? OFFSET ?",
-            (*values, limit, start),
-        )
+        order = f"{sort} DESC, n DESC" if descending else f"{sort} IS NULL, {sort}, n"  # NULL is last either way
+        rows = self._database.execute(f"SELECT * FROM cycle{clause} ORDER BY {order} LIMIT ? OFFSET ?", (*values, limit, start))
         return Page(rows=tuple({**dict(row), "reasons": json.loads(row["reasons"])} for row in rows), total=total)
 
     def told_of(self, cycles: Iterable[str]) -> list[dict[str, Any]]:
         """`overview.cycle_row` of these cycles, as far as they are there, in the order of the loop."""
         names = list(cycles)
         found = self._database.execute(
-            f"SELECT told FROM cycle WHERE cycle IN ({', '.join('?' * len(names))}) ORDER BY n", names
+            f"SELECT told FROM told JOIN cycle USING (n) WHERE cycle IN ({_marks(names)}) ORDER BY n", names
         )
         return [json.loads(row[0]) for row in found]
 
     def latest(self, count: int) -> list[dict[str, Any]]:
         """`overview.cycle_row` of the last ``count`` cycles, in the order of the loop."""
-        found = self._database.execute("SELECT told FROM cycle ORDER BY n DESC LIMIT ?", (count,))
+        found = self._database.execute("SELECT told FROM told ORDER BY n DESC LIMIT ?", (count,))
         return [json.loads(row[0]) for row in found][::-1]
 
     def cycles(self) -> int:
@@ -140,9 +136,9 @@ class Index:
     def seconds_by_phase(self, last: int = 20) -> dict[str, list[float]]:
         """Wall times of each phase in the last closed cycles, oldest first: what a running one is likely to take."""
         found: dict[str, list[float]] = {}
-        query = "SELECT json_extract(told, '$.seconds') FROM cycle WHERE closed_at IS NOT NULL ORDER BY n DESC LIMIT ?"
+        query = "SELECT told FROM told JOIN cycle USING (n) WHERE closed_at IS NOT NULL ORDER BY n DESC LIMIT ?"
         for (text,) in self._database.execute(query, (last,)).fetchall()[::-1]:
-            for phase, seconds in json.loads(text).items():
+            for phase, seconds in json.loads(text)["seconds"].items():
                 found.setdefault(phase, []).append(seconds)
         return found
 
@@ -152,7 +148,7 @@ class Index:
 
     def state(self, *cycles: str) -> LoopState:
         """Where the loop stands, as `fold` says, but with these cycles only: persons, requests, halts and recalls are whole."""
-        acts = f"SELECT idx FROM entry WHERE kind IN ({', '.join('?' * len(_ACTS))})"
+        acts = f"SELECT idx FROM entry WHERE kind IN ({_marks(_ACTS)})"
         wanted = {row[0] for row in self._database.execute(acts, _ACTS)}
         statements = {one.index: one for cycle in cycles for one in self.entries(cycle)}
         statements |= {one.index: one for one in self._ledger.statements_at(sorted(wanted - statements.keys()))}
@@ -169,7 +165,7 @@ class Index:
         """Entries as rows (``idx kind cycle phase keyid at event``), newest first. ``text``: a part of cycle, key, or event."""
         tests, values = [], []
         if kinds:
-            tests.append(f"kind IN ({', '.join('?' * len(kinds))})")
+            tests.append(f"kind IN ({_marks(kinds)})")
             values += kinds
         if text:
             tests.append("(instr(coalesce(cycle, ''), ?) OR instr(keyid, ?) OR instr(event, ?))")
@@ -186,16 +182,18 @@ class Index:
         return dict(self._database.execute("SELECT kind, count(*) FROM entry GROUP BY 1 ORDER BY 1").fetchall())
 
 
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
 def _where(where: Filter) -> tuple[str, list[Any]]:
     tests: list[str] = []
     values: list[Any] = []
     if where.decisions:
-        tests.append(f"coalesce(decision, 'open') IN ({', '.join('?' * len(where.decisions))})")
+        tests.append(f"coalesce(decision, 'open') IN ({_marks(where.decisions)})")
         values += where.decisions
     if where.text:
-        tests.append(
-            "(instr(cycle, ?) OR instr(coalesce(parent, ''), ?) OR instr(lower(json_extract(told, '$.reasons')), lower(?)))"
-        )
+        tests.append("(instr(cycle, ?) OR instr(coalesce(parent, ''), ?) OR instr(lower(reasons), lower(?)))")
         values += [where.text] * 3
     for test, value in (("opened_at >= ?", where.since), ("opened_at < ?", where.until)):
         if value:

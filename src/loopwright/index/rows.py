@@ -50,22 +50,23 @@ COLUMNS: Mapping[str, str] = {
     "judge": "TEXT",
     "lock": "TEXT",
     "leaf": "INTEGER",
-    "told": "TEXT",
+    "reasons": "TEXT",
 }
 """Name and SQL type, in order. ``n``: the cycle's place in the order of opening. ``gate``, ``sealed``, ``gain``: headline scores with
 their interval and n. ``archive``: rows so far. ``seconds``: of all phases; ``wall_seconds``: from opening to close. ``kwh``: measured, else
-null. ``warns``, ``stops``: lights of the decision. ``leaf``: the entry that opened it. ``told``: `overview.cycle_row` as JSON, whole."""
+null. ``warns``, ``stops``: lights of the decision. ``leaf``: the entry that opened it. ``reasons``: JSON. What `overview.cycle_row` says is beside it,
+in a table of its own: rows that are searched and sorted stay short."""
 
 
-def row_of(record: CycleRecord, n: int) -> dict[str, Any]:
-    """Values by column name."""
+def row_of(record: CycleRecord, n: int) -> tuple[dict[str, Any], str]:
+    """Values by column name, and `overview.cycle_row` as JSON."""
     told = cycle_row(record)
     lights = list(told["lights"].values())
     energy = [done.environment.get("energy_kwh") for done in record.phases.values()]
     measured = [value for value in energy if value is not None]
     decide = record.phases.get("decide")
     same = ("cycle", "parent", "prev", "seed", "opened_at", "closed_at", "decision", "accepted", "tokens", "wall_seconds")
-    return {
+    row = {
         "n": n,
         **{name: told[name] for name in same},
         **_score("gate", told["gate"]),
@@ -86,8 +87,9 @@ def row_of(record: CycleRecord, n: int) -> dict[str, Any]:
         "judge": record.pins.get("judge"),
         "lock": record.pins.get("lock"),
         "leaf": record.index,
-        "told": json.dumps(told, sort_keys=True),
+        "reasons": json.dumps(told["reasons"]),
     }
+    return row, json.dumps(told, sort_keys=True)
 
 
 def _score(name: str, score: Mapping[str, Any] | None) -> dict[str, Any]:

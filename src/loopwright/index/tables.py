@@ -15,7 +15,7 @@ from loopwright.index.rows import COLUMNS
 
 __all__ = ["VERSION", "connection", "file_of"]
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of tables or of what a row says: a file of another version is dropped and filled again."""
 
 _FILE = Path(".loopwright") / "index.db"
@@ -23,8 +23,8 @@ _SORTED = ("decision", "sealed", "gate", "gain", "accepted", "wall_seconds", "cl
 _SCHEMA = (
     f"CREATE TABLE cycle ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})",
     *(f"CREATE INDEX cycle_{name} ON cycle ({name}, n)" for name in _SORTED),
-    "CREATE TABLE entry (idx INTEGER PRIMARY KEY, kind TEXT NOT NULL, cycle TEXT, phase TEXT, keyid TEXT NOT NULL, at TEXT,"
-    " event TEXT NOT NULL)",
+    "CREATE TABLE told (n INTEGER PRIMARY KEY, told TEXT NOT NULL)",
+    "CREATE TABLE entry (idx INTEGER PRIMARY KEY, kind TEXT NOT NULL, cycle TEXT, phase TEXT, keyid TEXT NOT NULL, at TEXT, event TEXT NOT NULL)",
     "CREATE INDEX entry_cycle ON entry (cycle, idx)",
     "CREATE INDEX entry_kind ON entry (kind, idx)",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",

@@ -52,23 +52,57 @@ def _keep(key: str, default: Any, back: str | None) -> None:
         go(**{back: None})
 
 
-def _widget(make: Callable[..., Any], key: str, value: Any, default: Any, *told: Any, back: str | None = None, **more: Any) -> Any:
+def _widget(
+    make: Callable[..., Any], key: str, value: Any, default: Any, *told: Any, back: str | None = None, **more: Any
+) -> Any:
     st.session_state[key] = value
     return make(*told, key=key, on_change=_keep, args=(key, default, back), **more)
 
 
-def one_of(key: str, label: str, allowed: Mapping[str, str], *, default: str | None = None, back: str | None = None, **more: Any) -> str:
+def one_of(
+    key: str, label: str, allowed: Mapping[str, str], *, default: str | None = None, back: str | None = None, **more: Any
+) -> str:
     """A list to choose one from; ``allowed``: codes and how they are called. ``back``: a key (of paging) that starts anew."""
     first = default if default is not None else next(iter(allowed))
     value = asked(key, list(allowed), first)
-    return _widget(st.selectbox, key, value, first, label, list(allowed), format_func=lambda code: allowed.get(code, code), back=back, **more)
+    return _widget(
+        st.selectbox,
+        key,
+        value,
+        first,
+        label,
+        list(allowed),
+        format_func=lambda code: allowed.get(code, code),
+        back=back,
+        **more,
+    )
 
 
-def several_of(key: str, label: str, allowed: Mapping[str, str], *, default: Sequence[str] = (), back: str | None = None, wide: bool = False, **more: Any) -> list[str]:
+def several_of(
+    key: str,
+    label: str,
+    allowed: Mapping[str, str],
+    *,
+    default: Sequence[str] = (),
+    back: str | None = None,
+    wide: bool = False,
+    **more: Any,
+) -> list[str]:
     """Pills, or a list with a search where they are many (``wide``)."""
     value = asked_all(key, list(allowed), default)
     make, kind = (st.multiselect, {}) if wide else (st.pills, {"selection_mode": "multi"})
-    told = _widget(make, key, value, list(default), label, list(allowed), format_func=lambda code: allowed.get(code, code), back=back, **kind, **more)
+    told = _widget(
+        make,
+        key,
+        value,
+        list(default),
+        label,
+        list(allowed),
+        format_func=lambda code: allowed.get(code, code),
+        back=back,
+        **kind,
+        **more,
+    )
     return list(told or [])
 
 
@@ -76,7 +110,16 @@ def tab(key: str, label: str, allowed: Mapping[str, str], **more: Any) -> str:
     """Tabs of which only the chosen one is made; the first is the default."""
     first = next(iter(allowed))
     kind = {"required": True, "label_visibility": "collapsed", **more}
-    return _widget(st.segmented_control, key, asked(key, list(allowed)), first, label, list(allowed), format_func=lambda code: allowed.get(code, code), **kind)
+    return _widget(
+        st.segmented_control,
+        key,
+        asked(key, list(allowed)),
+        first,
+        label,
+        list(allowed),
+        format_func=lambda code: allowed.get(code, code),
+        **kind,
+    )
 
 
 def typed(key: str, label: str, *, back: str | None = None, **more: Any) -> str:
@@ -92,4 +135,12 @@ def switch(key: str, label: str, *, back: str | None = None, **more: Any) -> boo
 def pages(key: str, count: int) -> int:
     """Which page of so many; nothing is drawn where there is one."""
     value = number(key, 1, max(1, count))
-    return _widget(st.pagination, key, value, 1, count) if count > 1 else 1
+    if count < 2:
+        return 1
+    place = f"{key}-{value}-{count}"  # its default would contradict a value in the session's state: each page has a widget of its own
+    return st.pagination(count, default=value, key=place, on_change=_turn, args=(key, place))
+
+
+def _turn(key: str, place: str) -> None:
+    value = st.session_state[place]
+    go(**{key: str(value) if value > 1 else None})

@@ -62,7 +62,14 @@ def score_curve(points: Sequence[Point], words: Words, *, dark: bool = False, he
         title=words("cycle"),
         axis=alt.Axis(labelAngle=0, labelOverlap=True, grid=False, domainColor=colours["line"], **text),
     )
-    axis = alt.Axis(format=".2f", tickCount=5, gridColor=colours["line"], domain=False, **text)
+    comma = words.number(0.5, 1)[1]
+    axis = alt.Axis(
+        labelExpr=f"replace(format(datum.value, '.2f'), '.', '{comma}')",
+        tickCount=5,
+        gridColor=colours["line"],
+        domain=False,
+        **text,
+    )
     colour = alt.Color(
         "suite:N", scale=alt.Scale(domain=suites, range=colours["series"][:2]),
         legend=alt.Legend(orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3, **legend),

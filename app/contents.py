@@ -30,6 +30,9 @@ class Entry:
 PAGES = (
     Entry(name="overview", section="loop"),
     Entry(name="cycles", section="loop"),
+    Entry(name="cycle", section="loop"),
+    Entry(name="builder", section="answer"),
+    Entry(name="settings", section="app", confidential=True),
 )
 """In the order of the navigation; the first one is where a visitor arrives."""
 

@@ -26,6 +26,8 @@ __all__ = ["chart", "dark", "exports", "figures", "mark", "notice", "plain", "qu
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$^=@&\"'])")
 _COLOURS: Mapping[Mark, str] = {"good": "green", "warn": "orange", "bad": "red", "wait": "violet", "none": "gray", "": "gray"}
+SHORT = 26
+"""Rows that a table shows without scrolling in itself."""
 _JOINER = "\u2060"
 
 
@@ -61,11 +63,11 @@ def notice(words: Words, told: Notice) -> None:
         st.code(told.command, language=None, wrap_lines=True)
 
 
-def figures(told: Sequence[Figure], columns: int | None = None) -> None:
-    """Boxes of one height side by side, wrapping where it is narrow."""
+def figures(told: Sequence[Figure], columns: int | None = None, *, width: int = 140) -> None:
+    """Boxes of one height side by side, at least ``width`` pixels each, wrapping where it is narrow."""
     if not told:
         return
-    with st.grid(columns=columns or len(told), min_column_width=170):
+    with st.grid(columns=columns or len(told), min_column_width=width):
         for one in told:
             with st.container(border=True, height="stretch", gap="xsmall"):
                 st.metric(plain(one.label), one.value)
@@ -103,8 +105,17 @@ def table(words: Words, told: Table, *, select: str | None = None, key: str | No
     if not told.rows:
         st.text(words("nothing_here"))
         return []
-    frame = pd.DataFrame([{column.key: row.get(column.key) for column in told.columns} for row in told.rows], dtype=object)
-    styled = frame.style.format({column.key: _or_dash(shown(words, column)) for column in told.columns})
+    spoken = {
+        column.key: shown(words, column) for column in told.columns if column.kind == "yesno"
+    }  # else they are boxes to tick
+    rows = [
+        {key: spoken[key](value) if key in spoken and value is not None else value for key, value in row.items()}
+        for row in told.rows
+    ]
+    frame = pd.DataFrame([{column.key: row.get(column.key) for column in told.columns} for row in rows], dtype=object)
+    styled = frame.style.format(
+        {column.key: _or_dash(shown(words, column)) for column in told.columns if column.key not in spoken}
+    )
     for column in told.columns:
         if column.marks:
             styled = styled.map(partial(_style, column.marks), subset=[column.key])
@@ -112,6 +123,7 @@ def table(words: Words, told: Table, *, select: str | None = None, key: str | No
         styled,
         hide_index=True,
         placeholder="–",
+        height="content" if len(told.rows) <= SHORT else "auto",
         alt=f"{told.title}: {', '.join(column.label for column in told.columns)}",
         column_config={column.key: _config(column) for column in told.columns},
         key=key or f"table-{told.name}",

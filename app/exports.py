@@ -96,8 +96,7 @@ def _svg(chart: Any, said: str) -> str:
 def _table(table: Table, words: Words) -> str:
     head = "".join(f'<th scope="col">{_safe(column.label)}</th>' for column in table.columns)
     writers = [
-        (column.key, shown(words, column), column.kind in {"text", "digest", "time", "yesno"})
-        for column in table.columns
+        (column.key, shown(words, column), column.kind in {"text", "digest", "time", "yesno"}) for column in table.columns
     ]
     rows = "".join(
         "<tr>"

@@ -79,7 +79,7 @@ def here(page: str) -> Here:
     return Here(page=page, words=Words(page, kept.pop("language")), **kept)
 
 
-def link(place: Here, page: str, label: str, **parameters: str) -> None:
+def link(place: Here, page: str, label: str, **parameters: str | list[str]) -> None:
     """A link to another page with its filters, tab or selection; loop and language go with it. Nothing where
     there is no such page, or the visitor may not see it."""
     found = next((one for one in PAGES if one.name == page), None)

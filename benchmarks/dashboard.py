@@ -64,11 +64,15 @@ def told_of(like: Path) -> list[tuple[str, str, list[Artifact], str]]:
     marked = []
     for one in turn:
         text = json.dumps({name: value for name, value in one.predicate.items() if name != "event"})
-        marked.append((one.kind, roles[one.keyid], list(one.subjects), text.replace(last.cycle, "@new").replace(str(last.parent), "@old")))
+        marked.append(
+            (one.kind, roles[one.keyid], list(one.subjects), text.replace(last.cycle, "@new").replace(str(last.parent), "@old"))
+        )
     return marked
 
 
-def drafts(told: list[tuple[str, str, list[Artifact], str]], number: int, champion: str, level: float, chance: random.Random) -> Iterator[Draft]:
+def drafts(
+    told: list[tuple[str, str, list[Artifact], str]], number: int, champion: str, level: float, chance: random.Random
+) -> Iterator[Draft]:
     """The entries of one cycle."""
     name, before = cycle_name(number), cycle_name(max(0, number - 1))
     promoted, gain = number == 0 or chance.random() < 0.2, chance.uniform(-0.02, 0.06)
@@ -85,7 +89,11 @@ def drafts(told: list[tuple[str, str, list[Artifact], str]], number: int, champi
         elif kind == "phase":
             said["key"] = f"sha256:{number:032x}{place:032x}"
             vary(said["phase"], said["summary"], action, level, gain)
-        about = [Artifact(kind=one.kind, digest=one.digest, path=f"cycles/{name}/{one.path.split('/', 2)[2]}") for one in subjects if "/" in one.path]
+        about = [
+            Artifact(kind=one.kind, digest=one.digest, path=f"cycles/{name}/{one.path.split('/', 2)[2]}")
+            for one in subjects
+            if "/" in one.path
+        ]
         yield Draft(kind=kind, subjects=about, predicate=said, role=role, event=f"{number}:{place}")
 
 
@@ -100,7 +108,15 @@ def vary(phase: str, summary: dict[str, Any], action: str, level: float, gain: f
 def make(root: Path, like: Path, cycles: int) -> int:
     """A ledger of so many cycles; its entries."""
     told, chance = told_of(like), random.Random(7)
-    ledger = Ledger.create(root, workspace=f"{7:032x}", name="long", demo=True, plan=f"sha256:{7:064x}", key_home=root / ".keys", signer=LocalSigner)
+    ledger = Ledger.create(
+        root,
+        workspace=f"{7:032x}",
+        name="long",
+        demo=True,
+        plan=f"sha256:{7:064x}",
+        key_home=root / ".keys",
+        signer=LocalSigner,
+    )
     champion, level, waiting = cycle_name(0), 0.1, []
     try:
         for number in range(cycles):
@@ -203,7 +219,18 @@ def main() -> int:
             pass
         again = round(time.monotonic() - began, 4)
         found = measured(root, options.repeats)
-    print(json.dumps({"cycles": options.cycles, "entries": entries, "filling the index (s)": filled, "opening it (s)": again, **found, "bars": BARS}))
+    print(
+        json.dumps(
+            {
+                "cycles": options.cycles,
+                "entries": entries,
+                "filling the index (s)": filled,
+                "opening it (s)": again,
+                **found,
+                "bars": BARS,
+            }
+        )
+    )
     return 0 if all(found[figure]["high"] <= bar for figure, bar in BARS.items()) else 1
 
 

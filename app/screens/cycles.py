@@ -41,8 +41,16 @@ def _filters(here: Here) -> None:
     words = here.words
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed("q", words("search"), back="page", width=260, placeholder=words("search_hint"))
-        several_of("decision", words("decision"), {code: words(f"decision.{code}") for code in DECISIONS}, back="page", width="content")
-        one_of("lights", words("lights"), {"": words("lights.any"), "warn": words("lights.warn"), "stop": words("lights.stop")}, back="page", width=190)
+        several_of(
+            "decision", words("decision"), {code: words(f"decision.{code}") for code in DECISIONS}, back="page", width="content"
+        )
+        one_of(
+            "lights",
+            words("lights"),
+            {"": words("lights.any"), "warn": words("lights.warn"), "stop": words("lights.stop")},
+            back="page",
+            width=190,
+        )
         typed("since", words("since"), back="page", width=150, placeholder=words("date_hint"))
         typed("until", words("until"), back="page", width=150, placeholder=words("date_hint"))
         switch("failed", words("only_failed"), back="page")
@@ -51,10 +59,26 @@ def _filters(here: Here) -> None:
 def _sorting(here: Here) -> None:
     words = here.words
     with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
-        one_of("sort", words("sort"), {name: words(f"sort.{name}") for name in SORTED}, back="page", width=190, label_visibility="collapsed")
-        one_of("order", words("order"), {name: words(f"order.{name}") for name in ORDERS}, back="page", width=160, label_visibility="collapsed")
+        one_of(
+            "sort",
+            words("sort"),
+            {name: words(f"sort.{name}") for name in SORTED},
+            back="page",
+            width=190,
+            label_visibility="collapsed",
+        )
+        one_of(
+            "order",
+            words("order"),
+            {name: words(f"order.{name}") for name in ORDERS},
+            back="page",
+            width=160,
+            label_visibility="collapsed",
+        )
         with st.popover(words("columns")):
-            several_of("cols", words("columns"), {name: words(f"column.{name}") for name in COLUMNS}, default=DEFAULT, wide=True)
+            several_of(
+                "cols", words("columns"), {name: words(f"column.{name}") for name in COLUMNS}, default=DEFAULT, wide=True
+            )
 
 
 def _chosen(here: Here, chosen: list[str]) -> None:
@@ -64,7 +88,12 @@ def _chosen(here: Here, chosen: list[str]) -> None:
         for name in chosen[:MOST]:
             link(here, "cycle", here.words("open", cycle=name), cycle=name)
         if len(chosen) > 1:
-            st.button(here.words("compare", n=len(chosen[:MOST])), on_click=go, kwargs={"compare": sorted(chosen[:MOST])}, type="primary")
+            st.button(
+                here.words("compare", n=len(chosen[:MOST])),
+                on_click=go,
+                kwargs={"compare": sorted(chosen[:MOST])},
+                type="primary",
+            )
 
 
 def _asked() -> Asked:

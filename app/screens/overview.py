@@ -83,7 +83,7 @@ def _curve(here: Here, view: View) -> None:
 
 def _lights(here: Here, view: View) -> None:
     st.header(draw.plain(here.words("lights", cycle=view.lights_of)), anchor=False)
-    draw.figures(view.lights, columns=min(7, len(view.lights)))
+    draw.figures(view.lights, columns=min(5, len(view.lights)))
     draw.quiet(here.words("lights_words"))
     with st.expander(here.words("lights_more")):
         draw.table(here.words, next(table for table in view.sheet.tables if table.name == "lights"))

@@ -14,14 +14,38 @@ from loopwright.index import Filter, Index, Page
 if TYPE_CHECKING:
     from app.frame import Here
 
-__all__ = ["COLUMNS", "DECISIONS", "DEFAULT", "MOST", "ROWS", "SORTED", "Asked", "View", "columns_of", "marks_of", "read", "view_of"]
+__all__ = [
+    "COLUMNS",
+    "DECISIONS",
+    "DEFAULT",
+    "MOST",
+    "ROWS",
+    "SORTED",
+    "Asked",
+    "View",
+    "columns_of",
+    "marks_of",
+    "read",
+    "view_of",
+]
 
 ROWS = 50
 """Of one page."""
 MOST = 4
 """Cycles that are compared at once."""
 DECISIONS = ("promote", "reject", "hold", "halt", "open")
-DEFAULT = ("cycle", "decision", "sealed", "sealed_interval", "gain", "gain_interval", "accepted", "wall_seconds", "lights", "reasons")
+DEFAULT = (
+    "cycle",
+    "decision",
+    "sealed",
+    "sealed_interval",
+    "gain",
+    "gain_interval",
+    "accepted",
+    "wall_seconds",
+    "lights",
+    "reasons",
+)
 COLUMNS: Mapping[str, tuple[Any, ...]] = {
     "cycle": ("text",), "decision": ("text",), "parent": ("text",), "opened_at": ("time",), "closed_at": ("time",),
     "sealed": ("number",), "sealed_interval": ("text",), "gate": ("number",), "gate_interval": ("text",),
@@ -73,7 +97,13 @@ def read(index: Index, here: Here, asked: Asked) -> View:
 
 
 def view_of(
-    words: Words, asked: Asked, found: Page, told: Mapping[str, Any], cycles: int, compared: Sequence[Mapping[str, Any]], changes: Sequence[Change]
+    words: Words,
+    asked: Asked,
+    found: Page,
+    told: Mapping[str, Any],
+    cycles: int,
+    compared: Sequence[Mapping[str, Any]],
+    changes: Sequence[Change],
 ) -> View:
     """The page for what the record tells."""
     there = tuple(row["cycle"] for row in compared)
@@ -95,7 +125,16 @@ def columns_of(words: Words, names: Sequence[str]) -> tuple[Column, ...]:
         kind, *digits = COLUMNS[name]
         more = {"digits": digits[0]} if digits else {}
         marks = marks_of(words) if name == "decision" else {}
-        found.append(Column(key=name, label=words(f"column.{name}"), kind=kind, width="large" if name == "reasons" else None, marks=marks, **more))
+        found.append(
+            Column(
+                key=name,
+                label=words(f"column.{name}"),
+                kind=kind,
+                width="large" if name == "reasons" else None,
+                marks=marks,
+                **more,
+            )
+        )
     return tuple(found)
 
 
@@ -111,11 +150,23 @@ def _cycles(words: Words, asked: Asked, found: Page, champion: str | None) -> Ta
 
 def _row(words: Words, row: Mapping[str, Any], champion: str | None) -> Mapping[str, Any]:
     code = row["decision"] or ("failed" if row["failures"] and row["closed_at"] is None else "open")
-    said = words("champion_now") if row["cycle"] == champion else words.named("decision", code) if code in {*DECISIONS, "failed"} else words("decision.unknown")
+    said = (
+        words("champion_now")
+        if row["cycle"] == champion
+        else words.named("decision", code)
+        if code in {*DECISIONS, "failed"}
+        else words("decision.unknown")
+    )
     told = {name: row.get(name) for name in COLUMNS}
     for suite in ("sealed", "gate", "gain"):
         told[f"{suite}_interval"] = _interval(words, row, suite)
-    return {**told, "decision": said, "seed": str(row["seed"]), "lights": _lights(words, row), "reasons": "; ".join(row["reasons"])}
+    return {
+        **told,
+        "decision": said,
+        "seed": str(row["seed"]),
+        "lights": _lights(words, row),
+        "reasons": "; ".join(row["reasons"]),
+    }
 
 
 def _interval(words: Words, row: Mapping[str, Any], suite: str) -> str | None:
@@ -142,5 +193,8 @@ def _beside(words: Words, compared: Sequence[Mapping[str, Any]]) -> Table:
         ("wall_seconds", lambda row: words.span(row["wall_seconds"])), ("reasons", lambda row: "; ".join(row["reasons"])),
     )  # fmt: skip
     rows = [{"what": words(f"column.{name}"), **{row["cycle"]: write(row) for row in compared}} for name, write in lines]
-    columns = (Column(key="what", label=""), *(Column(key=row["cycle"], label=row["cycle"], width="medium") for row in compared))
+    columns = (
+        Column(key="what", label=""),
+        *(Column(key=row["cycle"], label=row["cycle"], width="medium") for row in compared),
+    )
     return Table(name="beside", title=words("beside"), columns=columns, rows=rows)

@@ -220,7 +220,7 @@ def _integrity(words: Words, told: Standing) -> tuple[Figure, ...]:
         return ()
     last = told.witnesses[-1] if told.witnesses else None
     return (
-        Figure(label=words("verified_at"), value=words.time(told.at), note=words("verified_how", size=words.count(told.size))),
+        Figure(label=words("verified_at"), value=words(f"integrity.{told.state}"), note=words("verified_how", time=words.time(told.at), size=words.count(told.size)), mark="" if told.state == "sound" else "bad"),
         Figure(label=words("under_checkpoint"), value=words.count(told.covered), note=words("under_checkpoint_note", rest=words.count(told.size - told.covered))),
         Figure(
             label=words("witness"), value=str(last["name"]) if last else words("none"),
@@ -273,7 +273,7 @@ def _pace(words: Words, rows: Sequence[Mapping[str, Any]]) -> tuple[Figure, ...]
     hourly = 3600 / statistics.median(seconds)
     return (
         Figure(label=words("cycle_time"), value=words.span(statistics.median(seconds)), note=_trend(words, told["cycle_seconds_trend"], 1, "s", better="down")),
-        Figure(label=words("rate"), value=words("an_hour", n=words.number(hourly, 1)), note=words("median_of", n=words.count(len(seconds)))),
+        Figure(label=words("rate"), value=words.number(hourly, 1), note=words("median_of", n=words.count(len(seconds)))),
         Figure(
             label=words("gain_rate"), value=words.number(statistics.mean(rates), 3, signed=True) if rates else words("none_yet"),
             note=_trend(words, told["gain_per_hour_trend"], 3, "", better="up"),

@@ -41,11 +41,15 @@ def diff(workspace: Workspace, one: str, other: str) -> dict[str, Any]:
         ledger.close()
     graph = graph_of(statements)
     pair = [_cycle(graph, name) for name in (one, other)]
-    found = between(workspace, graph.state, pair, {done.index: statements[done.index] for record in pair for done in record.phases.values()})
+    found = between(
+        workspace, graph.state, pair, {done.index: statements[done.index] for record in pair for done in record.phases.values()}
+    )
     return {"schema_version": 1, "cycles": [one, other], "data": _data(workspace.root, graph, pair), **found}
 
 
-def between(workspace: Workspace, state: LoopState, pair: Sequence[CycleRecord], statements: Mapping[int, Statement]) -> dict[str, Any]:
+def between(
+    workspace: Workspace, state: LoopState, pair: Sequence[CycleRecord], statements: Mapping[int, Statement]
+) -> dict[str, Any]:
     """`diff` without the rows: what can be told without the whole record.
 
     Args:
@@ -131,11 +135,7 @@ def _configuration(workspace: Workspace, state: LoopState, record: CycleRecord) 
     for phase in record.phases:
         path = f"cycles/{record.cycle}/config/{phase}.json"
         file = workspace.root / path
-        data = (
-            file.read_bytes()
-            if file.exists()
-            else git.show(workspace.root, commit_of(workspace, state, record.cycle), path)
-        )
+        data = file.read_bytes() if file.exists() else git.show(workspace.root, commit_of(workspace, state, record.cycle), path)
         yield from _flat(json.loads(data)["config"], phase)
 
 

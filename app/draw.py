@@ -158,8 +158,8 @@ def exports(here: Here, told: Sheet) -> None:
     with st.popover(words("take_away"), width="content"):
         for one in told.tables:
             _button(here, f"{one.title or one.name} (CSV)", f"{here.page}-{one.name}.csv", "text/csv", partial(csv_of, one))
-        _button(here, "JSON", f"{here.page}.json", "application/json", partial(json_of, told, here.about()))
-        _button(here, words("html_file"), f"{here.page}.html", "text/html", partial(html_of, told, words, here.about()))
+        _button(here, "JSON", f"{here.page}.json", "application/json", lambda: json_of(told, here.about()))
+        _button(here, words("html_file"), f"{here.page}.html", "text/html", lambda: html_of(told, words, here.about()))
 
 
 def _button(here: Here, label: str, name: str, mime: str, make: Callable[[], bytes]) -> None:

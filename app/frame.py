@@ -97,9 +97,19 @@ def present(page: str, read: Callable[[Index, Here], View], show: Callable[[Here
         _refuse(place, told)
         return
     _note(place, told)
-    if _once(place, read, show):
+    found = _looked(place, read)
+    if not found.running:
+        _drawn(place, found, show)
         return
-    st.fragment(_again, run_every=SECONDS)(place, read, show)
+    first = [found]  # what the page was opened with; later looks are the fragment's own
+
+    def again() -> None:
+        found = first.pop() if first else _looked(place, read)
+        _drawn(place, found, show)
+        if not found.running:
+            st.rerun()
+
+    st.fragment(again, run_every=SECONDS)()
 
 
 def refused(page: str) -> None:
@@ -127,40 +137,33 @@ def _note(place: Here, told: Entry) -> None:
         saw(place.root, "page", told.name, by=place.visitor.key)
 
 
-def _again(place: Here, read: Callable[[Index, Here], Any], show: Callable[[Here, Any], None]) -> None:
-    if not _drawn(place, read, show):
-        st.rerun()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What one look at the record gave: a view, or why there is none."""
+
+    view: Any = None
+    running: bool = False
+    error: LoopwrightError | None = None
 
 
-def _once(place: Here, read: Callable[[Index, Here], Any], show: Callable[[Here, Any], None]) -> bool:
-    """Drawn for good; False, and nothing drawn, where the loop runs."""
+def _looked(place: Here, read: Callable[[Index, Here], Any]) -> _Found:
     try:
         with Index.open(place.root) as index:
-            if index.told["open"] is not None:
-                return False
-    except LoopwrightError:
-        pass  # said where it is drawn
-    _drawn(place, read, show)
-    return True
-
-
-def _drawn(place: Here, read: Callable[[Index, Here], Any], show: Callable[[Here, Any], None]) -> bool:
-    """Draw it once; does the loop run?"""
-    words = place.words
-    try:
-        with Index.open(place.root) as index:
-            view, running = read(index, place), index.told["open"] is not None
+            return _Found(view=read(index, place), running=index.told["open"] is not None)
     except LoopwrightError as error:
-        st.title(draw.plain(words.of("common")(f"page.{place.page}")), anchor=False)
-        _unreadable(place, error)
-        return False
-    head = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
-    with head:
-        st.title(draw.plain(view.sheet.title), anchor=False, width="content")
-        draw.exports(place, view.sheet)
+        return _Found(error=error)
+
+
+def _drawn(place: Here, found: _Found, show: Callable[[Here, Any], None]) -> None:
+    if found.error is not None:
+        st.title(draw.plain(place.words.of("common")(f"page.{place.page}")), anchor=False)
+        _unreadable(place, found.error)
+        return
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.title(draw.plain(found.view.sheet.title), anchor=False, width="content")
+        draw.exports(place, found.view.sheet)
     _integrity(place, standing(place.root))
-    show(place, view)
-    return running
+    show(place, found.view)
 
 
 def _integrity(place: Here, told: Standing) -> None:

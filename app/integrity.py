@@ -6,6 +6,7 @@ Run as ``python -m app.integrity WORKSPACE`` it prints what it found as JSON. Ar
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,8 @@ WAIT = 1.5
 """Seconds for which the reader waits for it."""
 PATIENCE = 20
 """A verification is done again no sooner than so many times what it took."""
+GLANCE, ANEW = 2.0, 600.0
+"""Seconds between two looks at whether files changed, and after which an unchanged record is verified again all the same."""
 _ENTRY = re.compile(r"\bentry (\d+)")
 
 
@@ -59,6 +62,7 @@ class _Watched:
     told: Standing = field(default_factory=lambda: Standing(state="checking"))
     mark: tuple[int, ...] = ()
     due: float = 0.0
+    seen: float = -1e9
     busy: bool = False
 
 
@@ -103,9 +107,11 @@ def _witnesses(root: Path) -> tuple[Mapping[str, Any], ...]:
 def standing(root: Path) -> Standing:
     """What is known now; starts a verification where the record changed or was not looked at for long."""
     with _lock:
-        watched = _watched.setdefault(root, _Watched())
-        mark = _mark(root)
-        if watched.busy or (mark == watched.mark and time.monotonic() < watched.due + 600) or time.monotonic() < watched.due:
+        watched, now = _watched.setdefault(root, _Watched()), time.monotonic()
+        if watched.busy or now < watched.seen + GLANCE:
+            return watched.told
+        watched.seen, mark = now, _mark(root)
+        if now < watched.due or (mark == watched.mark and now < watched.due + ANEW):
             return watched.told
         watched.busy, watched.mark = True, mark
     short = mark[0] <= SHORT
@@ -147,4 +153,5 @@ def _aside(root: Path, watched: _Watched) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(10)  # pages and the loop come first
     sys.stdout.write(json.dumps(asdict(verified(Path(sys.argv[1])))))

@@ -109,7 +109,7 @@ def several_of(
 def tab(key: str, label: str, allowed: Mapping[str, str], **more: Any) -> str:
     """Tabs of which only the chosen one is made; the first is the default."""
     first = next(iter(allowed))
-    kind = {"required": True, "label_visibility": "collapsed", **more}
+    kind: dict[str, Any] = {"required": True, "label_visibility": "collapsed", **more}
     return _widget(
         st.segmented_control,
         key,

@@ -16,7 +16,7 @@ import streamlit as st
 from app.exports import csv_of, html_of, json_of
 from app.palette import palette
 from app.sheet import Chart, Column, Figure, Mark, Notice, Sheet, Table, shown
-from app.words import Words
+from app.words import NOTHING, Words
 from loopwright.ledger.access import saw
 
 if TYPE_CHECKING:
@@ -119,24 +119,23 @@ def table(words: Words, told: Table, *, select: str | None = None, key: str | No
     for column in told.columns:
         if column.marks:
             styled = styled.map(partial(_style, column.marks), subset=[column.key])
-    event = st.dataframe(
-        styled,
-        hide_index=True,
-        placeholder="–",
-        height="content" if len(told.rows) <= SHORT else "auto",
-        alt=f"{told.title}: {', '.join(column.label for column in told.columns)}",
-        column_config={column.key: _config(column) for column in told.columns},
-        key=key or f"table-{told.name}",
-        on_select="rerun" if select else "ignore",
-        **({"selection_mode": select} if select else {}),
-    )
+    shape: dict[str, Any] = {
+        "hide_index": True,
+        "placeholder": NOTHING,
+        "height": "content" if len(told.rows) <= SHORT else "auto",
+        "alt": f"{told.title or told.name}: {', '.join(column.label for column in told.columns)}",
+        "column_config": {column.key: _config(column) for column in told.columns},
+        "key": key or f"table-{told.name}",
+        **({"on_select": "rerun", "selection_mode": select} if select else {}),
+    }
+    event: Any = st.dataframe(styled, **shape)
     if told.note:
         quiet(told.note)
     return list(event.selection.rows) if select else []
 
 
 def _or_dash(write: Callable[[Any], str]) -> Callable[[Any], str]:
-    return lambda value: "–" if value is None or value != value else write(value)  # noqa: PLR0124  # NaN
+    return lambda value: NOTHING if value is None or value != value else write(value)  # noqa: PLR0124  # NaN
 
 
 def _config(column: Column) -> Any:

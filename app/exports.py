@@ -12,7 +12,7 @@ from typing import Any
 
 from app.palette import palette
 from app.sheet import Sheet, Table, shown
-from app.words import Words
+from app.words import NOTHING, Words
 
 __all__ = ["csv_of", "html_of", "json_of"]
 
@@ -68,8 +68,10 @@ def html_of(sheet: Sheet, words: Words, about: Mapping[str, Any]) -> bytes:
             for one in sheet.figures
         )
         parts.append(f"<dl>{''.join(boxes)}</dl>")
-    for chart in sheet.charts:
-        parts.append(f"<h2>{_safe(chart.title)}</h2>{_svg(chart.chart, chart.words)}<p class=quiet>{_safe(chart.note)}</p>")
+    parts += [
+        f"<h2>{_safe(chart.title)}</h2>{_svg(chart.chart, chart.words)}<p class=quiet>{_safe(chart.note)}</p>"
+        for chart in sheet.charts
+    ]
     parts += [_table(one, words) for one in sheet.tables]
     page = (
         f'<!doctype html><html lang="{words.language}"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -108,7 +110,7 @@ def _table(table: Table, words: Words) -> str:
 
 
 def _written(value: Any, write: Any) -> str:
-    return "–" if value is None else _safe(write(value))
+    return NOTHING if value is None else _safe(write(value))
 
 
 def _style() -> str:

@@ -80,8 +80,10 @@ def here(page: str) -> Here:
 
 
 def link(place: Here, page: str, label: str, **parameters: str | list[str]) -> None:
-    """A link to another page with its filters, tab or selection; loop and language go with it. Nothing where
-    there is no such page, or the visitor may not see it."""
+    """A link to another page with its filters, tab or selection; loop and language go with it.
+
+    Nothing where there is no such page, or the visitor may not see it.
+    """
     found = next((one for one in PAGES if one.name == page), None)
     if found is None or not place.visitor.may(found.needs):
         return

@@ -144,9 +144,9 @@ def _aside(root: Path, watched: _Watched) -> None:
     command = [sys.executable, "-m", "app.integrity", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parent.parent)
     try:
-        told = Standing(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(done.stdout).items()}
-        )
+        said: dict[str, Any] = json.loads(done.stdout)
+        said |= {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
+        told = Standing(**said)
     except (ValueError, TypeError):
         told = Standing(state="broken", findings=(done.stderr.strip()[-400:] or "the verification ended by itself",))
     _done(watched, replace(told, seconds=time.monotonic() - began))

@@ -16,12 +16,13 @@ from typing import Any
 import yaml
 from babel import Locale, dates, numbers
 
-__all__ = ["LANGUAGES", "Words", "language_of"]
+__all__ = ["LANGUAGES", "NOTHING", "Words", "language_of"]
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "de": "Deutsch"}
 _FOLDER = Path(__file__).resolve().parent / "words"
 _LOCALES = {"en": "en_GB", "de": "de_DE"}
-_NONE = "–"
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no value."""
 
 
 @cache
@@ -66,19 +67,19 @@ class Words:
 
     def count(self, value: float | None) -> str:
         """A whole number with groups."""
-        return _NONE if value is None else numbers.format_decimal(round(value), locale=self.locale)
+        return NOTHING if value is None else numbers.format_decimal(round(value), locale=self.locale)
 
     def number(self, value: float | None, digits: int = 3, *, signed: bool = False) -> str:
         """With so many decimals, a real minus sign, and a plus sign where asked for."""
         if value is None:
-            return _NONE
+            return NOTHING
         text = numbers.format_decimal(value, format="#,##0." + "0" * digits if digits else "#,##0", locale=self.locale)
         return ("+" if signed and value > 0 else "") + text.replace("-", "\u2212")
 
     def size(self, value: float | None) -> str:
         """Three significant figures, for quantities of any size: 2.90 · 10¹²."""
         if value is None:
-            return _NONE
+            return NOTHING
         if value == 0 or 0.001 <= abs(value) < 1e6:
             return numbers.format_decimal(value, format="#,##0.###", locale=self.locale)
         mantissa, exponent = f"{value:.2e}".split("e")
@@ -88,7 +89,7 @@ class Words:
     def share(self, value: float | None, digits: int = 0) -> str:
         """In per cent."""
         if value is None:
-            return _NONE
+            return NOTHING
         form = "#,##0." + "0" * digits + "%" if digits else "#,##0%"
         return numbers.format_percent(
             value, format=form if self.language == "en" else form.replace("%", "\u00a0%"), locale=self.locale
@@ -110,7 +111,7 @@ class Words:
     def span(self, seconds: float | None) -> str:
         """A span of time in the one or two units that matter."""
         if seconds is None:
-            return _NONE
+            return NOTHING
         if seconds < 60:
             return f"{self.number(seconds, 1 if seconds < 10 else 0)}\u00a0s"
         minutes, rest = divmod(round(seconds), 60)
@@ -122,7 +123,7 @@ class Words:
     def time(self, iso: str | None) -> str:
         """Date and time (UTC), to the minute."""
         if not iso:
-            return _NONE
+            return NOTHING
         moment = datetime.fromisoformat(iso).astimezone(UTC)
         day = dates.format_date(moment, "medium", locale=self.locale)
         return f"{day} {moment:%H:%M} UTC"
@@ -130,6 +131,6 @@ class Words:
     def ago(self, iso: str | None, now: datetime | None = None) -> str:
         """How long ago, in words."""
         if not iso:
-            return _NONE
+            return NOTHING
         passed: timedelta = (now or datetime.now(UTC)) - datetime.fromisoformat(iso)
         return dates.format_timedelta(-passed, add_direction=True, locale=self.locale)

@@ -44,6 +44,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def score(value: float, n: int, spread: float = 0.0) -> dict[str, Any]:
+    """A score with the interval of its normal approximation, or one of this half width."""
     half = spread or 1.96 * math.sqrt(value * (1 - value) / n)
     return {"value": value, "low": value - half, "high": value + half, "n": n, "method": "normal 95%"}
 
@@ -187,6 +188,7 @@ def limits(values: list[float]) -> dict[str, float | int]:
 
 
 def measured(root: Path, repeats: int) -> Mapping[str, Mapping[str, float | int]]:
+    """Each figure over so many visits."""
     from playwright.sync_api import sync_playwright
 
     name = shutil.which("chromium") or shutil.which("chromium-browser")

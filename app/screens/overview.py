@@ -29,14 +29,8 @@ def show(here: Here, view: View) -> None:
         _stages(here, view)
     if view.points:
         _curve(here, view)
-    if view.reasons:
-        st.header(draw.plain(here.words("reasons", cycle=view.decided)), anchor=False)
-        for reason in view.reasons:
-            st.text(reason)
-        link(here, "cycle", here.words("open_cycle", cycle=view.decided), cycle=view.decided)
-    if view.pace:
-        st.header(draw.plain(here.words("pace")), anchor=False)
-        draw.figures(view.pace)
+    _reasons(here, view)
+    _pace(here, view)
     if view.lights:
         _lights(here, view)
     for table in view.sheet.tables:
@@ -46,6 +40,20 @@ def show(here: Here, view: View) -> None:
         st.header(draw.plain(here.words("integrity")), anchor=False)
         draw.figures(view.integrity)
         draw.quiet(here.words("integrity_note"))
+
+
+def _reasons(here: Here, view: View) -> None:
+    if view.reasons:
+        st.header(draw.plain(here.words("reasons", cycle=view.decided)), anchor=False)
+        for reason in view.reasons:
+            st.text(reason)
+        link(here, "cycle", here.words("open_cycle", cycle=view.decided), cycle=view.decided)
+
+
+def _pace(here: Here, view: View) -> None:
+    if view.pace:
+        st.header(draw.plain(here.words("pace")), anchor=False)
+        draw.figures(view.pace)
 
 
 def _waiting(here: Here, view: View) -> None:

@@ -77,7 +77,7 @@ def _table(words: Words, links: Sequence[Mapping[str, Any]]) -> Table:
         Column(key="model", label=words("column.model"), kind="digest"),
     )  # fmt: skip
     rows = [_row(words, link) for link in links]
-    shared = {row["shared"]: "bad" for row in rows if row["shared"] not in {None, words("none")}}
+    shared: Mapping[str, Mark] = {row["shared"]: "bad" for row in rows if row["shared"] not in {None, words("none")}}
     columns = tuple(Column(key=one.key, label=one.label, marks=shared) if one.key == "shared" else one for one in columns)
     return Table(name="checks", title=words("table"), columns=columns, rows=rows, note=words("note"))
 

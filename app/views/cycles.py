@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.sheet import Column, Mark, Notice, Sheet, Table
@@ -63,7 +63,7 @@ _MARKS: Mapping[str, Mark] = {"promote": "good", "hold": "wait", "halt": "bad", 
 class Asked:
     """What the address asks for."""
 
-    where: Filter = Filter()
+    where: Filter = field(default_factory=Filter)
     sort: str = "n"
     descending: bool = True
     page: int = 1

@@ -24,7 +24,7 @@ from loopwright.policy import Budgets, Card
 if TYPE_CHECKING:
     from app.frame import Here
 
-__all__ = ["WINDOWS", "Asked", "Stage", "Told", "View", "read", "view_of"]
+__all__ = ["WINDOWS", "Stage", "Told", "View", "read", "view_of"]
 
 WINDOWS = (50, 200, 1000)
 """Cycles that the curve may show."""

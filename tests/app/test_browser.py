@@ -74,7 +74,13 @@ def settled(page: Page, address: str, heading: str) -> None:
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
 
 
-HEADINGS = {"overview": "Overview of lab", "cycles": "Cycles of lab", "cycle": "Cycle c0003", "builder": "Who is checking", "settings": "Settings"}
+HEADINGS = {
+    "overview": "Overview of lab",
+    "cycles": "Cycles of lab",
+    "cycle": "Cycle c0003",
+    "builder": "Who is checking",
+    "settings": "Settings",
+}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -87,11 +93,19 @@ def test_every_page_is_drawn_asks_nobody_else_and_can_be_read(address: str, brow
     page.on("pageerror", lambda error: said.append(str(error)))
     for one in PAGES:
         settled(page, f"{address}/{'' if one == PAGES[0] else one.name}", HEADINGS.get(one.name, ""))
-        found = [(item["id"], item["nodes"][0]["html"][:200]) for item in Axe().run(page).response["violations"] if item["impact"] in {"critical", "serious"}]
+        found = [
+            (item["id"], item["nodes"][0]["html"][:200])
+            for item in Axe().run(page).response["violations"]
+            if item["impact"] in {"critical", "serious"}
+        ]
         assert [item for item in found if item[0] not in THEIRS] == [], one.name
-        assert page.locator("img[src=x], a[href*='example.org'], strong:has-text('bold'), .katex").count() == 0, "text stays text"
+        assert page.locator("img[src=x], a[href*='example.org'], strong:has-text('bold'), .katex").count() == 0, (
+            "text stays text"
+        )
     settled(page, address, "Overview of lab")
-    assert page.locator("[data-testid=stText], [data-testid=stCode]", has_text=HOSTILE).count() >= 2, "reasons and failure, as they were written"
+    assert page.locator("[data-testid=stText], [data-testid=stCode]", has_text=HOSTILE).count() >= 2, (
+        "reasons and failure, as they were written"
+    )
     assert page.evaluate("document.fonts.check('15px Inter')")
     ground = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 23, 31)"}[scheme]

@@ -82,7 +82,7 @@ def test_a_record_that_is_not_what_was_signed_is_said_in_red_on_every_page(tmp_p
     root = record_loop(tmp_path / "lab", 3)
     with sqlite3.connect(root / ".loopwright/state.db") as database:
         database.execute("DROP TRIGGER log_leaf_update")
-        database.execute("UPDATE log_leaf SET envelope = replace(envelope, '\"sig\":\"', '\"sig\":\"AAAA') WHERE idx = 5")
+        database.execute('UPDATE log_leaf SET envelope = replace(envelope, \'"sig":"\', \'"sig":"AAAA\') WHERE idx = 5')
     page = opened(root)
     assert page.error
     assert "breaks at entry 5" in text(page)
@@ -143,7 +143,9 @@ def test_a_sign_in_gives_the_roles_of_the_record_and_nothing_to_a_revoked_key(tm
     assert roles(email="anna@example.org") == {"viewer", "manager"}
     assert roles(email="bo@example.org") == {"engineer"}
     assert roles(email="eve@example.org") == roles() == set()
-    assert roles("oidc", email="bo@example.org", exp=1) == roles("oidc", email="bo@example.org") == set(), "an old sign-in, or one without an end"
+    assert roles("oidc", email="bo@example.org", exp=1) == roles("oidc", email="bo@example.org") == set(), (
+        "an old sign-in, or one without an end"
+    )
     assert roles("oidc", email="bo@example.org", exp=9e9, email_verified=False) == set()
     assert visitor_of({"email": "anna@example.org"}, "proxy", people, None).roles == frozenset(), "the record cannot be read"
     (root / ROLES_FILE).write_text("people: {bo: {roles: [king]}}")

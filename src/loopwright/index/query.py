@@ -127,7 +127,8 @@ class Index:
             "SELECT (SELECT cycle FROM cycle WHERE n < c.n ORDER BY n DESC LIMIT 1), "
             "(SELECT cycle FROM cycle WHERE n > c.n ORDER BY n LIMIT 1) FROM cycle c WHERE c.cycle = ?"
         )
-        return tuple(self._database.execute(query, (cycle,)).fetchone() or (None, None))
+        before, after = self._database.execute(query, (cycle,)).fetchone() or (None, None)
+        return before, after
 
     def counts(self) -> dict[str, int]:
         """Cycles by decision; ``open`` for those without one."""

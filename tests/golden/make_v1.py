@@ -19,8 +19,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from loopwright.ledger.audit import audit
+from loopwright.ledger.genesis import genesis
 from loopwright.ledger.keys import public_bytes
-from loopwright.ledger.ledger import Ledger, genesis
+from loopwright.ledger.ledger import Ledger
 from loopwright.ledger.principals import RIGHTS, ROLES
 from loopwright.ledger.schema import fields
 from loopwright.ledger.signer import signable

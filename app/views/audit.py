@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTIONS", "LOOKERS", "MOST", "ROWS", "TABS", "Asked", "Detail", "View", "lines_of", "read"]
 
-ROWS = 50
+ROWS = 25
 MOST = 50_000
 """Entries or lines that one file takes away."""
 TABS = ("record", "access")
@@ -145,7 +145,7 @@ def _role(roster: Roster, key: str) -> str | None:
 
 def _people(index: Index, roster: Roster) -> dict[str, str]:
     """Persons and roles that have signed something."""
-    counts = index.keys()
+    counts = index.signers()
     roles = sorted({held.principal.role for key in counts if (held := roster.holdings.get(key))})
     return {**{role: role for role in roles}, **{key: f"{_role(roster, key) or '?'} {key}" for key in counts}}
 
@@ -154,7 +154,7 @@ def _keys(index: Index, roster: Roster, who: str) -> list[str] | None:
     """The keys that a role or a key id names; None: everybody's."""
     if not who:
         return None
-    return [key for key in index if key == who or ((held := roster.holdings.get(key)) and held.principal.role == who)]
+    return [key for key in index.signers() if key == who or ((held := roster.holdings.get(key)) and held.principal.role == who)]
 
 
 def _detail(words: Words, index: Index, roster: Roster, entry: int) -> Detail | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.sheet import Column, Figure, Notice, Sheet, Table
-from app.views.whole import graph
+from app.views.whole import graph, kept
 from app.words import Words
 from loopwright.errors import LoopwrightError
 from loopwright.index import Index
@@ -29,6 +29,8 @@ LONG = 20_000
 """Entries of a log above which somebody has to ask for it: the whole record is read."""
 _STEPS = 9
 """Names of a way that are told; of a longer one the ends."""
+MOST = 500
+"""Artifacts in the table; the JSON export has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +66,7 @@ def read(index: Index, here: Here, asked: Asked) -> View:
     if index.told["size"] > LONG and not asked.long:
         return View(sheet=Sheet(title=words("title"), tables=(past,)), ask_long=index.told["size"])
     try:
-        whole = graph(index, here.root)
-        found = affected(here.root, whole, _target(workspace, whole, asked))
-        after = outlook(here.root, found)
+        found, after = kept(("recall", asked.by, asked.what), index, here.root, lambda: _answer(index, workspace, asked))
     except (LoopwrightError, OSError) as error:
         message, command = getattr(error, "message", str(error)), getattr(error, "next_step", "")
         return View(
@@ -77,6 +77,13 @@ def read(index: Index, here: Here, asked: Asked) -> View:
             )
         )
     return view_of(words, asked, found, after, past)
+
+
+def _answer(index: Index, workspace: Workspace, asked: Asked) -> tuple[Recall, Mapping[str, Any]]:
+    """What it reaches and what that means; a model's bytes are read for it, so it is kept as long as the record does not grow."""
+    whole = graph(index, workspace.root)
+    found = affected(workspace.root, whole, _target(workspace, whole, asked))
+    return found, outlook(workspace.root, found)
 
 
 def _target(workspace: Workspace, whole: Graph, asked: Asked) -> Target:
@@ -155,7 +162,7 @@ def _notices(words: Words, found: Recall, after: Mapping[str, Any]) -> tuple[Not
 def _reached(words: Words, found: Recall, told: Mapping[str, Any], names: Sequence[str]) -> Table:
     steps = {(one["label"], one["digest"]): one["steps"] for kind in told["affected"].values() for one in kind}
     rows = []
-    for name in names:
+    for name in names[:MOST]:
         node, way = found.graph.nodes[name], [found.graph.nodes[one].label for one in found.graph.way(found.reached, name)]
         short = way if len(way) <= _STEPS else [*way[: _STEPS // 2], "…", *way[-(_STEPS // 2) :]]
         rows.append({
@@ -167,7 +174,10 @@ def _reached(words: Words, found: Recall, told: Mapping[str, Any], names: Sequen
         Column(key="steps", label=words("column.steps"), kind="count"), Column(key="way", label=words("column.way"), width="large"),
         Column(key="digest", label=words("column.digest"), kind="digest"),
     )  # fmt: skip
-    return Table(name="reached", title=words("reached"), columns=columns, rows=rows, note=words("reached_note"))
+    note = (
+        words("reached_note") if len(names) <= MOST else words("reached_some", n=words.count(MOST), of=words.count(len(names)))
+    )
+    return Table(name="reached", title=words("reached"), columns=columns, rows=rows, note=note, total=len(names))
 
 
 def _other(words: Words, found: Recall, after: Mapping[str, Any]) -> Table:

@@ -206,7 +206,7 @@ class Index:
         )
         return Page(rows=tuple(dict(row) for row in rows), total=total)
 
-    def keys(self) -> dict[str, int]:
+    def signers(self) -> dict[str, int]:
         """Entries by the key that signed them."""
         return dict(self._database.execute("SELECT keyid, count(*) FROM entry GROUP BY 1 ORDER BY 1").fetchall())
 

@@ -118,9 +118,10 @@ def near(index: Index, what: str, *, up: int = 1, down: int = 1) -> Near:
     start = _named(reading, what)
     levels = {start: 0}
     for sign, far, beyond in ((-1, up, _above), (1, down, _below)):
-        edge = [start]
+        edge, seen = [start], {start}
         for level in range(1, far + 1):
-            edge = _grown(reading, levels, sign * level, edge, beyond)
+            edge = [name for name in _grown(reading, levels, sign * level, edge, beyond) if name not in seen]
+            seen |= set(edge)
     return Near(graph=reading.graph, start=start, levels=levels, more=reading.more)
 
 
@@ -132,13 +133,14 @@ def _grown(reading: _Reading, levels: dict[str, int], level: int, edge: Sequence
     found: dict[str, None] = {}
     for name in edge:
         for phase, artifacts in beyond(reading, name):
-            if len(levels) + len(artifacts) > MOST:
-                reading.more += phase not in levels
+            new = {phase, *artifacts} - levels.keys()
+            if len(levels) + len(new) > MOST:
+                reading.more += 1
                 continue
             levels.setdefault(phase, level)
             for one in artifacts:
-                if levels.setdefault(one, level) == level:
-                    found[one] = None
+                levels.setdefault(one, level)
+                found[one] = None
     return list(found)
 
 

@@ -64,7 +64,13 @@ export default async function ({parentElement, data, setTriggerValue}) {
     graph.resize();
     graph.fit(undefined, 14);
     const small = graph.zoom() < 0.6;
-    if (small) { graph.zoom(0.8); graph.center(graph.nodes('.here')); }
+    if (small) {  // as large as can be read, what the picture is about in sight, and no empty room where there is more to see
+      graph.zoom(0.85);
+      graph.center(graph.nodes('.here'));
+      const seen = graph.elements().renderedBoundingBox(), pan = graph.pan();
+      const into = (low, high, room) => high - low < room ? (room - low - high) / 2 : low > 14 ? 14 - low : high < room - 14 ? room - 14 - high : 0;
+      graph.pan({x: pan.x + into(seen.x1, seen.x2, graph.width()), y: pan.y + into(seen.y1, seen.y2, graph.height())});
+    }
     graph.userPanningEnabled(small);
     box.style.touchAction = small ? 'none' : 'auto';
   };

@@ -39,6 +39,8 @@ def show(here: Here, view: View) -> None:
     told = view.rows[rows[0]] if rows and rows[0] < len(view.rows) else view.one
     if told is not None:
         _row(here, view, dict(told))
+    elif asked("row"):
+        st.text(words("no_row", id=asked("row")))
 
 
 def _which(here: Here, view: View) -> None:

@@ -202,7 +202,7 @@ def _looked(index: Index, here: Here, asked: Asked, roster: Roster) -> View:
     } for file, line in shown]  # fmt: skip
     marks: Mapping[str, Mark] = {words("kept.changed"): "bad", words("kept.anchored"): "good"}
     columns = (
-        Column(key="at", label=words("column.at"), kind="time"), Column(key="action", label=words("column.action")), Column(key="subject", label=words("column.subject"), width="large"),
+        Column(key="at", label=words("column.at"), kind="time"), Column(key="action", label=words("column.action")), Column(key="subject", label=words("column.subject"), width="medium"),
         Column(key="by", label=words("column.key")), Column(key="role", label=words("column.role")), Column(key="kept", label=words("column.kept"), marks=marks),
     )  # fmt: skip
     table = Table(name="access", title="", columns=columns, rows=rows, total=len(lines), note=words("access_note"))

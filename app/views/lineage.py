@@ -182,7 +182,7 @@ def _near_table(words: Words, rows: Sequence[Mapping[str, object]]) -> Table:
     marks: Mapping[str, Mark] = {words(f"standing.{name}"): mark for name, mark in _MARKS.items() if mark != "none"}
     columns = (
         Column(key="where", label=words("column.where")), Column(key="name", label=words("column.name")), Column(key="kind", label=words("column.kind")),
-        Column(key="standing", label=words("standing"), marks=marks), Column(key="from", label=words("column.from"), width="medium"),
+        Column(key="standing", label=words("standing"), marks=marks, width=150), Column(key="from", label=words("column.from"), width="medium"),
         Column(key="to", label=words("column.to"), width="medium"), Column(key="digest", label=words("column.digest"), kind="digest"),
     )  # fmt: skip
     return Table(name="near", title=words("table"), columns=columns, rows=rows, note=words("table_note"))

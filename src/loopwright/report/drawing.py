@@ -6,10 +6,10 @@ and arrows lead on (down, or to the right where a rank is wide), except those th
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 __all__ = ["HEIGHT", "WIDTH", "Arrow", "Box", "Layout", "Place", "layout", "short", "svg"]
 
@@ -80,30 +80,54 @@ def layout(names: Iterable[str], arrows: Iterable[Arrow]) -> Layout:
         for rank, item in enumerate(passing, ranks[one] + 1):
             rows[rank].append(item)
         chain: list[_Item] = [(one,), *passing, (other,)]
-        for before, after in itertools.pairwise(chain):
+        for before, after in pairwise(chain):
             beside.setdefault(before, []).append(after)
             beside.setdefault(after, []).append(before)
         lanes[one, other] = passing
     down = max((sum(len(item) == 1 for item in row) for row in rows), default=0) <= _WIDEST
     _untangle(rows, beside)
-    return _placed(rows, lanes, down=down)
+    return _placed(rows, beside, lanes, down=down)
 
 
-def _placed(rows: Sequence[Sequence[_Item]], lanes: Mapping[Arrow, Sequence[_Item]], *, down: bool) -> Layout:
+def _placed(
+    rows: Sequence[Sequence[_Item]], beside: Mapping[_Item, Sequence[_Item]], lanes: Mapping[Arrow, Sequence[_Item]], *, down: bool
+) -> Layout:  # fmt: skip
     size, on = (WIDTH, HEIGHT) if down else (HEIGHT, WIDTH)
-    lengths = [sum(_long(item, size) for item in row) + _BESIDE[down] * max(0, len(row) - 1) for row in rows]
-    longest, at = max(lengths, default=0), dict[_Item, Place]()
-    for rank, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-        place, middle = (longest - length) // 2, rank * (on + _ON[down]) + on // 2
+    across = _across(rows, beside, size, _BESIDE[down])
+    left = min((place - _long(item, size) / 2 for item, place in across.items()), default=0.0)
+    at = dict[_Item, Place]()
+    for rank, row in enumerate(rows):
         for item in row:
-            half = _long(item, size) // 2
-            at[item] = (place + half, middle) if down else (middle, place + half)
-            place += _long(item, size) + _BESIDE[down]
+            place, middle = round(across[item] - left), rank * (on + _ON[down]) + on // 2
+            at[item] = (place, middle) if down else (middle, place)
+    longest = max((round(place - left + _long(item, size) / 2) for item, place in across.items()), default=0)
     deep = max(0, len(rows) * (on + _ON[down]) - _ON[down])
     return Layout(
-        at={item[0]: place for item, place in at.items() if len(item) == 1}, lanes={arrow: tuple(at[item] for item in passing) for arrow, passing in lanes.items()},
-        down=down, width=longest if down else deep, height=deep if down else longest,
+        at={item[0]: place for item, place in at.items() if len(item) == 1},
+        lanes={arrow: tuple(at[item] for item in passing) for arrow, passing in lanes.items()}, down=down,
+        width=longest if down else deep, height=deep if down else longest,
     )  # fmt: skip
+
+
+def _across(
+    rows: Sequence[Sequence[_Item]], beside: Mapping[_Item, Sequence[_Item]], size: int, gap: int
+) -> dict[_Item, float]:
+    """Where each item stands in its rank: as near to the middle of what it hangs together with as the order and the gaps allow."""
+    at = {item: float(place * (size + gap)) for row in rows for place, item in enumerate(row)}
+    rank = {item: number for number, row in enumerate(rows) for item in row}
+    for sweep in range(_SWEEPS + 1):  # the last one goes on: what has one line into it stands straight below
+        step = -1 if sweep % 2 == 0 else 1
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            near = [[at[other] for other in beside.get(item, ()) if rank[other] == rank[item] + step] for item in row]
+            wanted = [sum(told) / len(told) if told else at[item] for told, item in zip(near, row, strict=True)]
+            apart = [(_long(one, size) + _long(other, size)) / 2 + gap for one, other in pairwise(row)]
+            first, last = list(wanted), list(wanted)
+            for place in range(1, len(row)):
+                first[place] = max(first[place], first[place - 1] + apart[place - 1])
+            for place in range(len(row) - 2, -1, -1):
+                last[place] = min(last[place], last[place + 1] - apart[place])
+            at |= {item: (one + other) / 2 for item, one, other in zip(row, first, last, strict=True)}  # both keep the gaps
+    return at
 
 
 def _long(item: _Item, size: int) -> int:
@@ -133,7 +157,7 @@ def _ranks(order: Sequence[str], arrows: Sequence[Arrow]) -> dict[str, int]:
 
 
 def _untangle(rows: Sequence[list[_Item]], beside: Mapping[_Item, Sequence[_Item]]) -> None:
-    """Order each rank by where its neighbours stand, there and back a few times."""
+    """Order each rank by where its neighbours stand, there and back a few times; then swap those beside each other that cross less so."""
     for sweep in range(_SWEEPS):
         at = {item: (place + 0.5) / len(row) for row in rows for place, item in enumerate(row)}
         for row in rows if sweep % 2 == 0 else rows[::-1]:
@@ -142,6 +166,22 @@ def _untangle(rows: Sequence[list[_Item]], beside: Mapping[_Item, Sequence[_Item
             middle = {item: sum(told) / len(told) if told else at[item] for item, told in near.items()}
             row.sort(key=lambda item, middle=middle: (middle[item], item))
             at |= {item: (place + 0.5) / len(row) for place, item in enumerate(row)}
+    for _ in range(_SWEEPS):
+        for row, above, below in zip(rows, [[], *rows], [*rows[1:], []], strict=False):
+            sides = [{item: place for place, item in enumerate(side)} for side in (above, below)]
+            for place in range(len(row) - 1):
+                one, other = row[place], row[place + 1]
+                if _crossings(one, other, sides, beside) > _crossings(other, one, sides, beside):
+                    row[place], row[place + 1] = other, one
+
+
+def _crossings(one: _Item, other: _Item, sides: Sequence[Mapping[_Item, int]], beside: Mapping[_Item, Sequence[_Item]]) -> int:
+    """Of the lines of two items of a rank, the first before the second."""
+    found = 0
+    for side in sides:
+        left, right = ([side[end] for end in beside.get(item, ()) if end in side] for item in (one, other))
+        found += sum(a > b for a in left for b in right)
+    return found
 
 
 def svg(

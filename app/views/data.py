@@ -94,7 +94,8 @@ def read(index: Index, here: Here, asked: Asked) -> View:
     same: dict[str, Any] = {"cycle": name, "before": before, "after": after}
     try:
         if asked.tab == "label":
-            found = queue(*(_scan(here.root, record, table) for table in TABLES.values()), name)
+            accepted, refused = (_scan(here.root, record, table) for table in TABLES.values())
+            found = queue(accepted, refused, name)
             return View(sheet=Sheet(title=words("title", cycle=name), facts={"queue": found.counts}), queue=found, **same)
         return _browsed(words, index, here.root, asked, record, same)
     except (LoopwrightError, OSError) as error:

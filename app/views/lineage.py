@@ -166,7 +166,7 @@ def _rows(words: Words, found: Near, standing: Mapping[str, str]) -> tuple[list[
         )
         before.setdefault(other, []).append(found.graph.nodes[one].label)
     names = sorted(found.levels, key=lambda name: found.levels[name])
-    rows = []
+    rows: list[Mapping[str, object]] = []
     for name in names:
         node, level = found.graph.nodes[name], found.levels[name]
         side = "here" if level == 0 else "before" if level < 0 else "after"

@@ -1,7 +1,8 @@
 """Which phases made and used which bytes: what leads from an artifact to its neighbours without reading the record.
 
 A row is short on purpose (a loop of ten thousand cycles has half a million): the first 60 bits of a digest, so that somebody's first
-digits of one find it too. Whoever asks reads the phases that are named and compares whole digests and paths.
+digits of one find it too. Whoever asks reads the phases that are named and compares whole digests and paths; a row may also tell of an
+attempt that was done again while somebody looked.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def _filters(asked: Asked, columns: Sequence[str]) -> list[pl.Expr]:
 
 def _made_by(index: Index, origin: str) -> str:
     """The model whose digest a row bears, as Lineage is asked for it."""
-    return origin if origin != "human" and index.links(origin, made=(True,), limit=1).steps else ""
+    return origin if origin != "human" and index.telling(origin, 1).steps else ""
 
 
 def _table(words: Words, name: str, rows: Sequence[Mapping[str, Any]], total: int) -> Table:

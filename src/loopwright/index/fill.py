@@ -15,7 +15,7 @@ from typing import Any
 
 from loopwright.budgets import Used
 from loopwright.errors import IntegrityError
-from loopwright.index.links import links_of
+from loopwright.index.links import note
 from loopwright.index.rows import COLUMNS, row_of
 from loopwright.ledger.fold import fold
 from loopwright.ledger.ledger import Ledger
@@ -25,7 +25,6 @@ __all__ = ["fill", "meta", "of_cycle"]
 
 _TURN = ("open", "phase", "failure", "close")
 _INSERT = f"INSERT OR REPLACE INTO cycle ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"
-_LINK = "INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?)"
 _ENTRY = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -55,7 +54,7 @@ def _more(index: sqlite3.Connection, ledger: Ledger) -> dict[str, Any]:
     entries = ledger.entries_from(max(0, size - 1))
     if size:
         if not entries or _tip(entries[0]) != known["tip"]:
-            for table in ("cycle", "told", "entry", "link", "meta"):
+            for table in ("cycle", "told", "entry", "used", "named", "meta"):
                 index.execute(f"DELETE FROM {table}")
             return _more(index, ledger)
         entries = entries[1:]
@@ -154,7 +153,7 @@ class _Filling:
             row, told = row_of(record, n)
             self.index.execute(_INSERT, row)
             self.index.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (n, told))
-            self.index.executemany(_LINK, links_of(record, n))
+            note(self.index, record, n)
 
 
 def of_cycle(index: sqlite3.Connection, ledger: Ledger, cycle: str) -> list[Statement]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from loopwright.budgets import Used
 from loopwright.index.fill import fill, of_cycle
-from loopwright.index.links import Links, find
+from loopwright.index.links import Links, telling_of, users_of
 from loopwright.index.rows import COLUMNS
 from loopwright.index.tables import connection, file_of
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
@@ -169,9 +169,13 @@ class Index:
         found = {name: fold([*first, *self.entries(name)]).cycles.get(name) for name in cycles}
         return {name: record for name, record in found.items() if record is not None}
 
-    def links(self, digits: str, *, made: Sequence[bool], limit: int = 50) -> Links:
-        """Phases that made or used bytes whose digest begins like this."""
-        return find(self._database, digits, made, limit)
+    def users(self, path: str, digest: str, limit: int = 50) -> Links:
+        """Phases that used this artifact, in the order of the loop."""
+        return users_of(self._database, path, digest, limit)
+
+    def telling(self, digits: str, limit: int = 50) -> Links:
+        """Phases that made something whose digest begins like this, or took it from outside."""
+        return telling_of(self._database, digits, limit)
 
     def raw(self, entry: int) -> bytes | None:
         """An entry as it is stored; None where the log has none of this number."""

@@ -15,7 +15,7 @@ from loopwright.index.rows import COLUMNS
 
 __all__ = ["VERSION", "connection", "file_of"]
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of tables or of what a row says: a file of another version is dropped and filled again."""
 
 _FILE = Path(".loopwright") / "index.db"
@@ -28,7 +28,8 @@ _SCHEMA = (
     "CREATE INDEX entry_cycle ON entry (cycle, idx)",
     "CREATE INDEX entry_kind ON entry (kind, idx)",
     "CREATE INDEX entry_keyid ON entry (keyid, idx)",
-    "CREATE TABLE link (digest INTEGER, made INTEGER, n INTEGER, phase TEXT, PRIMARY KEY (digest, made, n, phase)) WITHOUT ROWID",
+    "CREATE TABLE used (node INTEGER, n INTEGER, phase TEXT, PRIMARY KEY (node, n, phase)) WITHOUT ROWID",
+    "CREATE TABLE named (digest INTEGER, n INTEGER, phase TEXT, PRIMARY KEY (digest, n, phase)) WITHOUT ROWID",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
     f"PRAGMA user_version = {VERSION}",
 )

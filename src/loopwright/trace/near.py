@@ -21,7 +21,6 @@ MOST = 60
 _CYCLE = re.compile(r"(?:cycles/)?(c\d{4,})(?:/(.+))?")
 _FIRST = ("model", "archive", "accepted", "suites")
 """What is meant by a cycle's name alone, as far as it has it."""
-_SIDES = (True, False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +93,7 @@ class _Reading:
 
     def users(self, node: Node) -> list[str]:
         """The phases that used an artifact, in the order of the loop."""
-        found = self.index.links(node.digest, made=(False,), limit=MOST)
+        found = self.index.users(*_place(node), MOST)
         self.more += found.total - len(found.steps)
         phases = [name for step in found.steps if (name := self.phase(*step))]
         return [name for name in phases if any(before == node.id for before, _ in self.graph.backward[name])]
@@ -198,7 +197,7 @@ def _of_digits(reading: _Reading, path: str, digits: str) -> list[str]:
     told = digits.removeprefix("sha256:")
     if not re.fullmatch(r"[0-9a-f]{6,64}", told):
         return []
-    for step in reading.index.links(told, made=_SIDES, limit=MOST).steps:
+    for step in reading.index.telling(told, MOST).steps:
         reading.phase(*step)
     nodes = [
         node for node in reading.graph.nodes.values() if node.entity and node.digest.removeprefix("sha256:").startswith(told)

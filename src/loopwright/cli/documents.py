@@ -56,11 +56,22 @@ def build(
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="Port on the loopback address.")] = 8501,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
+    address: Annotated[
+        str, typer.Option(help="Address to listen on; another than this machine's own needs a sign-in.")
+    ] = "127.0.0.1",
+    secrets: Annotated[Path | None, typer.Option(help="Streamlit secrets file with [auth]: sign-in by OpenID Connect.")] = None,
+    trust_header: Annotated[
+        str | None, typer.Option(help="Header of a proxy in front that signs people in, for example X-Forwarded-Email.")
+    ] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Open the dashboard of a workspace on the loopback address."""
+    """Open the dashboard of a workspace, or of all workspaces right below a folder; on this machine alone unless people sign in."""
+    import json
+
     from loopwright.cli.dashboard import serve as start
     from loopwright.workspace import find
 
-    start(find(workspace).root, port)
+    several = any((path / "ledger").is_dir() for path in workspace.iterdir()) if workspace.is_dir() else False
+    root = workspace.resolve() if several and not (workspace / "loop.yaml").is_file() else find(workspace).root
+    start(root, port, address, secrets, json.dumps({trust_header: "email"}) if trust_header else None)

@@ -170,6 +170,17 @@ class Ledger:
         """The log's leaves as they are stored."""
         return list(read(self._location, self._root, 0))
 
+    def entries_from(self, start: int, limit: int | None = None) -> list[bytes]:
+        """The leaves from ``start`` on, at most ``limit``, as of now."""
+        return read(self._location, self._root, start, limit)
+
+    def statements_at(self, wanted: Sequence[int]) -> list[Statement]:
+        """These entries, ascending numbers, as `statements` gives them; neighbours are read together."""
+        found: list[Statement] = []
+        for start, stop in _runs(wanted):
+            found += map(parsed, self.entries_from(start, stop - start), range(start, stop))
+        return found
+
     def statements(self, start: int = 0) -> Iterator[Statement]:
         """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""
         entries = read(self._location, self._root, start)
@@ -392,6 +403,17 @@ class Ledger:
         folder, notes = self._root / FOLDER, snapshot.checkpoints()
         keep_file(folder / "keys.json", key_file(self._genesis.predicate))
         publish(folder, snapshot.tree().size, notes, snapshot)
+
+
+def _runs(wanted: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (start, stop) of what follows without a gap."""
+    found: list[tuple[int, int]] = []
+    for at in wanted:
+        if found and found[-1][1] == at:
+            found[-1] = (found[-1][0], at + 1)
+        else:
+            found.append((at, at + 1))
+    return found
 
 
 def _log_itself(first: bytes) -> Artifact:

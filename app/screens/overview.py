@@ -67,10 +67,11 @@ def _waiting(here: Here, view: View) -> None:
 
 def _stages(here: Here, view: View) -> None:
     st.header(draw.plain(here.words("running", cycle=view.running)), anchor=False)
-    with st.grid(columns=len(view.stages), min_column_width=120):
+    with st.grid(columns=len(view.stages), min_column_width=105):
         for stage in view.stages:
             _stage(stage)
-    draw.quiet(view.left)
+    if view.left:
+        draw.quiet(view.left)
 
 
 def _stage(stage: Stage) -> None:

@@ -28,6 +28,8 @@ __all__ = ["WINDOWS", "Stage", "Told", "View", "read", "view_of"]
 
 WINDOWS = (50, 200, 1000)
 """Cycles that the curve may show."""
+SILENT = 3
+"""A phase that takes so many times the longest before it may have nobody who runs it."""
 PHASES = ("generate", "verify", "merge", "train", "evaluate", "examine", "decide")
 _SEED = ("seed", "train", "evaluate", "examine", "decide")
 _MARKS: Mapping[str | None, Mark] = {"promote": "good", "reject": "none", "hold": "wait", "halt": "bad"}
@@ -242,7 +244,7 @@ def _stages(words: Words, told: Told) -> tuple[tuple[Stage, ...], str]:
         usual = statistics.median(told.usual[name]) if told.usual.get(name) else None
         note = words.span(done[name]) if name in done else words("usually", time=words.span(usual)) if usual is not None else ""
         found.append(Stage(name=words.named("phase", name), state=state, note=note, words=words(f"stage.{state}")))
-    return tuple(found), _left(words, told, [name for name in order if name not in done])
+    return tuple(found), "" if bad else _left(words, told, [name for name in order if name not in done])
 
 
 def _left(words: Words, told: Told, coming: Sequence[str]) -> str:
@@ -252,17 +254,22 @@ def _left(words: Words, told: Told, coming: Sequence[str]) -> str:
     passed = 0.0
     if told.since:
         passed = max(0.0, (datetime.fromisoformat(told.now) - datetime.fromisoformat(told.since)).total_seconds())
-    medians = [statistics.median(told.usual[name]) for name in coming]
-    rest = max(0.0, medians[0] - passed) + sum(medians[1:])
-    least, most = (sum(pick(told.usual[name]) for name in coming) for pick in (min, max))
+    rest, least, most = (_rest([pick(told.usual[name]) for name in coming], passed) for pick in (statistics.median, min, max))
     n = min(len(told.usual[name]) for name in coming)
-    return words(
-        "time_left",
-        left=words.span(rest),
-        least=words.span(max(0.0, least - passed)),
-        most=words.span(max(0.0, most - passed)),
-        n=words.count(n),
-    )
+    said = words("time_left", left=words.span(rest), least=words.span(least), most=words.span(most), n=words.count(n))
+    if passed > SILENT * max(told.usual[coming[0]]) + 60:
+        said = words(
+            "silent",
+            time=words.span(passed),
+            phase=words.named("phase", coming[0]),
+            most=words.span(max(told.usual[coming[0]])),
+        )
+    return said
+
+
+def _rest(each: Sequence[float], passed: float) -> float:
+    """Seconds of the coming phases, of which the first has run for a while."""
+    return max(0.0, each[0] - passed) + sum(each[1:])
 
 
 def _pace(words: Words, rows: Sequence[Mapping[str, Any]]) -> tuple[Figure, ...]:

@@ -24,7 +24,7 @@ OVERVIEW = {
     "fresh": ["No cycle has begun yet.", "loopwright run", "demonstration key, not a person"],
     "one": ["Champion c0000", "Last decision Promoted"],
     "rest": ["Champion c0002", "Last decision Rejected", "Record Verified", "paired gain -0.010", "35 of 35 entries"],
-    "running": ["c0004 is running", "left (", "Champion c0002"],
+    "running": ["c0004 is open", "Nothing new on the record for", "Champion c0002"],
     "failed": ["The Train phase of c0004 failed at attempt 1.", "<b>No space left</b> on device", "loopwright run"],
     "hostile": [HOSTILE],
 }

@@ -18,6 +18,7 @@ from loopwright.cli import (
     govern,
     keys,
     launch,
+    letters,
     loops,
     people,
     proofs,
@@ -39,7 +40,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, launch, views, check, people, keys, govern, record, proofs, witness, trace, documents):
+for module in (workspaces, loops, launch, views, check, people, letters, keys, govern, record, proofs, witness, trace, documents):
     module.register(app)
 
 

@@ -31,6 +31,8 @@ PAGES = (
     Entry(name="overview", section="loop"),
     Entry(name="cycles", section="loop"),
     Entry(name="cycle", section="loop"),
+    Entry(name="decisions", section="decide", needs=("engineer", "manager", "compliance"), confidential=True),
+    Entry(name="controls", section="decide", needs=("engineer", "manager", "compliance")),
     Entry(name="builder", section="answer"),
     Entry(name="settings", section="app", confidential=True),
 )

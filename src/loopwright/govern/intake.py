@@ -66,10 +66,11 @@ class _Brought:
         return self.said["event"]
 
 
-def take(desk: Desk, data: bytes, drafted: Letter | None = None) -> Taken:
+def take(desk: Desk, data: bytes, drafted: Letter | None = None, *, answers: str | None = None) -> Taken:
     """Append what these bytes, a signed letter, say.
 
-    ``drafted``: what was shown to whoever signed; then nothing but the moment of signing may differ from it.
+    ``drafted``: what was shown to whoever signed; then nothing but the moment of signing may differ from it. ``answers``: the one
+    request that it may be an answer to, where whoever brings it stands before that.
 
     Raises:
         UsageError: the bytes are no signed letter; the request is over; there is nothing to ask of.
@@ -79,6 +80,8 @@ def take(desk: Desk, data: bytes, drafted: Letter | None = None) -> Taken:
     brought, key = _opened(desk, data)
     if drafted is not None and not _as_drafted(brought.payload, drafted):
         raise RefusedError("what was signed is not what was shown", "nothing was recorded; read it again, then sign")
+    if answers is not None and brought.said.get("request") != answers:
+        raise RefusedError("it is no answer to this request", "nothing was recorded")
     _fresh(brought)
     _CHECKS[brought.kind](brought)
     said = {name: value for name, value in brought.said.items() if name != "event"}

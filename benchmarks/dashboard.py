@@ -28,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 from scipy.stats import t as student
 
 from loopwright.index import Index
@@ -136,8 +137,8 @@ def make(root: Path, like: Path, cycles: int) -> int:
 
 
 @contextlib.contextmanager
-def served(root: Path) -> Iterator[str]:
-    """The app over this workspace, as `loopwright app` serves it."""
+def served(root: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Address and process of the app over this workspace, as `loopwright app` serves it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -149,7 +150,7 @@ def served(root: Path) -> Iterator[str]:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", psutil.Process(server.pid)
         finally:
             server.terminate()
 
@@ -184,7 +185,13 @@ def limits(values: list[float]) -> dict[str, float | int]:
     """Mean with a 95 % t interval."""
     mean = statistics.mean(values)
     half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return {"value": round(mean, 3), "low": round(mean - half, 3), "high": round(mean + half, 3), "n": len(values)}
+    return {
+        "value": round(mean, 3),
+        "low": round(mean - half, 3),
+        "high": round(mean + half, 3),
+        "least": round(min(values), 3),
+        "n": len(values),
+    }
 
 
 def measured(root: Path, repeats: int) -> Mapping[str, Mapping[str, float | int]]:
@@ -192,9 +199,11 @@ def measured(root: Path, repeats: int) -> Mapping[str, Mapping[str, float | int]
     from playwright.sync_api import sync_playwright
 
     name = shutil.which("chromium") or shutil.which("chromium-browser")
-    with served(root) as address, sync_playwright() as playwright:
+    with served(root) as (address, server), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=name, args=["--no-sandbox"] if os.geteuid() == 0 else [])
-        visits = [opened(browser, address) for _ in range(repeats + 1)][1:]  # the first one loads the server's modules
+        opened(browser, address)  # loads the server's modules, and begins to verify the record in a process of its own
+        psutil.wait_procs(server.children(recursive=True))
+        visits = [opened(browser, address) for _ in range(repeats)]
         browser.close()
     return {figure: limits([visit[figure] for visit in visits]) for figure in BARS}
 

@@ -35,7 +35,8 @@ def same_as_fold(root: Path) -> None:
         assert index.latest(99) == overview(state)["cycles"]
         assert index.used == used_by(statements)
         assert [index.told[name] for name in STANDING] == [getattr(state, name) for name in STANDING]
-        assert index.told["size"] == state.leaves
+        assert (index.told["size"], index.told["demo"]) == (state.leaves, state.demo)
+        assert [row["keyid"] for row in index.log(limit=999).rows] == [one.keyid for one in statements[::-1]]
         partly = index.state(*state.cycles)
         assert (partly.acts, partly.roster, dict(partly.cycles)) == (state.acts, state.roster, dict(state.cycles))
 

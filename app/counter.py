@@ -36,7 +36,7 @@ from loopwright.workspace import Workspace
 
 __all__ = [
     "Draft", "Letter", "Standing", "Taken", "answer", "ask", "bring", "digest_of", "plan_of", "rules_of", "signature", "signed_words", "standing_of",
-    "state_of", "stop", "stops", "trust", "waiting",
+    "state_of", "stop", "trust", "waiting",
 ]  # fmt: skip
 
 RECENT = 50
@@ -160,7 +160,7 @@ def digest_of(index: Index, root: Path, plan: Plan | None, state: LoopState) -> 
     told = index.told
     rows = {row["cycle"]: row for row in (*index.told_of([told["champion"] or ""]), *index.latest(RECENT))}
     status = {
-        "name": told["name"], "demo": told["demo"], "champion": told["champion"], "open": told["open"], "leaves": told["size"], "cycles": list(rows.values()),
+        "name": told["name"], "demo": told["demo"], "champion": told["champion"], "open": told["open"], "leaves": told["size"], "cycles": [rows[name] for name in sorted(rows)],
         "halts": stops(root, state, "halts"), "freezes": stops(root, state, "freezes"), "plan_error": None if plan else "unreadable",
         "requests": waiting(root, plan, state) if plan else [], "budgets": [asdict(line) for line in lines(plan.budgets, index.used)] if plan else [],
     }  # fmt: skip

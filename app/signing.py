@@ -26,7 +26,7 @@ __all__ = ["Paper", "outcome", "sign"]
 _PARTS = Path(__file__).resolve().parent / "parts"
 FRESH = 600.0
 """Seconds for which a draft stands; then it is made anew, so that nobody signs an old moment."""
-SAID = ("unsupported", "none", "make", "unknown", "copy", "wait", "exactly", "request", "statement", "moment", "failed")
+SAID = ("unsupported", "none", "make", "unknown", "wait", "exactly", "request", "statement", "moment", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

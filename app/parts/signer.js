@@ -85,10 +85,7 @@ async function draw(root, { data, setStateValue, setTriggerValue }) {
   if (!pair) return [element("p", words.none), button(words.make, "primary", async () => setStateValue("key", await identity(await made())))];
   const mine = await identity(pair);
   if (data.key !== mine.id) { setStateValue("key", mine); return []; }
-  if (!known) {
-    const line = element("code", mine.line, "line");
-    return [element("p", `${words.unknown} ${mine.id}`), line, button(words.copy, "", () => navigator.clipboard.writeText(mine.line))];
-  }
+  if (!known) return [element("p", `${words.unknown} ${mine.id}`)];
   if (!may) return [element("p", why, "bad")];
   if (!letter) return [element("p", words.wait)];
   const told = await read(letter), shown = element("div", "", "shown");

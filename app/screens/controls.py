@@ -33,9 +33,11 @@ def show(here: Here, view: View) -> None:
 
 def _act(here: Here, view: View) -> None:
     words, act = here.words, view.act
-    for key, told in (("does", view.effect), ("may", view.who), ("ends", view.undo)):
-        st.markdown(f"**{draw.plain(words(key))}**")
-        st.text(told)
+    with st.grid(columns=3, min_column_width=230):
+        for key, told in (("does", view.effect), ("may", view.who), ("ends", view.undo)):
+            with st.container(gap="xsmall"):
+                st.markdown(f"**{draw.plain(words(key))}**")
+                st.text(told)
     if view.possible:
         st.info(draw.plain(view.possible))
         return

@@ -37,12 +37,14 @@ def show(here: Here, view: View) -> None:
 
 
 def _item(here: Here, item: Item, *, chosen: bool) -> None:
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"item-{item.id}"):
-        draw.mark("good" if item.granted else "wait", item.about)
-        st.text(" · ".join((item.signed, item.lacks) if item.lacks else (item.signed,)), width="content")
-        st.text(item.until, width="content")
+    with st.container(border=True, key=f"item-{item.id}"):
+        what, stand, end = st.columns((5, 5, 2), vertical_alignment="center")
+        what.markdown(f"**{draw.plain(item.about)}**")
+        with stand.container(gap=None):
+            draw.mark("good" if item.granted else "wait", " · ".join((item.signed, item.lacks) if item.lacks else (item.signed,)))
+            draw.quiet(item.until)
         label = here.words("chosen" if chosen else "look")
-        st.button(label, key=f"look-{item.id}", on_click=go, kwargs={"request": item.id}, disabled=chosen)
+        end.button(label, key=f"look-{item.id}", on_click=go, kwargs={"request": item.id}, disabled=chosen, width="stretch")
 
 
 def _chosen(here: Here, view: View, told: Chosen) -> None:
@@ -100,7 +102,7 @@ def _sign(here: Here, view: View, told: Chosen) -> None:
         draw.quiet(words("unopened"))
     answers = {"approve": words("approve"), "veto": words("reject")}
     said = st.segmented_control(
-        words("your_answer"), list(answers), format_func=answers.__getitem__, key=f"answer-{short}"
+        words("your_answer"), list(answers), format_func=answers.__getitem__, key=f"answer-{short}", label_visibility="collapsed"
     )
     reason = st.text_area(words("reason"), key=f"reason-{short}", height=80, max_chars=1000)
     opened_at = st.session_state.get(_opening(here, request.id))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.counter import digest_of, plan_of, rules_of, state_of, stops
+from app.counter import digest_of, plan_of, rules_of, state_of
 from app.sheet import Column, Figure, Notice, Sheet, Table
 from app.views.decided import signer
 from app.views.decisions import NAMES
@@ -52,7 +52,7 @@ def read(index: Index, here: Here, act: str = "", *, tell: bool = False) -> View
     told = index.told
     promoted = [row["cycle"] for row in index.page(Filter(decisions=("promote",)), limit=CHOICES).rows]
     quorum = rules_of(plan, state) if plan else {}
-    table = _standing(words, [*stops(here.root, state, "freezes"), *stops(here.root, state, "halts")], state)
+    table = _standing(words, state, names)
     figures = (
         Figure(label=words("now"), value=words(_mode(state, told)), mark="bad" if state.acts.halts or state.acts.freezes else "good" if told["open"] else "none"),
         Figure(label=words("champion"), value=told["champion"] or words("none")),
@@ -101,9 +101,15 @@ def _gate_halted(state: LoopState, told: Mapping[str, Any]) -> bool:
     return bool(last and last.action == "halt")
 
 
-def _standing(words: Words, rows: Sequence[Mapping[str, Any]], state: LoopState) -> Table:
-    frozen = {one.index for one in state.acts.freezes}
-    told = [{"what": words("freeze" if row["leaf"] in frozen else "halt"), **row} for row in rows]
+def _standing(words: Words, state: LoopState, names: Mapping[str, str]) -> Table:
+    told = [
+        {
+            "what": words(kind), "at": one.predicate.get(moment), "leaf": one.index, "reason": one.predicate["reason"],
+            "by": one.predicate.get("by") or signer(words, state, names, one.keyid),
+        }
+        for kind, moment, found in (("freeze", "frozen_at", state.acts.freezes), ("halt", "halted_at", state.acts.halts))
+        for one in found
+    ]  # fmt: skip
     columns = (
         Column(key="what", label=words("standing.what"), marks={words("halt"): "bad", words("freeze"): "bad"}), Column(key="at", label=words("standing.at"), kind="time"),
         Column(key="by", label=words("standing.by")), Column(key="reason", label=words("standing.reason"), width="large"), Column(key="leaf", label=words("standing.entry"), kind="count"),

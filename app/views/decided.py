@@ -121,7 +121,7 @@ def cover(words: Words, state: LoopState, rules: Mapping[str, Mapping[str, Any]]
             spare = len(able) - least - 1  # whoever asks or launches does not count
             rows.append({
                 "rule": words(f"cover.{name}"), "needs": words("cover.persons", n=least) if duty is None else words("cover.duty", duty=duty),
-                "have": len(able), "who": ", ".join(signer(words, state, names, keys[0].id) for keys in able) or None,
+                "have": len(able), "who": _names(words, state, names, [keys[0].id for keys in able]),
                 "absence": words("cover.enough" if spare >= 1 else "cover.tight" if spare == 0 else "cover.short"),
             })  # fmt: skip
     marks: Mapping[str, Mark] = {words("cover.enough"): "good", words("cover.tight"): "warn", words("cover.short"): "bad"}
@@ -130,3 +130,9 @@ def cover(words: Words, state: LoopState, rules: Mapping[str, Mapping[str, Any]]
         Column(key="who", label=words("cover.who"), width="large"), Column(key="absence", label=words("cover.absence"), marks=marks),
     )  # fmt: skip
     return (Table(name="cover", title=words("cover"), columns=columns, rows=rows, note=words("cover.note")),)
+
+
+def _names(words: Words, state: LoopState, names: Mapping[str, str], keys: Sequence[str]) -> str | None:
+    """One after the other; what they are is said once."""
+    told = ", ".join(names.get(key, key) for key in keys)
+    return f"{told} ({words('cover.demo')})" if any(map(state.roster.note, keys)) else told or None

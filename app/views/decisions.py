@@ -163,7 +163,7 @@ def chosen_of(
     figures = (
         Figure(label=words("standing"), value=words(f"outcome.{outcome(request, now, found.status)}"), note="; ".join(found.reasons)[:300]),
         Figure(label=words("signatures"), value=words("signed_of", n=len(found.approvals), of=quorum["persons"]), note="; ".join(last)),
-        Figure(label=words("expires"), value=words.time(request.said["expires_at"]), note=words.ago(request.said["expires_at"]) if alive else ""),
+        Figure(label=words("expires"), value=words.ago(request.said["expires_at"]), note=words.time(request.said["expires_at"])),
         Figure(label=words("asked_by"), value=words("asked_by_run") if request.said.get("by") == "run" else names.get(request.key, request.key), note=words("asked_at", time=words.time(request.said["requested_at"]))),
     )  # fmt: skip
     details = {"cycle": "", "instead_of": words("none"), "path": "", **{key: value for key, value in request.said["details"].items() if value}}

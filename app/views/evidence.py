@@ -47,7 +47,7 @@ def evidence_of(words: Words, index: Index, root: Path, request: Request) -> Evi
         return _plan(words, index, root, request.action)
     state = index.state()
     stops = {"resume": state.acts.halts, "unfreeze": state.acts.freezes}.get(request.action, ())
-    told = [f"{one.index}: {one.predicate['reason']}" for one in stops]
+    told = [words("evidence.entry", entry=words.count(one.index), reason=one.predicate["reason"]) for one in stops]
     return Evidence(reasons=told, note="" if told else words("evidence.nothing"))
 
 

@@ -51,6 +51,8 @@ class Paper:
     """Why nothing can be signed yet."""
     answers: str | None = None
     """The request that it answers."""
+    after: Callable[[], None] = lambda: None
+    """What is done once it's recorded."""
 
 
 @cache
@@ -149,7 +151,14 @@ def _by_file(here: Here, paper: Paper) -> None:
     if letter is not None:
         st.text(words("file.first"))
         name = f"{paper.name}.letter"
-        st.download_button(words("file.take"), letter.as_json(), file_name=name, mime="application/json", on_click="ignore", key=f"take-letter-{paper.name}")
+        st.download_button(
+            words("file.take"),
+            letter.as_json(),
+            file_name=name,
+            mime="application/json",
+            on_click="ignore",
+            key=f"take-letter-{paper.name}",
+        )
         st.text(words("file.then"))
         st.code(f"loopwright sign {name}", language=None)
     st.text(words("file.last"))
@@ -170,5 +179,6 @@ def _handed(here: Here, paper: Paper, hand_over: Callable[[], Taken]) -> None:
         kind = taken.said.get("answer", taken.kind)
         told = Notice(kind="success", title=words("recorded", what=words.named("kind", kind), entry=words.count(taken.index)))
         st.session_state.pop(f"letter-{here.page}", None)
+        paper.after()
     st.session_state[f"outcome-{here.page}"] = told
     st.rerun()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import draw
 from app.address import asked, go, tab
-from app.counter import Draft, ask, stop
+from app.counter import Draft, Letter, ask, stop
 from app.frame import Here, link, present
 from app.signing import Paper, outcome, sign
 from app.views.controls import ACTS, SIGNED, View, command, read
@@ -58,15 +58,19 @@ def _sign(here: Here, view: View, reason: str, ready: str) -> None:
     act, state = view.act, view.state
     stands = act in {"halt", "freeze"}
 
-    def letter(key: str):
+    def letter(key: str) -> Letter:
         draft = Draft(act, key, reason=reason)
         return stop(here.root, draft) if stands else ask(here.root, state, draft)
 
     paper = Paper(
-        name=act, label=here.words(f"{act}.sign"), make=letter, inputs=(reason, state.leaves if not stands else 0), signers=view.people or {}, barred={},
-        command=command(act, reason), ready=ready,
+        name=act, label=here.words(f"{act}.sign"), make=letter, inputs=(reason, state.leaves if not stands else 0), signers=view.people, barred={},
+        command=command(act, reason), ready=ready, after=_done,
     )  # fmt: skip
     sign(here, paper)
+
+
+def _done() -> None:
+    go(act=None)  # signed twice, it would be two entries
 
 
 def _digest(here: Here, view: View) -> None:
@@ -82,7 +86,9 @@ def _digest(here: Here, view: View) -> None:
         saw(here.root, "export", "digest", by=here.visitor.key)
         return view.digest.encode()
 
-    st.download_button(words("digest.take"), data=taken, file_name=f"{here.root.name}-digest.txt", mime="text/plain", on_click="ignore")
+    st.download_button(
+        words("digest.take"), data=taken, file_name=f"{here.root.name}-digest.txt", mime="text/plain", on_click="ignore"
+    )
 
 
 def _read(index: Index, here: Here) -> View:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import draw
 from app.address import asked, go, tab
-from app.counter import Draft, answer
+from app.counter import Draft, Letter, answer
 from app.frame import Here, link, present
 from app.signing import Paper, outcome, sign
 from app.views.decisions import TABS, Asked, Chosen, Item, View, read
@@ -41,7 +41,9 @@ def _item(here: Here, item: Item, *, chosen: bool) -> None:
         what, stand, end = st.columns((5, 5, 2), vertical_alignment="center")
         what.markdown(f"**{draw.plain(item.about)}**")
         with stand.container(gap=None):
-            draw.mark("good" if item.granted else "wait", " · ".join((item.signed, item.lacks) if item.lacks else (item.signed,)))
+            draw.mark(
+                "good" if item.granted else "wait", " · ".join((item.signed, item.lacks) if item.lacks else (item.signed,))
+            )
             draw.quiet(item.until)
         label = here.words("chosen" if chosen else "look")
         end.button(label, key=f"look-{item.id}", on_click=go, kwargs={"request": item.id}, disabled=chosen, width="stretch")
@@ -102,13 +104,17 @@ def _sign(here: Here, view: View, told: Chosen) -> None:
         draw.quiet(words("unopened"))
     answers = {"approve": words("approve"), "veto": words("reject")}
     said = st.segmented_control(
-        words("your_answer"), list(answers), format_func=answers.__getitem__, key=f"answer-{short}", label_visibility="collapsed"
+        words("your_answer"),
+        list(answers),
+        format_func=answers.__getitem__,
+        key=f"answer-{short}",
+        label_visibility="collapsed",
     )
     reason = st.text_area(words("reason"), key=f"reason-{short}", height=80, max_chars=1000)
     opened_at = st.session_state.get(_opening(here, request.id))
     ready = words("say_first") if said is None else words("reason_first") if said == "veto" and not reason.strip() else ""
 
-    def letter(key: str):
+    def letter(key: str) -> Letter:
         draft = Draft("answer", key, request.id, approves=said == "approve", reason=reason, opened_at=opened_at)
         return answer(here.root, state, draft)
 
@@ -131,7 +137,11 @@ def _absence(here: Here) -> None:
 
 def _read(index: Index, here: Here) -> View:
     told = Asked(tab=asked("tab", TABS), request=asked("request"))
-    found = [key for key in st.session_state if str(key).startswith(_opening(here, f"sha256:{told.request}"))] if told.request else []
+    found = (
+        [key for key in st.session_state if str(key).startswith(_opening(here, f"sha256:{told.request}"))]
+        if told.request
+        else []
+    )
     return read(Asked(tab=told.tab, request=told.request, opened=bool(found)), index, here)
 
 

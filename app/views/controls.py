@@ -32,16 +32,16 @@ class View:
     """Everything on the page."""
 
     sheet: Sheet
+    state: LoopState
+    people: Mapping[str, str]
+    """Key ids of enrolled persons with names."""
     act: str = ""
     effect: str = ""
     who: str = ""
     undo: str = ""
     possible: str = ""
     """Why it can't be done now; empty where it can."""
-    people: Mapping[str, str] | None = None
-    """Key ids of enrolled persons with names."""
     promoted: Sequence[str] = ()
-    state: LoopState | None = None
     digest: str = ""
 
 
@@ -91,7 +91,11 @@ def _possible(
         "freeze": words("freeze.not") if state.acts.freezes else "",
         "resume": "" if state.acts.halts or _gate_halted(state, told) else words("resume.not"),
         "unfreeze": "" if state.acts.freezes else words("unfreeze.not"),
-        "rollback": words("rollback.open", cycle=told["open"]) if told["open"] else "" if len(promoted) > 1 else words("rollback.not"),
+        "rollback": words("rollback.open", cycle=told["open"])
+        if told["open"]
+        else ""
+        if len(promoted) > 1
+        else words("rollback.not"),
     }
     return reasons[act] if readable or act not in SIGNED else words("no_plan")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,8 +13,9 @@ from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
 from loopwright.ledger.quorum import is_canary
 
-__all__ = ["about", "care", "cover", "history", "outcome"]
+__all__ = ["about", "care", "cover", "history", "lacks", "outcome"]
 
+_MORE, _DUTY = re.compile(r"(\d+) more persons?"), re.compile(r"a person with the duty '(.*)'")
 MARKS: Mapping[str, Mark] = {"executed": "good", "vetoed": "bad", "expired": "none", "void": "none", "granted": "good", "open": "wait", "planted": "warn"}  # fmt: skip
 
 
@@ -37,6 +39,15 @@ def outcome(request: Request, now: str, standing: str | None = None) -> str:
     return "expired" if request.said["expires_at"] <= now else "void"
 
 
+def lacks(words: Words, missing: Sequence[str]) -> str:
+    """What an open request still lacks, in the reader's language; what this doesn't know is shown as it is."""
+    found = [(one, _MORE.fullmatch(one), _DUTY.fullmatch(one)) for one in missing]
+    return "; ".join(
+        words("lacks.persons", n=more[1]) if more else words("lacks.duty", duty=duty[1]) if duty else one
+        for one, more, duty in found
+    )
+
+
 def history(words: Words, state: LoopState, names: Mapping[str, str], open_now: Mapping[str, str], now: str) -> Table:
     """Every request with its answers, newest first; one row an answer. ``open_now``: standing by id of those that are not over."""
     marks = {words(f"outcome.{name}"): mark for name, mark in MARKS.items()}
@@ -47,14 +58,14 @@ def history(words: Words, state: LoopState, names: Mapping[str, str], open_now: 
         Column(key="looked", label=words("history.looked"), kind="span"), Column(key="reason", label=words("history.reason"), width="large"),
         Column(key="entry", label=words("history.entry"), kind="count"), Column(key="request", label=words("history.request"), kind="digest"),
     )  # fmt: skip
-    rows = [row for one in reversed(state.acts.requests.values()) for row in _rows(words, one, state, names, open_now, now)]
+    rows = [row for one in list(state.acts.requests.values())[::-1] for row in _rows(words, one, state, names, open_now, now)]
     return Table(name="history", title=words("history"), columns=columns, rows=rows, note=words("history.note"))
 
 
 def _rows(
     words: Words, request: Request, state: LoopState, names: Mapping[str, str], open_now: Mapping[str, str], now: str
-) -> list[Mapping[str, Any]]:
-    told = {
+) -> Sequence[Mapping[str, Any]]:
+    told: dict[str, Any] = {
         "asked_at": request.said["requested_at"], "about": about(words, request.action, request.said["details"]),
         "outcome": words(f"outcome.{outcome(request, now, open_now.get(request.id))}"), "request": request.id,
     }  # fmt: skip

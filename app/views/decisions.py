@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.counter import plan_of, rules_of, signed_words, standing_of, state_of, trust, waiting
 from app.sheet import Column, Figure, Notice, Sheet, Table
-from app.views.decided import about, care, cover, history, outcome, signer
+from app.views.decided import about, care, cover, history, lacks, outcome, signer
 from app.views.evidence import Evidence, evidence_of
 from app.words import Words
 from loopwright.index import Index
@@ -79,11 +79,12 @@ class View:
     """Everything on the page."""
 
     sheet: Sheet
+    state: LoopState
+    names: Mapping[str, str]
+    """Of persons by key id; none where the visitor may not know them."""
     tab: str = TABS[0]
     queue: Sequence[Item] = ()
     chosen: Chosen | None = None
-    state: LoopState | None = None
-    names: Mapping[str, str] | None = None
 
 
 def read(asked: Asked, index: Index, here: Here) -> View:
@@ -109,7 +110,10 @@ def read(asked: Asked, index: Index, here: Here) -> View:
             standing = standing_of(here.root, plan, state, found[-1])
             chosen = chosen_of(words, found[-1], standing, state, names, signed_words(index, found[-1]), evidence, now)
         elif asked.request:
-            notices = [*notices, Notice(kind="error", title=words("gone", request=asked.request), command="loopwright answer --all")]
+            notices = [
+                *notices,
+                Notice(kind="error", title=words("gone", request=asked.request), command="loopwright answer --all"),
+            ]
         tables = [_queue_table(words, rows, queue)]
     shown = [*tables, *((chosen.who, *(chosen.evidence.tables if chosen.evidence else ())) if chosen else ())]
     facts: dict[str, Any] = {"request": dict(chosen.words)} if chosen else {}
@@ -131,7 +135,7 @@ def _item(words: Words, row: Mapping[str, Any], state: LoopState) -> Item:
     return Item(
         id=row["request"][7:19], about=about(words, row["action"], row["details"]), granted=granted,
         signed=words("signed_of", n=len(row["approvals"]), of=quorum["persons"]),
-        lacks=words("granted") if granted else "; ".join(row["missing"]),
+        lacks=words("granted") if granted else lacks(words, row["missing"]),
         until=words("until", time=words.time(row["expires_at"])),
     )  # fmt: skip
 
@@ -159,32 +163,43 @@ def chosen_of(
     people = state.roster.current("person")
     free = {one.id: signer(words, state, names, one.id) for one in people if one.who not in barred and one.who not in answered}
     alive = found.status in {"open", "granted"}
-    quorum, last = request.said["quorum"], found.missing
+    quorum = request.said["quorum"]
     figures = (
         Figure(label=words("standing"), value=words(f"outcome.{outcome(request, now, found.status)}"), note="; ".join(found.reasons)[:300]),
-        Figure(label=words("signatures"), value=words("signed_of", n=len(found.approvals), of=quorum["persons"]), note="; ".join(last)),
+        Figure(label=words("signatures"), value=words("n_of", n=len(found.approvals), of=quorum["persons"]), note=lacks(words, found.missing)),
         Figure(label=words("expires"), value=words.ago(request.said["expires_at"]), note=words.time(request.said["expires_at"])),
         Figure(label=words("asked_by"), value=words("asked_by_run") if request.said.get("by") == "run" else names.get(request.key, request.key), note=words("asked_at", time=words.time(request.said["requested_at"]))),
     )  # fmt: skip
-    details = {"cycle": "", "instead_of": words("none"), "path": "", **{key: value for key, value in request.said["details"].items() if value}}
+    details = {
+        "cycle": "",
+        "instead_of": words("none"),
+        "path": "",
+        **{key: value for key, value in request.said["details"].items() if value},
+    }
     return Chosen(
         request=request, title=about(words, request.action, request.said["details"]), figures=figures, words=told, evidence=evidence, answerable=alive,
         effect=words(f"effect.{request.action}", cycle=details["cycle"], instead=details["instead_of"], path=details["path"]) if f"effect.{request.action}" in EFFECTS else words("effect.other"),
         veto=words("effect.no") if alive else "", signers=free,
         barred={one.id: words.named("barred", barred[one.who]) if one.who in barred else words("barred.answered") for one in people if one.id not in free},
-        who=_who(words, people, state, names, free, barred),
+        who=_who(words, people, names, free, barred),
     )  # fmt: skip
 
 
-EFFECTS = frozenset(f"effect.{action}" for action in ("promote", "resume", "unfreeze", "recipe", "judge", "policy", "envelope", "admission"))
+EFFECTS = frozenset(
+    f"effect.{action}" for action in ("promote", "resume", "unfreeze", "recipe", "judge", "policy", "envelope", "admission")
+)
 
 
 def _who(
-    words: Words, people: Sequence[Any], state: LoopState, names: Mapping[str, str], free: Mapping[str, str], barred: Mapping[str, str]
+    words: Words,
+    people: Sequence[Any],
+    names: Mapping[str, str],
+    free: Mapping[str, str],
+    barred: Mapping[str, str],
 ) -> Table:
     rows = [
         {
-            "name": signer(words, state, names, one.id), "duties": ", ".join(one.duties) or None, "custody": words.named("custody", one.custody) if one.kind == "person" else words("demo_key"),
+            "name": names.get(one.id, one.id), "duties": ", ".join(one.duties) or None, "custody": words.named("custody", one.custody) if one.kind == "person" else words("demo_key"),
             "may": words("may") if one.id in free else words.named("barred", barred.get(one.who, "answered")), "key": one.id,
         }
         for one in people

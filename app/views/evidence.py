@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.sheet import Table
@@ -40,15 +40,21 @@ def evidence_of(words: Words, index: Index, root: Path, request: Request) -> Evi
     """By what is asked for."""
     cycle = request.said["details"].get("cycle")
     if request.action == "promote" or (request.action == "resume" and cycle):
-        return _cycle(words, index, root, str(cycle))
+        found = _cycle(words, index, root, str(cycle))
+        return replace(found, reasons=(*found.reasons, *_stops(words, index, request.action)))
     if request.action in {"recipe", "envelope"}:
         return _file(words, root, request)
     if request.action in {"policy", "judge"}:
         return _plan(words, index, root, request.action)
-    state = index.state()
-    stops = {"resume": state.acts.halts, "unfreeze": state.acts.freezes}.get(request.action, ())
-    told = [words("evidence.entry", entry=words.count(one.index), reason=one.predicate["reason"]) for one in stops]
+    told = _stops(words, index, request.action)
     return Evidence(reasons=told, note="" if told else words("evidence.nothing"))
+
+
+def _stops(words: Words, index: Index, action: str) -> Sequence[str]:
+    """What would be lifted: why it was halted or frozen."""
+    acts = index.state().acts
+    found = {"resume": acts.halts, "unfreeze": acts.freezes}.get(action, ())
+    return [words("evidence.entry", entry=words.count(one.index), reason=one.predicate["reason"]) for one in found]
 
 
 def _cycle(words: Words, index: Index, root: Path, cycle: str) -> Evidence:
@@ -58,12 +64,16 @@ def _cycle(words: Words, index: Index, root: Path, cycle: str) -> Evidence:
     parent, of = rows[0]["parent"], words.of("cycle")
     record = index.state(cycle).cycles[cycle]
     digest = next(
-        (one.predicate["config"] for one in index.entries(cycle) if one.kind == "phase" and one.predicate["phase"] == "decide"), None
+        (one.predicate["config"] for one in index.entries(cycle) if one.kind == "phase" and one.predicate["phase"] == "decide"),
+        None,
     )
     changes = changes_between(index, root, [parent, cycle]) if parent else ()
-    tables = [gate_table(of, record, configuration(root, cycle, "decide", digest)), gain_table(of, changes), changes_table(of, changes)]
-    halts = [one.predicate["reason"] for one in index.state().acts.halts]
-    return Evidence(reasons=(*rows[0]["reasons"], *halts), tables=tables, cycle=cycle)
+    tables = [
+        gate_table(of, record, configuration(root, cycle, "decide", digest)),
+        gain_table(of, changes),
+        changes_table(of, changes),
+    ]
+    return Evidence(reasons=rows[0]["reasons"], tables=tables, cycle=cycle)
 
 
 def _file(words: Words, root: Path, request: Request) -> Evidence:

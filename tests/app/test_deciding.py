@@ -45,7 +45,16 @@ def served(held: Path, repository: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(repository / "app/app.py"), f"--server.port={port}", "--", str(held)]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(repository / "app/app.py"),
+        f"--server.port={port}",
+        "--",
+        str(held),
+    ]
     with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as server:
         try:
             _until_it_answers(port, server, tmp_path / "log")
@@ -75,13 +84,29 @@ def test_a_held_model_is_promoted_by_a_key_that_never_leaves_the_browser(
     [asked] = lab.state().acts.requests
     context = browser.new_context(viewport={"width": 1360, "height": 2000}, locale="en-GB")
     page, sent = context.new_page(), list[bytes]()
-    page.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(data if isinstance(data, bytes) else data.encode())))
+    page.on(
+        "websocket",
+        lambda one: one.on("framesent", lambda data: sent.append(data if isinstance(data, bytes) else data.encode())),
+    )
     at_the_request(page, served, asked[7:19])
     page.get_by_role("button", name="Make a key in this browser").click(timeout=30_000)
     page.get_by_text("This browser's key is not enrolled here").wait_for(timeout=30_000)
     shown = page.locator("[data-testid=stCode]", has_text="loopwright keys enrol NAME").inner_text()
     (tmp_path / "browser.pub").write_text(re.search(r"ssh-ed25519 \S+(?=')", shown)[0])  # type: ignore[index]
-    loopwright(held, "keys", "enrol", "anna", "--duty", "safety", "--ssh", str(tmp_path / "browser.pub"), "--custody", "browser", "--as", "owner")
+    loopwright(
+        held,
+        "keys",
+        "enrol",
+        "anna",
+        "--duty",
+        "safety",
+        "--ssh",
+        str(tmp_path / "browser.pub"),
+        "--custody",
+        "browser",
+        "--as",
+        "owner",
+    )
     assert page.evaluate(KEPT) == ["private", False, "kept"]
 
     at_the_request(page, served, asked[7:19])
@@ -99,7 +124,8 @@ def test_a_held_model_is_promoted_by_a_key_that_never_leaves_the_browser(
     anna = lab.state().roster.holdings[answer.key].principal
     assert (anna.kind, anna.custody, answer.said["reason"]) == ("person", "browser", "looked at the rows: ünïcödé, too")
     assert answer.said["opened_at"] <= answer.said["answered_at"]
-    assert sent and not any(b"PRIVATE" in data for data in sent)
+    assert sent
+    assert not any(b"PRIVATE" in data for data in sent)
     looked = "".join(file.read_text() for file in (held / ".loopwright/access").glob("*.jsonl"))
     assert f"request {asked[7:19]}" in looked, "opening the evidence is in the access log"
     loopwright(held, "run", "--cycles", "1")

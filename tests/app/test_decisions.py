@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.counter import Draft, answer, bring, signature, state_of
+from app.counter import Draft, answer, bring, signature, state_of, stop
 from app.views.decided import cover, outcome
 from app.words import Words
 from loopwright.clock import now
@@ -64,17 +64,17 @@ def test_the_queue_says_what_waits_and_the_evidence_is_opened_on_the_record(lab:
     page = opened(lab, "decisions")
     said = text(page)
     assert "Try a changed recipe: recipes/longer.diff" in said
-    assert "0 of 1 signed · 1 more person" in said
+    assert "0 of 1 signed · still to sign: 1" in said
     page.button(key=f"look-{short}").click().run()
     assert "the next cycle trains with recipes/longer.diff" in text(page)
-    assert f'predicate.action: "recipe"' in text(page), "word for word"
+    assert 'predicate.action: "recipe"' in text(page), "word for word"
     assert DIFF.strip() not in text(page)
     page.button(key=f"open-{short}").click().run()
     assert DIFF.strip() in text(page), "as it is, and as text"
     lines = "".join(file.read_text() for file in (lab / ACCESS).glob("*.jsonl"))
     assert lines.count(f"request {short}") == 1
     who = next(one.value for one in page.dataframe if "may" in one.value.columns)
-    assert dict(zip(who["name"], who["may"], strict=True))["operator (demonstration key, not a person)"] == "proposed it"
+    assert dict(zip(who["name"], who["may"], strict=True))["operator"] == "proposed it"
     assert "The record has no request abcdef123456" in text(opened(lab, "decisions", request="abcdef123456"))
 
 
@@ -136,7 +136,15 @@ def test_controls_say_what_they_do_and_need_a_confirmation(lab: Path, opened, te
     assert "HALTED since" in text(page)
     page.checkbox(key="sure-resume").check().run()
     assert not page.exception
-    assert [one.key for one in page.segmented_control].count("way-controls") == 1
+    drafted = stop(lab, Draft("freeze", KEY, reason="an incident"))
+    page = opened(lab, "controls", act="freeze")
+    page.checkbox(key="sure-freeze").check().run()
+    page.segmented_control(key="way-controls").set_value("file").run()
+    page.file_uploader[0].upload("freeze.signed", sign(drafted, ANNA), "application/octet-stream").run()
+    page.button(key="record-freeze").click().run()
+    assert "Recorded: the freeze is entry" in text(page)
+    assert "Now Frozen" in text(page)
+    assert not page.file_uploader, "what is done is not offered once more"
 
 
 def test_absence_is_counted_in_persons_with_the_duty(lab: Path, make_rules: Callable[..., dict]) -> None:

@@ -116,6 +116,12 @@ def mine_under_her_name(desk: Desk) -> bytes:
     return changed(sign(drafted(desk), ANNA), ANNA, owner)
 
 
+def another_kind(_: Desk) -> bytes:
+    who = {"id": "x", "role": "person", "kind": "person", "public_key": "", "custody": ""}
+    said = payload_of("enrol", (), {"principal": who, "enrolled_at": later(), "event": "enrol:x"})
+    return seal(said, KEY, ANNA.sign(pae(said)))
+
+
 def later(**less: float) -> str:
     return rfc3339(datetime.now(UTC) - timedelta(**less))
 
@@ -134,13 +140,7 @@ FORGED: dict[str, tuple[Callable[[Desk], bytes], str]] = {
     "backdated": (lambda desk: changed(sign(drafted(desk), ANNA), answered_at=later(hours=1)), "by its own clock"),
     "from the future": (lambda desk: changed(sign(drafted(desk), ANNA), answered_at=later(hours=-1)), "by its own clock"),
     "no letter": (lambda _: b'{"payload": "e30="}', "no signed letter"),
-    "another kind": (
-        lambda desk: (lambda said: seal(said, KEY, ANNA.sign(pae(said))))(
-            payload_of("enrol", (), {"principal": {"id": "x", "role": "person", "kind": "person", "public_key": "", "custody": ""},
-                                     "enrolled_at": later(), "event": "enrol:x"})
-        ),
-        "does not say 'enrol'",
-    ),
+    "another kind": (another_kind, "does not say 'enrol'"),
 }  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def test_halt_freeze_and_the_request_to_go_on_come_in_by_letter(desk: Desk) -> N
 
 
 def test_the_verbs_sign_offline_and_take_in(desk: Desk, tmp_path: Path) -> None:
-    asked = list(desk.consent.state().acts.requests.values())[0]
+    asked = next(iter(desk.consent.state().acts.requests.values()))
     lab, signed = str(desk.root), tmp_path / "answer.signed"
 
     def says(*words: str, code: int = 0) -> str:
@@ -255,7 +255,9 @@ def test_the_verbs_sign_offline_and_take_in(desk: Desk, tmp_path: Path) -> None:
     assert desk.ledger.size == before, "nothing is recorded by signing"
     assert "approval is entry" in says("take", str(signed), "-w", lab)
     assert "came in before" in says("take", str(signed), "-w", lab, code=3)
-    safety = next(one.id for one in desk.consent.state().roster.current("person") if one.kind == "demo" and "safety" in one.duties)
+    safety = next(
+        one.id for one in desk.consent.state().roster.current("person") if one.kind == "demo" and "safety" in one.duties
+    )
     letter = tmp_path / "no.letter"
     letter.write_bytes(drafted(desk, 1, safety, approves=False).as_json())
     shown = says("sign", str(letter))

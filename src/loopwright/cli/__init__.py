@@ -40,7 +40,22 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, launch, views, check, people, letters, keys, govern, record, proofs, witness, trace, documents):
+for module in (
+    workspaces,
+    loops,
+    launch,
+    views,
+    check,
+    people,
+    letters,
+    keys,
+    govern,
+    record,
+    proofs,
+    witness,
+    trace,
+    documents,
+):
     module.register(app)
 
 

@@ -40,7 +40,9 @@ def sign(
     if as_json:
         emit({"schema_version": 1, "signed": str(place), "key": told.keyid})
     else:
-        sys.stdout.write(f"{place}\nNext: upload it on the page it came from, or `loopwright take {place.name}` in the workspace\n")
+        sys.stdout.write(
+            f"{place}\nNext: upload it on the page it came from, or `loopwright take {place.name}` in the workspace\n"
+        )
 
 
 def take(

@@ -25,7 +25,9 @@ PassphraseFile = Annotated[
 ]
 Offline = Annotated[
     Path | None,
-    typer.Option("--offline", help="Write the signed answer to this file, and record nothing: `take` or the dashboard brings it in."),
+    typer.Option(
+        "--offline", help="Write the signed answer to this file, and record nothing: `take` or the dashboard brings it in."
+    ),
 ]
 What = Annotated[
     str, typer.Argument(help="A request's id or its beginning, a file, or a sha256 digest that a request is about.")
@@ -201,7 +203,9 @@ def _either(
     if as_json:
         emit({"schema_version": 1, "request": request.id, "signed": str(offline), "key": principal.id})
     else:
-        sys.stdout.write(f"{offline}\nNext: upload it on the page Decisions, or `loopwright take {offline.name}` where the loop runs\n")
+        sys.stdout.write(
+            f"{offline}\nNext: upload it on the page Decisions, or `loopwright take {offline.name}` where the loop runs\n"
+        )
 
 
 def _answer(

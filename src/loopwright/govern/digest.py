@@ -65,7 +65,11 @@ def _waiting(requests: Sequence[Mapping[str, Any]], now: str) -> Iterator[str]:
     yield ""
     yield f"Waiting for persons: {len(requests)}" if requests else "Nothing waits for a person."
     for one in requests:
-        about = ", ".join(f"{name} {value}" for name, value in one["details"].items() if isinstance(value, str) and not value.startswith("sha256:"))
+        about = ", ".join(
+            f"{name} {value}"
+            for name, value in one["details"].items()
+            if isinstance(value, str) and not value.startswith("sha256:")
+        )
         left = (datetime.fromisoformat(one["expires_at"]) - datetime.fromisoformat(now)).total_seconds() / 3600
         lacks = f"lacks {'; '.join(one['missing'])}" if one["missing"] else "granted: the next run carries it out"
         yield f"  {one['request'][7:19]} {one['action']}{f' ({about})' if about else ''}: {lacks}; expires in {left:.0f} h"

@@ -106,7 +106,9 @@ def _opened(desk: Desk, data: bytes) -> tuple[_Brought, SignedElsewhere]:
     if holder is None or holder.role != "person":
         raise RefusedError(f"key {envelope.keyid} is no person's who is enrolled here", "`loopwright keys list`")
     if kind not in _CHECKS or not well_formed:
-        raise RefusedError(f"a letter does not say {kind!r} in this form", "the page Decisions, or `--offline`, gives one that does")
+        raise RefusedError(
+            f"a letter does not say {kind!r} in this form", "the page Decisions, or `--offline`, gives one that does"
+        )
     if not signed_by(holder, envelope.signature, signable("person", desk.ledger.workspace, envelope.payload)):
         raise RefusedError(f"the signature is not that of key {envelope.keyid} over these bytes", "nothing was recorded")
     key = SignedElsewhere(base64.b64decode(holder.public_key), envelope.signature)
@@ -212,7 +214,12 @@ def _request(brought: _Brought) -> None:
         raise RefusedError(f"it does not say what it asks for: {error!r}") from error
     _dated(said["requested_at"], _time(now()) - timedelta(hours=in_force(state, consent.plan)[1].expires_hours))
     asked = Request(
-        id=digest_bytes(brought.payload), index=state.leaves, key=brought.holder.id, action=said["action"], subjects=subjects, said=said
+        id=digest_bytes(brought.payload),
+        index=state.leaves,
+        key=brought.holder.id,
+        action=said["action"],
+        subjects=subjects,
+        said=said,
     )
     found = consent.standing(asked, state)
     if found.status != "open":

@@ -46,8 +46,13 @@ class Letter:
 
     def as_json(self) -> bytes:
         """The file that is taken along."""
-        told = {"workspace": self.workspace, "keyid": self.keyid, "payload": base64.b64encode(self.payload).decode()}
-        told["about"] = base64.b64encode(self.about).decode() if self.about else None
+        about = base64.b64encode(self.about).decode() if self.about else None
+        told = {
+            "workspace": self.workspace,
+            "keyid": self.keyid,
+            "payload": base64.b64encode(self.payload).decode(),
+            "about": about,
+        }
         return json.dumps({"schema_version": 1, **told}, indent=1).encode() + b"\n"
 
     def fields(self) -> list[tuple[str, str]]:
@@ -69,15 +74,15 @@ def read_letter(data: bytes) -> Letter:
         letter = Letter(workspace=str(told["workspace"]), keyid=str(told["keyid"]), payload=payload, about=about)
         kind, _, said = read_payload(payload)
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError) as error:
-        raise UsageError(f"this is no letter to sign: {error!r}", "the page Decisions gives one, and so does `--offline`") from error
+        raise UsageError(
+            f"this is no letter to sign: {error!r}", "the page Decisions gives one, and so does `--offline`"
+        ) from error
     if (kind == "approval") != (about is not None) or (about and digest_bytes(about) != said.get("request")):
         raise RefusedError("the letter shows another request than the one that it answers", "sign nothing; fetch it again")
     return letter
 
 
-def answer_letter(
-    desk: Desk, request: Request, key: str, *, approves: bool, reason: str, opened_at: str | None
-) -> Letter:
+def answer_letter(desk: Desk, request: Request, key: str, *, approves: bool, reason: str, opened_at: str | None) -> Letter:
     """What this key signs to answer this request."""
     said = said_of(request, approves=approves, reason=reason, opened_at=opened_at)
     stored = next(desk.ledger.statements(request.index))
@@ -102,7 +107,13 @@ def ask_letter(desk: Desk, state: LoopState, action: str, key: str, details: Map
 
 
 def _letter(
-    desk: Desk, kind: str, subjects: Sequence[Artifact], said: Mapping[str, Any], event: str, key: str, about: bytes | None = None
+    desk: Desk,
+    kind: str,
+    subjects: Sequence[Artifact],
+    said: Mapping[str, Any],
+    event: str,
+    key: str,
+    about: bytes | None = None,
 ) -> Letter:
     payload = desk.ledger.payload(Draft(kind=kind, subjects=subjects, predicate=said, role="person", event=event))
     return Letter(workspace=desk.ledger.workspace, keyid=key, payload=payload, about=about)

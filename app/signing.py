@@ -175,6 +175,8 @@ def _handed(here: Here, paper: Paper, hand_over: Callable[[], Taken]) -> None:
         taken = hand_over()
     except LoopwrightError as error:
         told = Notice(kind="error", title=words("refused"), detail=error.message, command=error.next_step)
+    except OSError as error:  # the app's account may not write the record
+        told = Notice(kind="error", title=words("refused"), detail=str(error), command=paper.command)
     else:
         kind = taken.said.get("answer", taken.kind)
         told = Notice(kind="success", title=words("recorded", what=words.named("kind", kind), entry=words.count(taken.index)))

@@ -70,7 +70,8 @@ def _until_it_answers(port: int, server: subprocess.Popen, log: Path) -> None:
 def settled(page: Page, address: str, heading: str) -> None:
     page.goto(address)
     page.get_by_role("heading", level=1, name=heading).wait_for(timeout=90_000)
-    page.locator("[data-testid=stDataFrame] canvas").first.wait_for(timeout=60_000)
+    drawn = "[data-testid=stAlert]" if heading == "Decisions" else "[data-testid=stMetric]" if heading == "Controls" else "canvas"
+    page.locator(drawn).first.wait_for(timeout=60_000)
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
 
 
@@ -80,6 +81,8 @@ HEADINGS = {
     "cycle": "Cycle c0003",
     "builder": "Who is checking",
     "settings": "Settings",
+    "decisions": "Decisions",
+    "controls": "Controls",
 }
 
 

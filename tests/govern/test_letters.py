@@ -202,6 +202,7 @@ def test_halt_freeze_and_the_request_to_go_on_come_in_by_letter(desk: Desk) -> N
     stopped = sign(halt, ANNA)
     for spoilt, why in (
         (changed(stopped, event="open:c0001"), "not its own"),
+        (changed(stopped, event="halt:budget"), "not its own"),
         (changed(stopped, event=f"freeze:{'0' * 32}"), "not its own"),
         (changed(stopped, halted_at=later(days=9)), "by its own clock"),
         (changed(stopped, reason=" "), "reason is needed"),

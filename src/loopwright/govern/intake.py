@@ -87,6 +87,8 @@ def take(desk: Desk, data: bytes, drafted: Letter | None = None, *, answers: str
     said = {name: value for name, value in brought.said.items() if name != "event"}
     index = desk.ledger.append(brought.kind, brought.subjects, said, role="person", event=brought.event, hand=key)
     desk.ledger.publish()
+    if brought.kind == "freeze":
+        desk.cover()  # as where it's typed
     asked = digest_bytes(brought.payload) if brought.kind == "request" else said.get("request")
     return Taken(index=index, kind=brought.kind, said=said, request=asked)
 

@@ -103,7 +103,7 @@ def inspect_record(root: Path) -> Report:
     if not (root / _FOLDER).is_dir():
         raise WorkspaceError(f"{root} has no ledger", "loopwright init")
     log = audit(root / _FOLDER)
-    findings, unseen = [*log.findings, *_consent(root, log), *_access(root, log)], ["artifacts"]
+    findings, unseen = [*log.findings, *_consent(root, log), *_refused(root, log), *_access(root, log)], ["artifacts"]
     try:
         snapshot.count(locate(root))
         findings += _database(root, log)

@@ -17,6 +17,9 @@ from loopwright.clock import now
 from loopwright.index import Index
 from loopwright.ledger.access import saw
 
+LINES = 14
+"""Of a file; a longer one scrolls in itself."""
+
 
 def show(here: Here, view: View) -> None:
     """Everything on the page."""
@@ -87,7 +90,8 @@ def _evidence(here: Here, told: Evidence) -> None:
     if told.note:
         draw.quiet(told.note)
     if told.text:
-        st.code(told.text, language="diff" if told.title.endswith((".diff", ".yaml")) else None, wrap_lines=True, height=360)
+        long = told.text.count("\n") > LINES
+        st.code(told.text, language=None, wrap_lines=True, height=360 if long else "content")
     for table in told.tables:
         draw.table(here.words, table)
     if told.cycle:

@@ -70,7 +70,9 @@ def _until_it_answers(port: int, server: subprocess.Popen, log: Path) -> None:
 def settled(page: Page, address: str, heading: str) -> None:
     page.goto(address)
     page.get_by_role("heading", level=1, name=heading).wait_for(timeout=90_000)
-    drawn = "[data-testid=stAlert]" if heading == "Decisions" else "[data-testid=stMetric]" if heading == "Controls" else "canvas"
+    drawn = (
+        "[data-testid=stAlert]" if heading == "Decisions" else "[data-testid=stMetric]" if heading == "Controls" else "canvas"
+    )
     page.locator(drawn).first.wait_for(timeout=60_000)
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
 

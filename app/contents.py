@@ -32,6 +32,8 @@ PAGES = (
     Entry(name="cycles", section="loop"),
     Entry(name="cycle", section="loop"),
     Entry(name="data", section="loop", needs=("engineer", "manager", "compliance"), confidential=True),
+    Entry(name="decisions", section="decide", needs=("engineer", "manager", "compliance"), confidential=True),
+    Entry(name="controls", section="decide", needs=("engineer", "manager", "compliance")),
     Entry(name="recall", section="decide", needs=("engineer", "manager", "compliance")),
     Entry(name="builder", section="answer"),
     Entry(name="lineage", section="answer"),

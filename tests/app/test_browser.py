@@ -70,7 +70,10 @@ def _until_it_answers(port: int, server: subprocess.Popen, log: Path) -> None:
 def settled(page: Page, address: str, heading: str) -> None:
     page.goto(address)
     page.get_by_role("heading", level=1, name=heading).wait_for(timeout=90_000)
-    page.locator("[data-testid=stDataFrame] canvas, [data-testid=stMain] [data-testid=stAlert]").first.wait_for(timeout=60_000)
+    drawn = {"Decisions": "[data-testid=stAlert]", "Controls": "[data-testid=stMetric]"}.get(
+        heading, "[data-testid=stDataFrame] canvas, [data-testid=stMain] [data-testid=stAlert]"
+    )
+    page.locator(drawn).first.wait_for(timeout=60_000)
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
 
 
@@ -84,6 +87,8 @@ HEADINGS = {
     "audit": "Audit log",
     "data": "Rows of c0002",
     "settings": "Settings",
+    "decisions": "Decisions",
+    "controls": "Controls",
 }
 ASKED = {"recall": "recall?what=c0001/accepted", "audit": "audit?entry=7"}
 """Where a page alone shows little."""

@@ -15,6 +15,7 @@ import typer
 from loopwright.cli import (
     check,
     documents,
+    domains,
     govern,
     keys,
     launch,
@@ -39,7 +40,22 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, launch, views, check, people, keys, govern, record, proofs, witness, trace, documents):
+for module in (
+    workspaces,
+    loops,
+    launch,
+    views,
+    check,
+    domains,
+    people,
+    keys,
+    govern,
+    record,
+    proofs,
+    witness,
+    trace,
+    documents,
+):
     module.register(app)
 
 

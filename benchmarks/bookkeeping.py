@@ -187,7 +187,9 @@ def kept(result: Mapping[str, Any]) -> None:
     before = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {"runs": []}
     runs = [run for run in before["runs"] if run["rows"] != result["rows"]]
     runs = sorted([*runs, result], key=lambda run: run["rows"])
-    KEPT.write_text(json.dumps({"bars": {"rows_per_second": BAR_RATE, "bytes": BAR_BYTES}, "runs": runs}, indent=1) + "\n", "utf-8")
+    KEPT.write_text(
+        json.dumps({"bars": {"rows_per_second": BAR_RATE, "bytes": BAR_BYTES}, "runs": runs}, indent=1) + "\n", "utf-8"
+    )
 
 
 def main() -> int:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from loopwright.types import Task, digest_bytes
 
-__all__ = ["FILE", "NGRAMS", "contaminated", "rows_of"]
+__all__ = ["FEWEST_BREAKS", "FILE", "NGRAMS", "contaminated", "rows_of", "suspects"]
 
 FILE = "ngrams.parquet"
 """In ``heldout``; workspaces of earlier versions have none."""
@@ -27,6 +27,8 @@ NGRAMS: Mapping[str, str] = {"gram": "string", "suite": "string"}
 _WORD = re.compile(r"\w+")
 _LENGTH = 13
 _SHARED = 6
+FEWEST_BREAKS = _LENGTH - 1
+"""Characters between words that a text must have to hold so many in a row."""
 
 
 def rows_of(suites: Mapping[str, Sequence[Task]]) -> list[dict[str, Any]]:
@@ -40,6 +42,18 @@ def rows_of(suites: Mapping[str, Sequence[Task]]) -> list[dict[str, Any]]:
             if all(counts[six] == 1 for six in _runs(run, _SHARED)):
                 found.setdefault(_digest(" ".join(run)), suite)
     return [{"gram": gram, "suite": found[gram]} for gram in sorted(found)]
+
+
+def suspects(texts: Iterable[str], held: Mapping[str, str]) -> set[str]:
+    """Those of these texts that hold thirteen words in a row of a suite: `contaminated` for many answers at once."""
+    found = set[str]()
+    for text in texts:
+        words = _WORD.findall(text.casefold())
+        for start in range(len(words) - _LENGTH + 1):
+            if _digest(" ".join(words[start : start + _LENGTH])) in held:
+                found.add(text)
+                break
+    return found
 
 
 def contaminated(prompt: str, answer: str, held: Mapping[str, str]) -> str | None:

@@ -59,7 +59,9 @@ def covered(suites: Mapping[str, Sequence[Task]], headline: tuple[int, int]) -> 
         if not any(first <= level <= last for level in levels):
             raise PlanError(
                 f"evaluator.headline asks for levels {first} to {last}; the {name} suite has {', '.join(map(str, levels)) or 'none'}",
-                f"set evaluator.headline in loop.yaml, for example to [{levels[0]}, {levels[-1]}]" if levels else "give it tasks",
+                f"set evaluator.headline in loop.yaml, for example to [{levels[0]}, {levels[-1]}]"
+                if levels
+                else "give it tasks",
             )
 
 

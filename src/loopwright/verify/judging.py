@@ -6,9 +6,10 @@ What the machine failed at is no verdict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import polars as pl
 
@@ -27,6 +28,8 @@ Pair = tuple[Task, str]
 UNSAFE = "unsafe code"
 """The reason of a row whose program was read and never run."""
 
+_PIECE = 250_000
+"""Answers that are judged at once."""
 _STRENGTH = ("SL0", "SL1", "SL2", "SL3", "SL4")
 
 
@@ -57,27 +60,78 @@ def give_verdicts(
     """
     _strong_enough(context.sandbox.level, config)
     distinct = frame.filter(pl.col("reason").is_null()).unique(["prompt", "answer"], keep="first", maintain_order=True)
-    pairs = [(tasks[prompt], answer) for prompt, answer in distinct.select("prompt", "answer").iter_rows()]
-    everything = [*pairs, *gold]
-    programs, unsafe = _scanned({answer for _, answer in everything}, config, context)
+    asked = distinct.select("prompt", "answer")
+    programs, unsafe = _scanned(asked["answer"], gold, config, context)
+    found = _verdicts(asked, tasks, gold, unsafe, config, context)
+    joined = frame.join(asked.hstack(found.columns()), on=["prompt", "answer"], how="left", maintain_order="left")
+    return Judged(frame=joined, isolation=found.isolation, scanned=programs, gold=tuple(found.gold))
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was said of so many different answers, each by the number of the words in which it was said: most say the same."""
+
+    said: Any
+    """By answer the place in ``words``; NumPy, int32."""
+    words: dict[tuple[str | None, str | None, str | None], int]
+    gold: list[bool]
+    isolation: Counter[str]
+
+    def put(self, place: int, said: Verdict | str) -> None:
+        self.said[place] = self.words.setdefault(_columns(said), len(self.words))
+
+    def columns(self) -> pl.DataFrame:
+        """``status``, ``failed``, ``shown``."""
+        text = dict.fromkeys(("status", "failed", "shown"), pl.String)
+        return pl.DataFrame(list(self.words), schema=text, orient="row")[self.said]
+
+
+def _verdicts(
+    asked: pl.DataFrame,
+    tasks: Mapping[str, Task],
+    gold: Sequence[Pair],
+    unsafe: Mapping[str, str],
+    config: VerifySection,
+    context: PhaseContext,
+) -> _Found:
+    """Judge what is not unsafe, in pieces of a drawn order, so that few answers are held as objects at a time."""
+    import numpy as np
+
+    count = asked.height
+    found = _Found(said=np.zeros(count, dtype=np.int32), words={}, gold=[False] * len(gold), isolation=Counter())
+    refused = {place for place, answer in enumerate(asked["answer"]) if answer in unsafe} if unsafe else set[int]()
+    for place in refused:
+        found.put(place, unsafe[asked["answer"][place]])
     rng = Random(seed_of("order of judging", context.seed))
-    order = sorted((place for place, (_, answer) in enumerate(everything) if answer not in unsafe), key=lambda _: rng.random())
-    verdicts = dict(zip(order, judge_pairs([everything[place] for place in order], config, context), strict=True))
-    isolation: Counter[str] = Counter(verdicts[place].level for place in order if place < len(pairs))
-    columns = [_columns(unsafe[answer] if answer in unsafe else verdicts[place]) for place, (_, answer) in enumerate(pairs)]
-    passed = tuple(place in verdicts and verdicts[place].passed for place in range(len(pairs), len(everything)))
-    text = dict.fromkeys(("status", "failed", "shown"), pl.String)
-    said = distinct.select("prompt", "answer").hstack(pl.DataFrame(columns, schema=text, orient="row"))
-    joined = frame.join(said, on=["prompt", "answer"], how="left", maintain_order="left")
-    return Judged(frame=joined, isolation=isolation, scanned=programs, gold=passed)
+    fit = [place for place in range(count) if place not in refused] if refused else list(range(count))
+    fit += [count + place for place, (_, answer) in enumerate(gold) if answer not in unsafe]
+    order = sorted(fit, key=lambda _: rng.random())
+    for start in range(0, len(order) or 1, _PIECE):
+        places = order[start : start + _PIECE]
+        rows = iter(asked[[place for place in places if place < count]].iter_rows())
+        pairs = [_pair(next(rows), tasks) if place < count else gold[place - count] for place in places]
+        for place, verdict in zip(places, judge_pairs(pairs, config, context), strict=True):
+            if place < count:
+                found.put(place, verdict)
+                found.isolation[verdict.level] += 1
+            else:
+                found.gold[place - count] = verdict.passed
+    return found
 
 
-def _scanned(answers: Collection[str], config: VerifySection, context: PhaseContext) -> tuple[int, Mapping[str, str]]:
+def _pair(row: tuple[str, str], tasks: Mapping[str, Task]) -> Pair:
+    return tasks[row[0]], row[1]
+
+
+def _scanned(
+    answers: pl.Series, gold: Sequence[Pair], config: VerifySection, context: PhaseContext
+) -> tuple[int, Mapping[str, str]]:
     """How many programs were read, and by answer what is unsafe in those that may not run."""
     domain = offered(context.domain, Executable) if config.scan else None
     if domain is None:
         return 0, {}
-    return len(answers), scan({answer: domain.program(answer) for answer in answers}, context.scratch)
+    programs = {answer: domain.program(answer) for answer in (*answers, *(answer for _, answer in gold))}
+    return len(programs), scan(programs, context.scratch)
 
 
 def judge_pairs(pairs: Sequence[Pair], config: VerifySection, context: PhaseContext) -> list[Verdict]:

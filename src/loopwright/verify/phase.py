@@ -23,7 +23,7 @@ from loopwright.errors import IntegrityError
 from loopwright.plan import VerifySection
 from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import shards
-from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_table
+from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_frame
 from loopwright.types import canonical
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
 from loopwright.verify.measuring import PROBE, Gold, gold_rows, measured
@@ -73,14 +73,14 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         verifier=pl.lit(_verifier(config, context)),
     )
     accepted, refused = frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null())
-    write_table(output / "rows.parquet", ROWS, accepted.select(list(ROWS)).to_dicts())
-    write_table(output / "refused.parquet", DETAILS, refused.select(list(DETAILS)).to_dicts())
+    write_frame(output / "rows.parquet", ROWS, accepted)
+    write_frame(output / "refused.parquet", DETAILS, refused)
     levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
     (output / PROBE).write_bytes(canonical({"schema": 1, **probe}))
     summary: dict[str, Any] = {
         "accepted": accepted.height,
-        "refused": dict(sorted(Counter(refused["reason"]).items())),
+        "refused": dict(sorted(refused["reason"].value_counts().iter_rows())),
         "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
         "isolation": dict(judged.isolation),
         "scanned": judged.scanned,

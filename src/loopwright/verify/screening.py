@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from loopwright.domains.contamination import contaminated
+from loopwright.domains.contamination import FEWEST_BREAKS, contaminated, suspects
 from loopwright.plugins import Domain
 from loopwright.store.tables import content_id
 from loopwright.types import Task, digest_bytes
@@ -33,6 +33,9 @@ __all__ = [
 
 UNTRIED: Mapping[str, int] = {"tasks": 0, "samples": 0, "passed": 0, "rate": 0}
 """A level without samples in a cycle: it stays in the curriculum with the least share instead of leaving it for good."""
+
+_NO_PLAIN_WORD = "[^0-9A-Za-z_]"
+"""Every character that may end a word, and more: what counts as a letter elsewhere is for Python to say."""
 
 Stated = Mapping[str, Task]
 """Prompt -> the task that it states, made by the domain itself."""
@@ -86,13 +89,12 @@ def clean_text(frame: pl.DataFrame, held: Mapping[str, str]) -> pl.DataFrame:
     """Refuse rows that hold text of the gate or sealed suite (`loopwright.domains.contamination`)."""
     if not held:
         return frame
-    asked = frame.filter(pl.col("reason").is_null()).select("prompt", "answer").unique()
-    found = [(prompt, answer) for prompt, answer in asked.iter_rows() if contaminated(prompt, answer, held)]
-    known = pl.DataFrame(found, schema={"prompt": pl.String, "answer": pl.String}, orient="row")
-    frame = frame.join(
-        known.with_columns(copied=pl.lit(value=True)), on=["prompt", "answer"], how="left", maintain_order="left"
-    )
-    return refuse(frame, pl.col("copied").is_not_null(), "contaminated").drop("copied")
+    asked = frame.lazy().filter(pl.col("reason").is_null())
+    prompts = [prompt for prompt in asked.select("prompt").unique().collect()["prompt"] if contaminated(prompt, "", held)]
+    breaks = pl.col("answer").str.count_matches(_NO_PLAIN_WORD) >= FEWEST_BREAKS  # of other answers none can hold so many words
+    answers = suspects(asked.filter(breaks).select("answer").unique().collect()["answer"], held)
+    copied = pl.col("prompt").is_in(prompts) | pl.col("answer").is_in(list(answers))
+    return refuse(frame, copied, "contaminated") if prompts or answers else frame
 
 
 def well_formed(frame: pl.DataFrame) -> pl.DataFrame:

@@ -77,6 +77,10 @@ REFUSED: Mapping[str, str] = {**ROWS, "reason": "string", "detail": "string"}
 """One refused answer a row: the reason to count by, and what a person wants to know besides."""
 
 
+_GROUP = 2**20
+"""Rows of a row group."""
+
+
 def content_id(prompt: str, answer: str) -> str:
     """What a row says, whatever its id: how a recalled row is known when somebody offers it again."""
     return digest_value([prompt, answer])[7:23]
@@ -96,16 +100,20 @@ def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence
     pq.write_table(pa.table(data), path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
 
 
-def write_frame(path: Path, columns: Mapping[str, str], frame: polars.DataFrame) -> None:
-    """As `write_table`, to the byte, from columns: no row becomes a Python object."""
-    import polars
+def write_frame(path: Path, columns: Mapping[str, str], frame: polars.DataFrame, same: Mapping[str, str]) -> None:
+    """As `write_table`, to the byte, from columns, a row group at a time; ``same`` are columns with one value for all rows."""
+    import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
-    table = frame.select(list(columns)).to_arrow(compat_level=polars.CompatLevel.oldest()).combine_chunks().cast(schema)
+    said = [pl.lit(value).alias(name) for name, value in same.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
+    with pq.ParquetWriter(path, schema, version="2.6", compression="zstd", compression_level=3, store_schema=False) as writer:
+        for start in range(0, frame.height or 1, _GROUP):
+            rows = frame[start : start + _GROUP].with_columns(said).select(list(columns))
+            table = rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).combine_chunks()
+            writer.write_table(table, row_group_size=_GROUP)
 
 
 def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[str, Any]]:

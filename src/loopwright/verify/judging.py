@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -59,31 +60,39 @@ def give_verdicts(
             of these is ever taken for a failed check.
     """
     _strong_enough(context.sandbox.level, config)
-    distinct = frame.filter(pl.col("reason").is_null()).unique(["prompt", "answer"], keep="first", maintain_order=True)
-    asked = distinct.select("prompt", "answer")
+    clean = frame.lazy().filter(pl.col("reason").is_null()).select("prompt", "answer")
+    asked = clean.unique(keep="first", maintain_order=True).collect()
     programs, unsafe = _scanned(asked["answer"], gold, config, context)
     found = _verdicts(asked, tasks, gold, unsafe, config, context)
-    joined = frame.join(asked.hstack(found.columns()), on=["prompt", "answer"], how="left", maintain_order="left")
-    return Judged(frame=joined, isolation=found.isolation, scanned=programs, gold=tuple(found.gold))
+    said = asked.hstack(found.columns(asked.height))
+    joined = frame.join(said, on=["prompt", "answer"], how="left", maintain_order="left")
+    return Judged(frame=joined, isolation=found.isolation, scanned=programs, gold=found.passed(asked.height))
 
 
 @dataclass(slots=True)
 class _Found:
-    """What was said of so many different answers, each by the number of the words in which it was said: most say the same."""
+    """What was said of so many different answers, each by its number among the few things that are said."""
 
     said: Any
-    """By answer the place in ``words``; NumPy, int32."""
-    words: dict[tuple[str | None, str | None, str | None], int]
-    gold: list[bool]
+    """By answer the place in ``words``; NumPy, int32. Those of the gold probe come last."""
+    words: dict[tuple[str, str], int]
+    """By status (none where the scan spoke) and reason."""
     isolation: Counter[str]
 
-    def put(self, place: int, said: Verdict | str) -> None:
-        self.said[place] = self.words.setdefault(_columns(said), len(self.words))
+    def number(self, status: str, reason: str) -> int:
+        return self.words.setdefault((status, reason), len(self.words))
 
-    def columns(self) -> pl.DataFrame:
-        """``status``, ``failed``, ``shown``."""
-        text = dict.fromkeys(("status", "failed", "shown"), pl.String)
-        return pl.DataFrame(list(self.words), schema=text, orient="row")[self.said]
+    def columns(self, count: int) -> pl.DataFrame:
+        """``status``, ``failed``, ``shown`` of the first ``count`` answers."""
+        rows = [_columns(*each) for each in self.words]
+        return pl.DataFrame(rows, schema=dict.fromkeys(("status", "failed", "shown"), pl.String), orient="row")[
+            self.said[:count]
+        ]
+
+    def passed(self, count: int) -> tuple[bool, ...]:
+        """Of the answers behind these."""
+        passes = {number for (status, _), number in self.words.items() if status == "PASS"}
+        return tuple(int(number) in passes for number in self.said[count:])
 
 
 def _verdicts(
@@ -98,24 +107,23 @@ def _verdicts(
     import numpy as np
 
     count = asked.height
-    found = _Found(said=np.zeros(count, dtype=np.int32), words={}, gold=[False] * len(gold), isolation=Counter())
-    refused = {place for place, answer in enumerate(asked["answer"]) if answer in unsafe} if unsafe else set[int]()
-    for place in refused:
-        found.put(place, unsafe[asked["answer"][place]])
-    rng = Random(seed_of("order of judging", context.seed))
-    fit = [place for place in range(count) if place not in refused] if refused else list(range(count))
-    fit += [count + place for place, (_, answer) in enumerate(gold) if answer not in unsafe]
-    order = sorted(fit, key=lambda _: rng.random())
-    for start in range(0, len(order) or 1, _PIECE):
-        places = order[start : start + _PIECE]
-        rows = iter(asked[[place for place in places if place < count]].iter_rows())
-        pairs = [_pair(next(rows), tasks) if place < count else gold[place - count] for place in places]
-        for place, verdict in zip(places, judge_pairs(pairs, config, context), strict=True):
-            if place < count:
-                found.put(place, verdict)
-                found.isolation[verdict.level] += 1
-            else:
-                found.gold[place - count] = verdict.passed
+    found = _Found(said=np.zeros(count + len(gold), dtype=np.int32), words={}, isolation=Counter())
+    fit = np.ones(count + len(gold), dtype=bool)
+    for place, answer in enumerate(chain(asked["answer"], (answer for _, answer in gold))) if unsafe else ():
+        if answer in unsafe:
+            fit[place] = False
+            found.said[place] = found.number("", unsafe[answer])
+    places = np.flatnonzero(fit)
+    draw = Random(seed_of("order of judging", context.seed)).random
+    places = places[np.argsort(np.fromiter((draw() for _ in places), float, len(places)), kind="stable")]
+    for start in range(0, len(places) or 1, _PIECE):
+        piece = places[start : start + _PIECE]
+        rows = asked[piece[piece < count]].iter_rows()
+        pairs = [_pair(next(rows), tasks) if place < count else gold[place - count] for place in piece.tolist()]
+        verdicts = judge_pairs(pairs, config, context)
+        found.said[piece] = [found.number(verdict.status, verdict.reason) for verdict in verdicts]
+        own = zip(piece.tolist(), verdicts, strict=True)
+        found.isolation.update(verdict.level for place, verdict in own if place < count)
     return found
 
 
@@ -154,9 +162,9 @@ def judge_pairs(pairs: Sequence[Pair], config: VerifySection, context: PhaseCont
     return verdicts
 
 
-def _columns(said: Verdict | str) -> tuple[str | None, str | None, str | None]:
-    """Status, reason and detail, from a verdict or from what the scan found."""
-    return (None, UNSAFE, said) if isinstance(said, str) else (said.status, _reason(said), _detail(said))
+def _columns(status: str, reason: str) -> tuple[str | None, str | None, str | None]:
+    """Status, reason and detail, from a verdict's own or from what the scan found."""
+    return (status, _reason(status, reason), _detail(status, reason)) if status else (None, UNSAFE, reason)
 
 
 def refuse_failed(frame: pl.DataFrame) -> pl.DataFrame:
@@ -174,16 +182,16 @@ def _strong_enough(level: str, config: VerifySection) -> None:
         )
 
 
-def _reason(verdict: Verdict) -> str | None:
+def _reason(status: str, said: str) -> str | None:
     """A few fixed words, to count by; the purpose that failed is the first word of the domain's own reason."""
-    if verdict.passed:
+    if status == "PASS":
         return None
-    if verdict.status != "FAIL":
-        return verdict.status.lower().replace("_", " ")
-    purpose = verdict.reason.partition(" ")[0]
+    if status != "FAIL":
+        return status.lower().replace("_", " ")
+    purpose = said.partition(" ")[0]
     return f"{purpose} check failed" if purpose in PURPOSES else "check failed"
 
 
-def _detail(verdict: Verdict) -> str | None:
+def _detail(status: str, said: str) -> str | None:
     """Which check failed. What a candidate's process said is left out: it may differ from run to run."""
-    return verdict.reason[:200] if verdict.status == "FAIL" else None
+    return said[:200] if status == "FAIL" else None

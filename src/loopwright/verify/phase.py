@@ -66,15 +66,10 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     gold = gold_rows(config, context)
     judged = _judged(config, inputs, gold, context)
     frame, probe = measured(limit(judged.frame, config.per_task).sort("row"), gold, judged.gold, config, context)
-    frame = frame.with_columns(
-        origin=pl.lit(generator),
-        licence=pl.lit(LICENCE),
-        cycle=pl.lit(context.cycle),
-        verifier=pl.lit(_verifier(config, context)),
-    )
+    same = {"origin": generator, "licence": LICENCE, "cycle": context.cycle, "verifier": _verifier(config, context)}
     accepted, refused = frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null())
-    write_frame(output / "rows.parquet", ROWS, accepted)
-    write_frame(output / "refused.parquet", DETAILS, refused)
+    write_frame(output / "rows.parquet", ROWS, accepted, same)
+    write_frame(output / "refused.parquet", DETAILS, refused, same)
     levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
     (output / PROBE).write_bytes(canonical({"schema": 1, **probe}))

@@ -59,7 +59,7 @@ class Folder:
         place = named_path(self.path)
         wrong: dict[str, Sequence[str]] = {}
         lines = read_filed(place / TASKS, lambda row, where: _filed(row, where, wrong))
-        shares = {"gate": self.gate_share, "sealed": self.sealed_share, "human": self.human_share}
+        shares: dict[Part, float] = {"gate": self.gate_share, "sealed": self.sealed_share, "human": self.human_share}
         object.__setattr__(self, "_pool", Pool(_NAME, lines, self.split_seed, shares))
         object.__setattr__(self, "_verifier", _source(place / VERIFIER))
         object.__setattr__(self, "_wrong", wrong)

@@ -49,7 +49,7 @@ class HumanEvalFile:
 
     def __post_init__(self) -> None:
         lines = read_filed(named_path(self.path), _filed)
-        shares = {"gate": self.gate_share, "sealed": self.sealed_share, "human": self.human_share}
+        shares: dict[Part, float] = {"gate": self.gate_share, "sealed": self.sealed_share, "human": self.human_share}
         object.__setattr__(self, "_pool", Pool(_NAME, lines, self.split_seed, shares))
 
     def alphabet(self) -> Alphabet:

@@ -14,7 +14,7 @@ from typing import Any
 
 from loopwright.errors import InfraError, IntegrityError
 from loopwright.evaluate.sampling import Ask, answer, greedy, repeated
-from loopwright.evaluate.scores import RESULTS, SAMPLES, Result, by_level, by_slice, covered
+from loopwright.evaluate.scores import RESULTS, SAMPLES, Result, by_level, by_slice
 from loopwright.plan import EvaluateSection
 from loopwright.plugins import PhaseContext, Sample
 from loopwright.store.suites import read_suite
@@ -34,11 +34,9 @@ def evaluate(config: EvaluateSection, inputs: Mapping[str, Path], context: Phase
 
     Raises:
         InfraError: an answer could not be judged; that is never counted as a failure of the model.
-        PlanError: a suite has no task of the headline levels.
         IntegrityError: the champion was scored on other tasks.
     """
     gate, sealed = (read_suite(inputs["suites"], suite, context.sealer) for suite in ("gate", "sealed"))
-    covered({"gate": gate, "sealed": sealed}, config.headline)
     draws = repeated(sealed, config.pass_at.k, context.seed) if context.cycle in config.pass_at.cycles else []
     groups = [(greedy(gate), 0.0), (greedy(sealed), 0.0), (draws, config.pass_at.temperature)]
     samples = answer(groups, inputs["model"], config, context)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loopwright.errors import PlanError
 from loopwright.intervals import METHOD, wilson
 from loopwright.types import Score, Status, Task
 
-__all__ = ["METHOD", "RESULTS", "SAMPLES", "Result", "by_level", "by_slice", "covered", "wilson"]
+__all__ = ["METHOD", "RESULTS", "SAMPLES", "Result", "by_level", "by_slice", "wilson"]
 
 RESULTS: Mapping[str, str] = {
     "task": "string",
@@ -49,20 +48,6 @@ class Result:
             "passed": self.passed,
             "champion": self.champion,
         }
-
-
-def covered(suites: Mapping[str, Sequence[Task]], headline: tuple[int, int]) -> None:
-    """PlanError where a suite has no task of the headline levels: there would be no score to decide by."""
-    first, last = headline
-    for name, tasks in suites.items():
-        levels = sorted({task.level for task in tasks})
-        if not any(first <= level <= last for level in levels):
-            raise PlanError(
-                f"evaluator.headline asks for levels {first} to {last}; the {name} suite has {', '.join(map(str, levels)) or 'none'}",
-                f"set evaluator.headline in loop.yaml, for example to [{levels[0]}, {levels[-1]}]"
-                if levels
-                else "give it tasks",
-            )
 
 
 def by_level(results: Sequence[Result], headline: tuple[int, int]) -> dict[str, Any]:

@@ -100,18 +100,25 @@ def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence
     pq.write_table(pa.table(data), path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
 
 
-def write_frame(path: Path, columns: Mapping[str, str], frame: polars.DataFrame, same: Mapping[str, str]) -> None:
-    """As `write_table`, to the byte, from columns, a row group at a time; ``same`` are columns with one value for all rows."""
+def write_frame(
+    path: Path, columns: Mapping[str, str], frame: polars.DataFrame, keep: polars.Expr, same: Mapping[str, str]
+) -> None:
+    """As `write_table`, to the byte, the rows that ``keep`` is true of; ``same`` are columns with one value for all rows.
+
+    A million rows at a time become a row group, so that memory holds no second copy of the frame.
+    """
     import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
-    said = [pl.lit(value).alias(name) for name, value in same.items()]
+    own, said = [name for name in columns if name not in same], [pl.lit(value).alias(name) for name, value in same.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, schema, version="2.6", compression="zstd", compression_level=3, store_schema=False) as writer:
         for start in range(0, frame.height or 1, _GROUP):
-            rows = frame[start : start + _GROUP].with_columns(said).select(list(columns))
+            rows = (
+                frame[start : start + _GROUP].lazy().filter(keep).select(own).with_columns(said).select(list(columns)).collect()
+            )
             table = rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).combine_chunks()
             writer.write_table(table, row_group_size=_GROUP)
 

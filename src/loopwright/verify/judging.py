@@ -20,7 +20,7 @@ from loopwright.plan import VerifySection
 from loopwright.plugins import Executable, PhaseContext, offered
 from loopwright.types import Task, Verdict, seed_of
 from loopwright.verify.scan import scan
-from loopwright.verify.screening import refuse
+from loopwright.verify.screening import beside, refuse
 
 __all__ = ["UNSAFE", "Judged", "Pair", "give_verdicts", "judge_pairs", "refuse_failed"]
 
@@ -65,7 +65,7 @@ def give_verdicts(
     programs, unsafe = _scanned(asked["answer"], gold, config, context)
     found = _verdicts(asked, tasks, gold, unsafe, config, context)
     said = asked.hstack(found.columns(asked.height))
-    joined = frame.join(said, on=["prompt", "answer"], how="left", maintain_order="left")
+    joined = beside(frame, said, ["prompt", "answer"])
     return Judged(frame=joined, isolation=found.isolation, scanned=programs, gold=found.passed(asked.height))
 
 
@@ -171,7 +171,7 @@ def refuse_failed(frame: pl.DataFrame) -> pl.DataFrame:
     """Refuse what was judged and did not pass."""
     failed = pl.col("reason").is_null() & pl.col("failed").is_not_null()
     frame = frame.with_columns(detail=pl.when(failed).then("shown").otherwise("detail"))
-    return refuse(frame, pl.col("failed").is_not_null(), pl.col("failed"))
+    return refuse(frame, pl.col("failed").is_not_null(), pl.col("failed")).drop("failed", "shown")
 
 
 def _strong_enough(level: str, config: VerifySection) -> None:

@@ -67,15 +67,15 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     judged = _judged(config, inputs, gold, context)
     frame, probe = measured(limit(judged.frame, config.per_task).sort("row"), gold, judged.gold, config, context)
     same = {"origin": generator, "licence": LICENCE, "cycle": context.cycle, "verifier": _verifier(config, context)}
-    accepted, refused = frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null())
-    write_frame(output / "rows.parquet", ROWS, accepted, same)
-    write_frame(output / "refused.parquet", DETAILS, refused, same)
+    accepted, refused = pl.col("reason").is_null(), pl.col("reason").is_not_null()
+    write_frame(output / "rows.parquet", ROWS, frame, accepted, same)
+    write_frame(output / "refused.parquet", DETAILS, frame, refused, same)
     levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
     (output / PROBE).write_bytes(canonical({"schema": 1, **probe}))
     summary: dict[str, Any] = {
-        "accepted": accepted.height,
-        "refused": dict(sorted(refused["reason"].value_counts().iter_rows())),
+        "accepted": frame["reason"].null_count(),
+        "refused": dict(sorted(frame["reason"].drop_nulls().value_counts().iter_rows())),
         "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
         "isolation": dict(judged.isolation),
         "scanned": judged.scanned,
@@ -92,7 +92,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
 
 def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext) -> Judged:
     """All rows, each without a reason or with its first, and what the verifier did."""
-    frame = read_proposals(inputs["proposals"]).sort("sample", "row")
+    frame = read_proposals(inputs["proposals"]).drop("tokens", "seed").sort("sample", "row")
     tasks = stated_tasks(frame, context.domain)
     heldout = {row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)}
     frame = match_tasks(frame, known_tasks(tasks), heldout)

@@ -19,6 +19,7 @@ from loopwright.types import Task, digest_bytes
 __all__ = [
     "UNTRIED",
     "Stated",
+    "beside",
     "clean_text",
     "curriculum",
     "known_tasks",
@@ -46,6 +47,11 @@ def refuse(frame: pl.DataFrame, condition: pl.Expr, reason: pl.Expr | str) -> pl
     said = pl.lit(reason) if isinstance(reason, str) else reason
     fresh = pl.col("reason").is_null() & condition
     return frame.with_columns(reason=pl.when(fresh).then(said).otherwise("reason"))
+
+
+def beside(frame: pl.DataFrame, known: pl.DataFrame, on: list[str]) -> pl.DataFrame:
+    """The frame with what is known by these columns (null where nothing is); a left join that copies no column of the frame."""
+    return frame.hstack(frame.select(on).join(known, on=on, how="left", maintain_order="left").drop(on))
 
 
 def stated_tasks(frame: pl.DataFrame, domain: Domain) -> Stated:
@@ -77,12 +83,11 @@ def known_tasks(tasks: Stated) -> pl.DataFrame:
 
 def match_tasks(frame: pl.DataFrame, tasks: pl.DataFrame, heldout: Collection[str]) -> pl.DataFrame:
     """Refuse rows whose task does not exist, is not the one it says, or behaves like a task of the gate or sealed suite."""
-    frame = frame.join(tasks, on="prompt", how="left", maintain_order="left")
+    held = pl.Series(sorted(heldout), dtype=pl.String)
+    frame = beside(frame, tasks.with_columns(held=pl.col("signature").is_in(held.implode())), ["prompt"])
     frame = refuse(frame, pl.col("stated").is_null(), "unknown task")
     frame = refuse(frame, (pl.col("stated") != pl.col("task")) | (pl.col("stated_level") != pl.col("level")), "task differs")
-    held = pl.DataFrame({"signature": sorted(heldout)}, schema={"signature": pl.String}).with_columns(held=pl.lit(value=True))
-    frame = frame.join(held, on="signature", how="left", maintain_order="left")
-    return refuse(frame, pl.col("held").is_not_null(), "held out")
+    return refuse(frame, pl.col("held").fill_null(value=False), "held out").drop("stated", "stated_level", "held")
 
 
 def clean_text(frame: pl.DataFrame, held: Mapping[str, str]) -> pl.DataFrame:
@@ -116,8 +121,8 @@ def refuse_duplicates(frame: pl.DataFrame, archive: pl.DataFrame) -> pl.DataFram
     first = pl.col("row").filter(pl.col("reason").is_null()).first().over("task", "answer")
     frame = refuse(frame, pl.col("row") != first, "duplicate in cycle")
     known = archive.select("prompt", "answer").unique().with_columns(archived=pl.lit(value=True))
-    frame = frame.join(known, on=["prompt", "answer"], how="left", maintain_order="left")
-    return refuse(frame, pl.col("archived").is_not_null(), "duplicate in archive")
+    frame = beside(frame, known, ["prompt", "answer"])
+    return refuse(frame, pl.col("archived").is_not_null(), "duplicate in archive").drop("archived")
 
 
 def limit(frame: pl.DataFrame, per_task: int) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from loopwright.plan import VerifySection
 from loopwright.plugins import Executable, PhaseContext, offered
 from loopwright.types import Task, Verdict, seed_of
 from loopwright.verify.scan import scan
-from loopwright.verify.screening import beside, refuse
+from loopwright.verify.screening import refuse
 
 __all__ = ["UNSAFE", "Judged", "Pair", "give_verdicts", "judge_pairs", "refuse_failed"]
 
@@ -60,13 +60,19 @@ def give_verdicts(
             of these is ever taken for a failed check.
     """
     _strong_enough(context.sandbox.level, config)
-    clean = frame.lazy().filter(pl.col("reason").is_null()).select("prompt", "answer")
-    asked = clean.unique(keep="first", maintain_order=True).collect()
+    places = _first_places(frame)
+    distinct = places.filter(pl.col("place") == pl.col("first"))["place"]
+    asked = frame.select("prompt", "answer")[distinct]
     programs, unsafe = _scanned(asked["answer"], gold, config, context)
     found = _verdicts(asked, tasks, gold, unsafe, config, context)
-    said = asked.hstack(found.columns(asked.height))
-    joined = beside(frame, said, ["prompt", "answer"])
+    joined = frame.hstack(found.columns(frame.height, distinct, places))
     return Judged(frame=joined, isolation=found.isolation, scanned=programs, gold=found.passed(asked.height))
+
+
+def _first_places(frame: pl.DataFrame) -> pl.DataFrame:
+    """Where the rows without a reason stand (``place``), and where the first with the same prompt and answer does (``first``)."""
+    rows = frame.lazy().select("prompt", "answer", "reason").with_row_index("place").filter(pl.col("reason").is_null())
+    return rows.select("place", first=pl.col("place").first().over("prompt", "answer")).collect()
 
 
 @dataclass(slots=True)
@@ -82,12 +88,22 @@ class _Found:
     def number(self, status: str, reason: str) -> int:
         return self.words.setdefault((status, reason), len(self.words))
 
-    def columns(self, count: int) -> pl.DataFrame:
-        """``status``, ``failed``, ``shown`` of the first ``count`` answers."""
-        rows = [_columns(*each) for each in self.words]
-        return pl.DataFrame(rows, schema=dict.fromkeys(("status", "failed", "shown"), pl.String), orient="row")[
-            self.said[:count]
-        ]
+    def columns(self, height: int, distinct: pl.Series, places: pl.DataFrame) -> pl.DataFrame:
+        """``status``, ``failed``, ``shown`` of all rows, null where nothing was judged.
+
+        Args:
+            height: Rows of the frame.
+            distinct: Places of the answers, in their order.
+            places: Which rows hold them (`_first_places`).
+        """
+        import numpy as np
+
+        numbers = np.full(height, len(self.words), dtype=np.int32)
+        numbers[distinct.to_numpy()] = self.said[: len(distinct)]
+        by_row = np.full(height, len(self.words), dtype=np.int32)
+        by_row[places["place"].to_numpy()] = numbers[places["first"].to_numpy()]
+        rows = [*(_columns(*each) for each in self.words), (None, None, None)]
+        return pl.DataFrame(rows, schema=dict.fromkeys(("status", "failed", "shown"), pl.String), orient="row")[by_row]
 
     def passed(self, count: int) -> tuple[bool, ...]:
         """Of the answers behind these."""

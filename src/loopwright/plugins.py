@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from loopwright.errors import PluginError
+from loopwright.identity import settled
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
 from loopwright.store.suites import Sealer
@@ -264,13 +265,16 @@ def _build(group: str, name: str, settings: Mapping[str, Any]) -> Any:
         raise PluginError(f"the {group[:-1]} {name!r} cannot be imported: {error}", "install what it needs") from error
     try:
         return factory(**settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise PluginError(f"the {group[:-1]} {name!r} refuses its settings: {error}", "loopwright config explain") from error
 
 
-def load_domain(name: str, settings: Mapping[str, Any]) -> Domain:
-    """The domain of that name (entry-point group ``loopwright.domains``); PluginError where there is none."""
-    return _build("domains", name, settings)
+def load_domain(name: str, settings: Mapping[str, Any], root: Path | None = None) -> Domain:
+    """The domain of that name (entry-point group ``loopwright.domains``); PluginError where there is none.
+
+    A setting ``path`` names a file or folder of the workspace at ``root``; its content counts as the judge's (`loopwright.identity`).
+    """
+    return _build("domains", name, settled(settings, root))
 
 
 def load_family(name: str, settings: Mapping[str, Any]) -> ModelFamily:

@@ -23,7 +23,7 @@ from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed
 from loopwright.clock import now
 from loopwright.energy import Meter, NoMeter, drawn
 from loopwright.errors import InfraError, LoopwrightError
-from loopwright.identity import lock_digest, package_digests, plugin_package
+from loopwright.identity import domain_files, lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
 from loopwright.plan import Plan, Section
@@ -226,7 +226,7 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, config)
         plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
-        packages = package_digests((*spec.packages, *plugins))
+        packages = package_digests((*spec.packages, *plugins)) | domain_files(self.plan.domain.settings, self.root)
         digest = digest_bytes(config)
         key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, digest_value(packages))
         number = 1 + sum(failure.get("key") == key for failure in self.here.failures)

@@ -49,7 +49,7 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
         with open_sandbox(plan.verifier.minimum_level, plan.runtime.sandbox_workers, limits) as sandbox:
             yield Tools(
                 domain=WatchedDomain(
-                    load_domain(plan.domain.name, plan.domain.settings),
+                    load_domain(plan.domain.name, plan.domain.settings, root),
                     canaries,
                     plan.domain.name,
                     plan.verifier.patience_seconds,

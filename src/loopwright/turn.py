@@ -16,7 +16,7 @@ from typing import Any
 from loopwright.clock import now
 from loopwright.consent import Consent
 from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
-from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
+from loopwright.identity import GENERATOR, code_digest, judge_digest, lock_digest, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
@@ -242,11 +242,11 @@ def _pinned(run: Run) -> None:
 
 def _code(run: Run) -> dict[str, Digest]:
     """Digests of who makes and who judges, and of the order of work."""
-    domain, model = plugin_package("domains", run.plan.domain.name), plugin_package("models", run.plan.model.name)
+    model = plugin_package("models", run.plan.model.name)
     flows = {path.name: digest_bytes(path.read_bytes()) for path in sorted((run.root / "flows").glob("*.py"))}
     return {
         "generator": code_digest((*GENERATOR, model)),
-        "judge": code_digest((*JUDGE, domain)),
+        "judge": judge_digest(run.plan.domain.name, run.plan.domain.settings, run.root),
         "flows": digest_value(flows),
     }
 

@@ -15,6 +15,7 @@ import typer
 from loopwright.cli import (
     check,
     documents,
+    domains,
     govern,
     incident,
     keys,
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, check, people, letters, keys, govern, incident, record, proofs, witness, trace, documents,
+    workspaces, loops, launch, views, check, domains, people, letters, keys, govern, incident, record, proofs, witness, trace, documents,
 )  # fmt: skip
 for module in MODULES:
     module.register(app)

@@ -30,7 +30,7 @@ def estimate(workspace: Workspace) -> dict[str, Any]:
     plan, state = workspace.plan(), workspace.state()
     recipe = parse_recipes((workspace.root / "recipe.yaml").read_text(encoding="utf-8"))
     family = load_family(plan.model.name, plan.model.settings)
-    domain = load_domain(plan.domain.name, plan.domain.settings)
+    domain = load_domain(plan.domain.name, plan.domain.settings, workspace.root)
     parameters = family.parameters(family.create(domain.alphabet(), 0))
     closed = [record for record in state.cycles.values() if record.closed_at and record.prev]
     cycles = max(plan.cycles - len(closed), 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.budgets import budgets_digest
-from loopwright.identity import JUDGE, code_digest, plugin_package
+from loopwright.identity import judge_digest
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
 from loopwright.ledger.quorum import STRICT, InForce
@@ -73,7 +73,7 @@ def _envelope(here: _Here, details: Mapping[str, Any]) -> Ask:
 
 
 def _judge(here: _Here, details: Mapping[str, Any]) -> Ask:
-    digest = code_digest((*JUDGE, plugin_package("domains", here.plan.domain.name)))
+    digest = judge_digest(here.plan.domain.name, here.plan.domain.settings, here.root)
     closed = [name for name, record in here.state.cycles.items() if record.closed_at]
     told = {"since": closed[-1] if closed else None}
     return Ask(action="judge", details=told, subjects=(Artifact(kind="judge", digest=digest, path="judge"),))

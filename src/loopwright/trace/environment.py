@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loopwright.identity import GENERATOR, JUDGE, code_digest, lock_digest, plugin_package
+from loopwright.identity import GENERATOR, code_digest, judge_digest, lock_digest, plugin_package
 from loopwright.ledger.fold import CycleRecord
 from loopwright.plan import Plan
 from loopwright.runtime.jobs import instruction_sets
@@ -31,11 +31,11 @@ def recorded(cycle: CycleRecord) -> dict[str, Any]:
 
 def here(root: Path, plan: Plan) -> dict[str, Any]:
     """The same of this process, with the flows and the plug-ins of the workspace at ``root``."""
-    domain, model = plugin_package("domains", plan.domain.name), plugin_package("models", plan.model.name)
+    model = plugin_package("models", plan.model.name)
     flows = {path.name: digest_bytes(path.read_bytes()) for path in sorted((root / "flows").glob("*.py"))}
     return {
         "generator": code_digest((*GENERATOR, model)),
-        "judge": code_digest((*JUDGE, domain)),
+        "judge": judge_digest(plan.domain.name, plan.domain.settings, root),
         "flows": digest_value(flows),
         "lock": lock_digest(),
         "host": socket.gethostname(),

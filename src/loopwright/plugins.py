@@ -26,6 +26,7 @@ __all__ = [
     "JudgesByModel",
     "KnowsGold",
     "MakesFresh",
+    "Merges",
     "ModelFamily",
     "PhaseContext",
     "Probed",
@@ -204,6 +205,15 @@ class ModelFamily(Protocol):
 
     def parameters(self, model: Any) -> int:
         """How many; the cost estimate goes by it."""
+        ...
+
+
+@runtime_checkable
+class Merges(Protocol):
+    """What a family adds to `ModelFamily` where a recorded model may be a part (an adapter) of the one that others can use."""
+
+    def merge(self, source: Path, target: Path) -> None:
+        """Write the recorded model as a whole one, in a format that other tools read."""
         ...
 
 

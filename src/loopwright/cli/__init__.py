@@ -19,6 +19,7 @@ from loopwright.cli import (
     keys,
     launch,
     loops,
+    models,
     people,
     proofs,
     record,
@@ -39,7 +40,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, launch, views, check, people, keys, govern, record, proofs, witness, trace, documents):
+for module in (workspaces, loops, launch, views, check, people, keys, govern, record, proofs, witness, trace, documents, models):
     module.register(app)
 
 

@@ -46,7 +46,7 @@ def write_llama(folder: Path, *, seed: int = 0, chat: bool = True) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=256,
+        max_position_embeddings=512,
         initializer_range=0.2,
         tie_word_embeddings=True,
         eos_token_id=2,

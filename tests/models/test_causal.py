@@ -287,10 +287,10 @@ def test_layers_that_are_not_there_are_refused(folder: Path) -> None:
 def test_a_text_that_does_not_fit_the_context_is_refused(folder: Path) -> None:
     family = CausalLM(path=str(folder))
     model = family.create(NONE, 0)
-    with pytest.raises(PluginError, match="context has 256"):
-        family.sample(model, ["x" * 200], [0], 0.0, 100)
-    with pytest.raises(PluginError, match="context has 256"):
-        family.collate(model, [("x" * 200, "y" * 100)])
+    with pytest.raises(PluginError, match="context has 512"):
+        family.sample(model, ["x" * 450], [0], 0.0, 100)
+    with pytest.raises(PluginError, match="context has 512"):
+        family.collate(model, [("x" * 450, "y" * 100)])
 
 
 def test_another_base_under_an_adapter_is_found(own: Path, tmp_path: Path) -> None:

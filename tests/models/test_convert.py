@@ -135,7 +135,7 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (bomb, "it asks for \\'__builtin__ getattr"),
+        (bomb, "__builtin__ getattr"),
         (plain_pickle, "no archive of torch.save"),
         (not_tensors, "no dictionary of tensors"),
         (compressed, "torch.save does not write"),

@@ -36,20 +36,25 @@ def inspect_model(folder: Folder, as_json: AsJson = False) -> None:
     )
 
 
-def convert_model(folder: Folder, target: Target, as_json: AsJson = False) -> None:
-    """Write a folder with pickled weights anew with safetensors; the pickles are read in the sandbox and never run."""
-    from loopwright.models.convert import convert_folder
-
-    told = convert_folder(folder.resolve(), target.resolve())
+def convert_model(
+    source: Annotated[Path, typer.Argument(help="A folder with pickled weights, or a GGUF file.")],
+    target: Target,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model anew with safetensors: from pickles, which are read in the sandbox and never run, or from a GGUF file."""
+    if source.suffix == ".gguf":
+        from loopwright.models.gguf import convert_gguf as convert
+    else:
+        from loopwright.models.convert import convert_folder as convert
+    told = convert(source.resolve(), target.resolve())
     if as_json:
         emit(told)
         return
     for name, found in told["files"].items():
         sys.stdout.write(f"{name}  {found['tensors']} tensors, {found['bytes']:,} bytes\n")
     sys.stdout.write(f"{told['folder']} {told['digest']}\n")
-    sys.stderr.write(
-        f"the pickles were read at isolation {told['isolation']} by a reader that calls nothing; no code was copied\n"
-    )
+    if told["isolation"] != "data":
+        sys.stderr.write(f"the pickles were read at isolation {told['isolation']} by a reader that calls nothing\n")
 
 
 def merge_model(

@@ -18,7 +18,16 @@ from loopwright.errors import LoopwrightError, PluginError
 from loopwright.store.hashing import default_threads
 from loopwright.types import Digest, FileEntry, Manifest
 
-__all__ = ["PICKLED", "inspect_folder", "lineage_digest", "read_model", "read_tokenizer", "write_model"]
+__all__ = [
+    "PICKLED",
+    "first_line",
+    "inspect_folder",
+    "lineage_digest",
+    "quiet",
+    "read_model",
+    "read_tokenizer",
+    "write_model",
+]
 
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 """Files that torch or Python would unpickle, and thereby run."""
@@ -83,7 +92,7 @@ def read_model(folder: Path, dtype: Any, refuse: Refusal = PluginError) -> Any:
         PluginError: (or what ``refuse`` makes) the folder is refused, damaged, incomplete, or of an architecture that is not installed.
     """
     inspect_folder(folder, refuse)
-    _offline()
+    quiet()
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -101,7 +110,7 @@ def read_model(folder: Path, dtype: Any, refuse: Refusal = PluginError) -> Any:
             output_loading_info=True,
         )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
-        raise refuse(f"the model in {folder} cannot be read: {_first_line(error)}", "check the folder's files") from error
+        raise refuse(f"the model in {folder} cannot be read: {first_line(error)}", "check the folder's files") from error
     absent = [*said["missing_keys"], *(str(one[0]) for one in said["mismatched_keys"])]
     if absent:
         raise refuse(
@@ -114,14 +123,14 @@ def read_model(folder: Path, dtype: Any, refuse: Refusal = PluginError) -> Any:
 
 def read_tokenizer(folder: Path, rows: int, refuse: Refusal = PluginError) -> Any:
     """The tokenizer of the folder, for a model whose embedding table has ``rows`` rows."""
-    _offline()
+    quiet()
     from transformers import AutoTokenizer
 
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
         raise refuse(
-            f"the tokenizer in {folder} cannot be read: {_first_line(error)}", "add the model's own tokenizer files"
+            f"the tokenizer in {folder} cannot be read: {first_line(error)}", "add the model's own tokenizer files"
         ) from error
     ids = 1 + max(tokenizer.get_vocab().values(), default=-1)
     if not 0 <= rows - ids < _PADDING:
@@ -141,7 +150,7 @@ def write_model(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _offline() -> None:
+def quiet() -> None:
     """Before the first import of what could fetch something, and without its bars and advice."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -151,5 +160,6 @@ def _offline() -> None:
     logging.disable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What a library says, short enough for a message."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"

@@ -67,7 +67,9 @@ class Clocked:
 
 def rows(count: int) -> list[tuple[str, str]]:
     """Questions of the package reasoning-gym with their answers."""
-    return [(task.prompt, answer) for task, answer in ReasoningGym(human_levels=4, human_per_level=count).human(0, frozenset())][:count]
+    return [
+        (task.prompt, answer) for task, answer in ReasoningGym(human_levels=4, human_per_level=count).human(0, frozenset())
+    ][:count]
 
 
 def ours(family: CausalLM, model: Any, prompts: Sequence[str], new: int) -> tuple[float, list[tuple[str, int]]]:
@@ -85,7 +87,9 @@ def theirs(model: Any, prompts: Sequence[str], new: int, batch: int) -> tuple[fl
     begun = time.process_time()
     for start in range(0, len(prompts), batch):
         said = [[{"role": "user", "content": prompt}] for prompt in prompts[start : start + batch]]
-        asked = tokenizer.apply_chat_template(said, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True)
+        asked = tokenizer.apply_chat_template(
+            said, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
+        )
         made = model.generate(**asked, do_sample=False, max_new_tokens=new)[:, asked["input_ids"].shape[1] :].tolist()
         for ids in made:
             end = ids.index(model.speech.end) + 1 if model.speech.end in ids else len(ids)
@@ -107,7 +111,14 @@ def generation(folder: Path, options: argparse.Namespace, samples: int) -> dict[
         tokens = sum(count for _, count in found)
         equal = sum(one == two for one, two in zip(found, expected, strict=True))
         ratios.append((tokens / mine) / (sum(count for _, count in expected) / other))
-    return {"ratio": mean_ratio(ratios), "bar": GENERATION_BAR, "rows": len(prompts), "samples": samples, "tokens": tokens, "answers_equal": equal}
+    return {
+        "ratio": mean_ratio(ratios),
+        "bar": GENERATION_BAR,
+        "rows": len(prompts),
+        "samples": samples,
+        "tokens": tokens,
+        "answers_equal": equal,
+    }
 
 
 def lightning(family: CausalLM, mixture: Mixture, recipe: dict[str, Any]) -> tuple[float, dict[str, Any]]:
@@ -123,7 +134,9 @@ def plain(family: CausalLM, mixture: Mixture, recipe: dict[str, Any]) -> tuple[f
     """The loop that one writes by hand."""
     model = family.create(NONE, 0)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1.0, betas=tuple(recipe["betas"]), weight_decay=recipe["weight_decay"], fused=True)
+    optimizer = torch.optim.AdamW(
+        trained, lr=1.0, betas=tuple(recipe["betas"]), weight_decay=recipe["weight_decay"], fused=True
+    )
     steps, times = recipe["steps"], list[float]()
     for step in range(steps):
         shards = [family.collate(model, part) for part in mixture.at(step)]
@@ -148,7 +161,9 @@ def training(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Paired ratios of seconds a step, the two in turns first."""
     family = CausalLM(path=str(folder), chat=True)
     pool = rows(64)
-    mixture = Mixture(human=pool[:32], synthetic=pool[32:], batch=RECIPE["batch"], shards=RECIPE["shards"], human_share=0.5, seed=1)
+    mixture = Mixture(
+        human=pool[:32], synthetic=pool[32:], batch=RECIPE["batch"], shards=RECIPE["shards"], human_share=0.5, seed=1
+    )
     recipe = {**RECIPE, "steps": options.steps}
     ratios, seconds, equal = [], [], True
     for number in range(options.repeats):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from safetensors.torch import load_file
 
 from loopwright.errors import RefusedError, UsageError
 from loopwright.models.causal import CausalLM
+from loopwright.models.causal_inspect import inspect
 from loopwright.models.convert import convert_folder
 from loopwright.plugins import Alphabet
 from tests.models.llama import write_llama
@@ -43,21 +42,17 @@ def old(folder: Path, tmp_path: Path) -> Path:
     return made
 
 
-def test_the_verb_makes_of_it_the_model_that_it_was(folder: Path, old: Path, tmp_path: Path) -> None:
-    verb = [sys.executable, "-m", "loopwright"]
-    done = subprocess.run(
-        [*verb, "convert-model", str(old), str(tmp_path / "new"), "--json"], capture_output=True, text=True, check=True
-    )
-    told = json.loads(done.stdout)
+def test_it_becomes_the_model_that_it_was(folder: Path, old: Path, tmp_path: Path) -> None:
+    told = convert_folder(old, tmp_path / "new")
     assert told["isolation"] >= "SL2"
     assert load_file(tmp_path / "new" / "model.safetensors").keys() == load_file(folder / "model.safetensors").keys()
     assert not list((tmp_path / "new").glob("*.py"))
     first, other = (CausalLM(path=str(path), chat=True) for path in (folder, tmp_path / "new"))
     asked = (["an ant", "the"], [1, 2], 0.8, 12)
     assert first.sample(first.create(NONE, 0), *asked) == other.sample(other.create(NONE, 0), *asked)
-    looked = subprocess.run([*verb, "inspect-model", str(tmp_path / "new")], capture_output=True, text=True, check=True)
-    assert told["digest"] in looked.stdout
-    assert "LlamaForCausalLM" in looked.stdout
+    seen = inspect(tmp_path / "new")
+    assert (seen["digest"], seen["architecture"]) == (told["digest"], "LlamaForCausalLM")
+    assert seen["parameters"] == first.parameters(CausalLM(path=str(folder), tuning="full").create(NONE, 0))
 
 
 def test_views_types_parameters_and_parts_come_through(old: Path, tmp_path: Path) -> None:

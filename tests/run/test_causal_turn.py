@@ -1,24 +1,31 @@
-"""A loop whose model is a language model from a folder: a cycle of it, on the record, with what it started from."""
+"""A loop whose model is a language model from a folder, by the commands of its page: a cycle, on the record, exported whole."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from loopwright.workspace import Workspace
 from tests.models.llama import write_llama
-from tests.run.small import make_small
+from tests.run.small import SMALL, small_recipe
 
+PAGE = (Path(__file__).parents[2] / "docs" / "language-models.md").read_text(encoding="utf-8")
+BLOCKS = [
+    [line.split("#")[0].strip() for line in block.splitlines()] for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+]
 LEVELS = {level: {"min_word_len": level + 2, "max_word_len": level + 2} for level in (1, 2)}
 SETTINGS = {
-    "domain": {"name": "reasoning-gym", "settings": {"suite_per_level": 6, "human_per_level": 60, "entries": 300, "levels": LEVELS}},
-    "domain.settings": {},
+    **SMALL,
+    "domain.settings": {"suite_per_level": 6, "human_per_level": 60, "entries": 300, "levels": LEVELS},
+    "model.settings.name": "Tiny Llama",
     "generator.tasks": 12,
     "generator.max_new_tokens": 8,
     "evaluator.max_new_tokens": 8,
@@ -28,40 +35,61 @@ SETTINGS = {
 }
 
 
+def run(command: str, here: Path) -> Path:
+    """One line of the page, as a reader types it; where the next is typed."""
+    words = shlex.split(command.replace("$PWD", str(here)))
+    if words[0] == "cd":
+        small_recipe(here / words[1])
+        return here / words[1]
+    assert words[0] == "loopwright"
+    if words[1] == "init":
+        words += [option for key, value in SETTINGS.items() for option in ("--set", f"{key}={json.dumps(value)}")]
+    done = subprocess.run([sys.executable, "-m", *words], cwd=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return here
+
+
 @pytest.fixture(scope="module")
-def turned(tmp_path_factory: pytest.TempPathFactory, victim: Callable[..., dict[str, Any]]) -> Workspace:
-    """One cycle of a tiny Llama that learns by adapters."""
-    place = tmp_path_factory.mktemp("causal")
-    folder = write_llama(place / "base")
-    settings = {"path": str(folder), "chat": True, "name": "Tiny Llama", "flop": 1e9}
-    workspace = make_small(place / "lab", **SETTINGS, model={"name": "causal-lm", "settings": settings})
-    assert victim(workspace.root, 1)["code"] == 0
-    return workspace
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the first block of the page was typed."""
+    place = here = tmp_path_factory.mktemp("causal")
+    write_llama(place / "models" / "base")
+    for command in BLOCKS[0]:
+        here = run(command, here)
+    return place
 
 
-def test_a_language_model_turns_a_cycle(turned: Workspace) -> None:
-    cycles = turned.state().cycles
+def test_a_language_model_turns_a_cycle(place: Path) -> None:
+    workspace = Workspace(root=place / "lab")
+    cycles = workspace.state().cycles
     assert cycles["c0001"].closed_at
     for name in ("c0000", "c0001"):
-        said = json.loads((turned.root / "cycles" / name / "model" / "model.json").read_bytes())
+        model = workspace.root / "cycles" / name / "model"
+        said = json.loads((model / "model.json").read_bytes())
         assert said["parameters"]["trained"] < said["parameters"]["total"] == cycles[name].phases["train"].summary["parameters"]
-        assert not (turned.root / "cycles" / name / "model" / "model.safetensors").exists()
-    assert cycles["c0001"].phases["generate"].summary["tokens"] > 24
+        assert not (model / "model.safetensors").exists()
+    assert cycles["c0001"].phases["generate"].summary["tokens"] > cycles["c0001"].phases["generate"].summary["rows"]
     assert cycles["c0001"].phases["train"].summary["loss_last"] < cycles["c0000"].phases["train"].summary["loss_first"]
 
 
-def test_its_record_verifies_and_its_model_is_exported_whole(turned: Workspace, tmp_path: Path) -> None:
-    def verb(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "loopwright", *words], cwd=turned.root, capture_output=True, text=True, check=True
-        )
-        return done.stdout
-
-    verb("verify")
-    verb("merge-model", "c0001", str(tmp_path / "whole"))
+def test_what_was_exported_is_a_whole_model_for_everyone_else(place: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "whole")
-    assert model.config.hidden_size == 32
-    assert AutoTokenizer.from_pretrained(tmp_path / "whole").chat_template
-    assert not (tmp_path / "whole" / "adapter_model.safetensors").exists()
+    assert AutoModelForCausalLM.from_pretrained(place / "merged").config.hidden_size == 32
+    assert AutoTokenizer.from_pretrained(place / "merged").chat_template
+    assert not (place / "merged" / "adapter_model.safetensors").exists()
+
+
+def test_pickled_weights_are_converted_as_the_page_says(place: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    old = Path(shutil.copytree(place / "models" / "base", place / "models" / "old"))
+    torch.save(OrderedDict(load_file(old / "model.safetensors")), old / "pytorch_model.bin")
+    (old / "model.safetensors").unlink()
+    for command in BLOCKS[1]:
+        run(command, place)
+    assert (
+        load_file(place / "models" / "new" / "model.safetensors").keys()
+        == load_file(place / "models" / "base" / "model.safetensors").keys()
+    )

@@ -40,7 +40,22 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, launch, views, check, people, keys, govern, record, proofs, witness, trace, documents, models):
+for module in (
+    workspaces,
+    loops,
+    launch,
+    views,
+    check,
+    people,
+    keys,
+    govern,
+    record,
+    proofs,
+    witness,
+    trace,
+    documents,
+    models,
+):
     module.register(app)
 
 

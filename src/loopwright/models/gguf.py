@@ -36,7 +36,9 @@ def convert_gguf(source: Path, target: Path) -> dict[str, Any]:
         tokenizer = AutoTokenizer.from_pretrained(source.parent, **at)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UsageError(f"{source} cannot be read: {first_line(error)}", "get the model as safetensors instead") from error
-    config = type(read.config)(**{name: value for name, value in read.config.to_dict().items() if name != "quantization_config"})
+    config = type(read.config)(
+        **{name: value for name, value in read.config.to_dict().items() if name != "quantization_config"}
+    )
     model = type(read)(config)  # one that came from a quantised file refuses to be saved
     model.load_state_dict(read.state_dict())
     write_model(model, tokenizer, target)

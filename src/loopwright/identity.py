@@ -14,7 +14,7 @@ from pathlib import Path
 from loopwright.errors import PluginError
 from loopwright.types import Digest, digest_bytes, digest_value
 
-__all__ = ["GENERATOR", "JUDGE", "code_digest", "lock_digest", "package_digests", "plugin_package"]
+__all__ = ["GENERATOR", "JUDGE", "code_digest", "installed", "lock_digest", "package_digests", "plugin_package"]
 
 GENERATOR = ("loopwright.generate", "loopwright.train", "loopwright.models")
 """Packages that make proposals and models."""
@@ -65,4 +65,9 @@ def plugin_package(group: str, name: str) -> str:
 @functools.cache
 def lock_digest() -> Digest:
     """Digest over names and versions of everything installed: the lock that is really in force."""
-    return digest_value(sorted({f"{found.name.lower()}=={found.version}" for found in distributions()}))
+    return digest_value(sorted({f"{name}=={version}" for name, version in installed()}))
+
+
+def installed() -> frozenset[tuple[str, str]]:
+    """Name and version of everything installed."""
+    return frozenset((found.name.lower(), found.version) for found in distributions())

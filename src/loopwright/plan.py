@@ -173,6 +173,10 @@ class Runtime(Section):
     profile: str = "cluster/local.yaml"
     """A profile below ``cluster/``, or ``in-process``."""
     sandbox_workers: Count = 2
+    energy: Literal["auto", "none"] = "auto"
+    """``auto``: what each phase draws is measured by counters where there are some (RAPL, NVML), and estimated elsewhere (codecarbon)."""
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    """ISO 3166-1 alpha-3: by whose electricity emissions are reckoned. None: they are not."""
 
 
 class Versioning(Section):

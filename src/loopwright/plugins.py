@@ -23,6 +23,7 @@ __all__ = [
     "Alphabet",
     "Domain",
     "Executable",
+    "Inherits",
     "JudgesByModel",
     "KnowsGold",
     "MakesFresh",
@@ -58,6 +59,8 @@ class Sample:
     text: str
     tokens: int
     """Tokens that were generated for it, the end mark included."""
+    prompt: int | None = None
+    """Tokens of its prompt; None where the family does not count them."""
 
 
 class Domain(Protocol):
@@ -205,6 +208,18 @@ class ModelFamily(Protocol):
 
     def parameters(self, model: Any) -> int:
         """How many; the cost estimate goes by it."""
+        ...
+
+
+@runtime_checkable
+class Inherits(Protocol):
+    """What a family adds to `ModelFamily` where the models that it creates start from weights that others trained."""
+
+    def base(self) -> Mapping[str, Any]:
+        """``name`` and ``digest`` of those weights, ``flop`` of their training or None where it is unknown, and ``systemic``:
+
+        whether theirs is a model with systemic risk, as their provider says (None: unknown).
+        """
         ...
 
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
 from loopwright.clock import now
+from loopwright.energy import Meter, NoMeter, drawn
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
@@ -154,6 +155,8 @@ class Run:
     cycle: str = ""
     """The open cycle's name; `loopwright.turn` opens and closes it."""
     seed: int = 0
+    meter: Meter = field(default_factory=NoMeter)
+    """Tells what a phase draws."""
     fence: Any = None
     """The workspace lease; checked before every write."""
     launchers: tuple[str, ...] = ()
@@ -246,12 +249,13 @@ class Run:
         begin(place, started)
         context = self._context(attempt.phase, output, scratch)
         inputs = {name: self.root / artifact.path for name, artifact in attempt.inputs.items()}
+        self.meter.begin()
         summary = call_phase(SPECS[attempt.phase], section, inputs, context)
+        energy = self.meter.end()
         self.observer.event(self.cycle, attempt.phase, "worked", {})
         sealed = {name: seal(output / Path(path).name, name) for name, path in self._paths(attempt.phase).items()}
-        finished = Finished(
-            place=place, summary=summary, started_at=started, finished_at=now(), seconds=time.monotonic() - clock, sealed=sealed
-        )
+        spent: dict[str, Any] = {"started_at": started, "seconds": time.monotonic() - clock, "energy": energy}
+        finished = Finished(place=place, summary=summary, sealed=sealed, finished_at=now(), **spent)
         finished.write()
         self.observer.event(self.cycle, attempt.phase, "sealed", {})
         return finished
@@ -313,6 +317,7 @@ class Run:
         return artifacts
 
     def _predicate(self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
+        where = self.tools.executor.describe()
         return {
             "cycle": self.cycle,
             "phase": attempt.phase,
@@ -325,7 +330,8 @@ class Run:
             "environment": {
                 **attempt.environment,
                 "sandbox": self.tools.sandbox.level,
-                **self.tools.executor.describe(),
+                **where,
+                **drawn(finished.energy, elsewhere=where.get("cluster") == "shared"),
             },
             "code": attempt.code,
             "lock": lock_digest(),
@@ -337,8 +343,9 @@ class Run:
     def _failed(self, attempt: Attempt, error: Exception) -> LoopwrightError:
         """Put the failure on the record, if the machine still can, and say it in words."""
         said = in_words(attempt.phase, error)
+        told = {"failed_at": now(), **drawn(self.meter.end())}
         try:
-            self._lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | {"failed_at": now()})
+            self._lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | told)
         except (InfraError, OSError) as second:
             said.add_note(f"the failure itself could not be recorded: {second}")
         self.observer.event(self.cycle, attempt.phase, "failed", {"message": said.message})

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from loopwright.ledger.audit import audit
+from loopwright.models.causal_folder import lineage_digest
+from loopwright.report.facts import catalogue
 from loopwright.workspace import Workspace
 from tests.models.llama import write_llama
 from tests.run.small import SMALL, small_recipe
@@ -26,6 +29,7 @@ SETTINGS = {
     **SMALL,
     "domain.settings": {"suite_per_level": 6, "human_per_level": 60, "entries": 300, "levels": LEVELS},
     "model.settings.name": "Tiny Llama",
+    "model.settings.flop": 1e9,
     "generator.tasks": 12,
     "generator.max_new_tokens": 8,
     "evaluator.max_new_tokens": 8,
@@ -70,6 +74,21 @@ def test_a_language_model_turns_a_cycle(place: Path) -> None:
         assert not (model / "model.safetensors").exists()
     assert cycles["c0001"].phases["generate"].summary["tokens"] > cycles["c0001"].phases["generate"].summary["rows"]
     assert cycles["c0001"].phases["train"].summary["loss_last"] < cycles["c0000"].phases["train"].summary["loss_first"]
+
+
+def test_what_it_started_from_is_on_the_record(place: Path) -> None:
+    workspace = Workspace(root=place / "lab")
+    cycles = workspace.state().cycles
+    base = cycles["c0000"].phases["train"].summary["compute"]["base"]
+    assert base == {"name": "Tiny Llama", "digest": lineage_digest(place / "models" / "base"), "flop": 1_000_000_000, "systemic": None}
+    assert cycles["c0001"].phases["train"].summary["compute"]["base"] is None  # it went on from c0000, which says so
+    update = cycles["c0001"].phases["train"].summary["compute"]["updates"][0]
+    assert 0 < update["trained"] < update["parameters"]
+    facts = catalogue(audit(workspace.root), workspace.root)
+    assert [row[1] for row in facts["model.external_parents"].value["rows"]] == [base["digest"]]
+    third = dict(zip(facts["compute.one_third"].value["columns"], facts["compute.one_third"].value["rows"][0], strict=True))
+    assert third["original"] == 1e9
+    assert third["modification"] > 0
 
 
 def test_what_was_exported_is_a_whole_model_for_everyone_else(place: Path) -> None:

@@ -16,6 +16,7 @@ from loopwright.cli import (
     check,
     documents,
     govern,
+    incident,
     keys,
     launch,
     loops,
@@ -40,22 +41,11 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (
-    workspaces,
-    loops,
-    launch,
-    views,
-    check,
-    people,
-    keys,
-    govern,
-    record,
-    proofs,
-    witness,
-    trace,
-    documents,
+MODULES = (
+    workspaces, loops, launch, views, check, people, keys, govern, incident, record, proofs, witness, trace, documents,
     models,
-):
+)  # fmt: skip
+for module in MODULES:
     module.register(app)
 
 

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any
 
-from loopwright.budgets import Line, Used, lines, used_by
+from loopwright.budgets import Line, Used, lines, passed, used_by
 from loopwright.plan import Plan
 from loopwright.planfile import parse_recipes
 from loopwright.plugins import load_domain, load_family
@@ -106,7 +106,7 @@ def _limited(found: tuple[Line, ...]) -> list[Line]:
 
 def _measured(record: Any) -> dict[str, float]:
     summary = {phase: done.summary for phase, done in record.phases.items()}
-    tokens = {phase: float(summary.get(phase, {}).get("tokens", 0)) for phase in ("generate", "train", "evaluate", "examine")}
+    tokens = {phase: passed(summary.get(phase, {})) for phase in ("generate", "train", "evaluate", "examine")}
     return {
         "sampled": tokens["generate"] + tokens["evaluate"] + tokens["examine"],
         "trained": tokens["train"],

@@ -1,4 +1,4 @@
-"""Verbs of persons: propose, answer, approve, reject."""
+"""Verbs of persons: propose, answer, approve, reject, resume, unfreeze."""
 
 from __future__ import annotations
 
@@ -127,12 +127,33 @@ def _lift(action: str, who: str | None, secret: Path | None, workspace: Path, *,
 
 
 def answer(
-    what: Annotated[str | None, typer.Argument(help="A request to look at; all open ones without it.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    what: Annotated[
+        str | None, typer.Argument(help="A request to look at, or a report's field; all open requests without it.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Answer the field with these words (plain text).")] = None,
+    file: Annotated[list[Path] | None, typer.Option(help="Attach a file to the answer; more than once for several.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Confirm the facts that the record fills the field with.")] = False,
+    not_applicable: Annotated[str | None, typer.Option(help="Say that the field does not apply, and why.")] = None,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Withdraw the answer that stands.")] = False,
+    about: Annotated[
+        str | None, typer.Option(help="A cycle or an incident; without it the answer stands for the whole loop.")
+    ] = None,
+    document: Annotated[
+        str | None, typer.Option(help="The document whose field it is, where several have one of this id.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also requests that are over.")] = False,
+    who: As = None,
+    passphrase_file: PassphraseFile = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """List what waits for persons, or show one request exactly as it would be signed."""
+    """List what waits for persons, show one request as it would be signed, or answer a field of a report."""
+    from loopwright.cli import answers
+
+    said = answers.Said(text, tuple(file or ()), confirm, not_applicable, withdraw)
+    if what is not None and (said.given or answers.is_field(workspace, what)):
+        answers.tell(what, said, about, document, who, passphrase(passphrase_file), workspace, as_json=as_json)
+        return
     with at_desk(workspace) as desk:
         state = desk.consent.state()
         if what is None:

@@ -40,13 +40,13 @@ def generate(config: Generator, inputs: Mapping[str, Path], context: PhaseContex
     output = context.output / "proposals"
     write_tasks(output / "tasks.parquet", tasks)
     for number, (shard, answers) in enumerate(zip(shards, found, strict=True)):
-        rows = [{**row, "answer": text, "tokens": tokens} for row, (text, tokens) in zip(shard, answers, strict=True)]
+        rows = [{**row, "answer": text, "tokens": tokens} for row, (text, tokens, _) in zip(shard, answers, strict=True)]
         write_table(output / f"shard-{number:05d}.parquet", PROPOSALS, rows)
     kinds = ["rows", "recipe"] if _recipe(inputs.get("recipe"), output) else ["rows"]
     counts = {
         "tasks": len(tasks),
         "rows": sum(len(shard) for shard in shards),
-        "tokens": sum(tokens for answers in found for _, tokens in answers),
+        "tokens": sum(tokens for answers in found for _, tokens, _ in answers),
     }
     described = {
         "schema": 1,
@@ -58,7 +58,9 @@ def generate(config: Generator, inputs: Mapping[str, Path], context: PhaseContex
         **counts,
     }
     (output / "generation.json").write_bytes(canonical(described))
-    return {"kinds": kinds, **counts}
+    heads = [prompt for answers in found for _, _, prompt in answers]
+    told = None if None in heads else sum(head or 0 for head in heads)
+    return {"kinds": kinds, **counts, "compute": {"prompt_tokens": told}}
 
 
 def curriculum_weights(path: Path, floor: float) -> dict[int, float]:

@@ -6,6 +6,7 @@ authority of its own: an answer without a signature of an enrolled person's key 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Self
 from loopwright.budgets import agreed
 from loopwright.clock import now
 from loopwright.consent import Ask, Consent, describe
-from loopwright.errors import RefusedError, UsageError
+from loopwright.errors import RefusedError, UsageError, WorkspaceError
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
@@ -136,6 +137,14 @@ class Desk:
         index = self.ledger.append(kind, subjects, predicate, role="person", event=event, hand=hand)
         self.ledger.publish()
         return index
+
+    def cover(self) -> None:
+        """Let a checkpoint cover what was said, where the log's key lies here; elsewhere the next one does.
+
+        Documents are drawn from what a checkpoint covers, and a loop that is frozen or halted makes no other.
+        """
+        with contextlib.suppress(WorkspaceError):
+            self.ledger.sign_checkpoint()
 
     def lift(self, action: str, details: Mapping[str, Any], name: str | None) -> tuple[Request, Standing]:
         """Ask for this where nobody has, or carry it out where persons granted it; the request, and where it stands then.

@@ -62,7 +62,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
     "gate": frozenset(("phase:decide",)),
     "log": frozenset(("checkpoint",)),
     "person": frozenset(
-        (
+        [
             "approval",
             "enrol",
             "rotate",
@@ -72,7 +72,10 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "freeze",
             "recall",
             "observation",
-        )
+            "incident",
+            "answer",
+            "filing",
+        ]
     ),
     "agent": frozenset(("request:agent",)),
 }

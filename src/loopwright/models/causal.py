@@ -167,7 +167,8 @@ class CausalLM:
         with threads(self._threads), self._precision(model):
             answers = sample_answers(model, heads, seeds, temperature, max_new, self._batch)
         model.train(trains)
-        return [Sample(text=model.speech.text(ids), tokens=len(ids)) for ids in answers]
+        said = zip(answers, heads, strict=True)
+        return [Sample(text=model.speech.text(ids), tokens=len(ids), prompt=len(head)) for ids, head in said]
 
     def collate(self, model: Any, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
         """``ids`` and ``weight`` (rows, length), padded at the right, and the rows' ``lengths``. PluginError: a row is too long."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,7 @@ def test_the_loss_is_that_of_transformers_over_the_answers(folder: Path, chat: b
 
 
 def test_lora_trains_adapters_alone_and_the_merged_model_answers_alike(folder: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     family = CausalLM(path=str(folder), chat=True, lora={"r": 4, "targets": ["q_proj", "down_proj"]})
@@ -130,6 +132,10 @@ def test_lora_trains_adapters_alone_and_the_merged_model_answers_alike(folder: P
     whole = AutoModelForCausalLM.from_pretrained(tmp_path / "whole")  # by everyone else's tool
     torch.testing.assert_close(whole(ids).logits, model(ids).logits, rtol=1e-4, atol=1e-4)
     base = AutoModelForCausalLM.from_pretrained(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that is going
+        theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path / "adapter")
+    torch.testing.assert_close(theirs(ids).logits, model(ids).logits)
     assert not torch.allclose(base(ids).logits, model(ids).logits, atol=1e-2)
     assert family.sample(family.load(tmp_path / "whole"), PROMPTS, [0] * 6, 0.0, 8) == family.sample(
         model, PROMPTS, [0] * 6, 0.0, 8
@@ -235,6 +241,10 @@ def too_few_ids(own: Path) -> None:
     change(own / "config.json", vocab_size=len(rows) + 2000)
 
 
+def fails(own: Path) -> None:
+    (own / "chat_template.jinja").write_text("{{ raise_exception('no user may speak') }}")
+
+
 def no_template(own: Path) -> None:
     write_tokenizer(own, chat=False)
     (own / "chat_template.jinja").unlink(missing_ok=True)
@@ -259,6 +269,7 @@ def change(path: Path, **settings: Any) -> None:
         (too_many_ids, "another model's"),
         (too_few_ids, "another model's"),
         (no_template, "no chat template"),
+        (fails, "no user may speak"),
         (twice, "shows what the user says 2 times"),
         (shutil.rmtree, "no model folder"),
     ],
@@ -271,8 +282,22 @@ def test_a_bad_folder_is_refused_and_nothing_in_it_runs(own: Path, damage: Calla
     assert not (own.parent / "canary").exists()
 
 
+def test_a_pickle_beside_safetensors_is_not_opened(own: Path) -> None:
+    torch.save(Bomb(own.parent / "canary"), own / "pytorch_model.bin")
+    CausalLM(path=str(own)).create(NONE, 0)
+    assert not (own.parent / "canary").exists()
+
+
 @pytest.mark.parametrize(
-    "settings", [{"path": "relative"}, {"tuning": "half"}, {"lora": {"rank": 4}}, {"lora": {"targets": []}}, {"batch": 0}]
+    "settings",
+    [
+        {"path": "relative"},
+        {"separator": ""},
+        {"tuning": "half"},
+        {"lora": {"rank": 4}},
+        {"lora": {"targets": []}},
+        {"batch": 0},
+    ],
 )
 def test_impossible_settings_are_refused(folder: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(PluginError, match="refuses its settings"):

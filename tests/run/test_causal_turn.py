@@ -80,11 +80,16 @@ def test_what_it_started_from_is_on_the_record(place: Path) -> None:
     workspace = Workspace(root=place / "lab")
     cycles = workspace.state().cycles
     base = cycles["c0000"].phases["train"].summary["compute"]["base"]
-    assert base == {"name": "Tiny Llama", "digest": lineage_digest(place / "models" / "base"), "flop": 1_000_000_000, "systemic": None}
+    assert base == {
+        "name": "Tiny Llama",
+        "digest": lineage_digest(place / "models" / "base"),
+        "flop": 1_000_000_000,
+        "systemic": None,
+    }
     assert cycles["c0001"].phases["train"].summary["compute"]["base"] is None  # it went on from c0000, which says so
     update = cycles["c0001"].phases["train"].summary["compute"]["updates"][0]
     assert 0 < update["trained"] < update["parameters"]
-    facts = catalogue(audit(workspace.root), workspace.root)
+    facts = catalogue(audit(workspace.root / "ledger"), workspace.root)
     assert [row[1] for row in facts["model.external_parents"].value["rows"]] == [base["digest"]]
     third = dict(zip(facts["compute.one_third"].value["columns"], facts["compute.one_third"].value["rows"][0], strict=True))
     assert third["original"] == 1e9

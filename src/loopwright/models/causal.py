@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.errors import IntegrityError, PluginError
-from loopwright.models.causal_adapters import Lora, add_adapters, merged, read_adapters, write_adapters
+from loopwright.models.causal_adapters import Lora, add_adapters, merge_adapters, read_adapters, write_adapters
 from loopwright.models.causal_folder import inspect_folder, lineage_digest, read_model, read_tokenizer, write_model
 from loopwright.models.causal_text import Frame, Speech, chat_frame
 from loopwright.models.threads import threads
@@ -71,6 +71,8 @@ class CausalLM:
             raise TypeError(f"path must be absolute, not {path!r}: workers run in other directories")
         if tuning not in _TUNINGS or min(batch, threads) < 1:
             raise TypeError(f"tuning must be one of {', '.join(_TUNINGS)}, batch and threads at least 1")
+        if not chat and not separator:
+            raise TypeError("separator must not be empty: without chat it alone says where a prompt ends")
         inspect_folder(self._folder)
         self._lora = _lora(lora or {}) if tuning == "lora" else None
         self._chat, self._separator = chat, separator
@@ -117,15 +119,16 @@ class CausalLM:
         Raises:
             IntegrityError: a file is missing or damaged, or the base in the plan's folder is not the one that was trained on.
         """
-        said = _described(directory)
-        lora, frame, identity = said["lora"], said["frame"], said["base"]
+        return self._load(directory, *_described(directory))
+
+    def _load(self, directory: Path, lora: Lora | None, frame: Frame, identity: Digest, *, exactly: bool = False) -> Any:
         folder = self._folder if lora else directory
         if lora and self._identity() != identity:
             raise IntegrityError(
                 f"the adapter in {directory} was trained on the base {identity[:19]}…, and {folder} holds {self._identity()[:19]}…",
                 "put the base's own files back: an adapter on other weights is another model",
             )
-        model = read_model(folder, self._dtype(lora), _broken)
+        model = read_model(folder, self._dtype(None if exactly else lora), _broken)
         tokenizer = read_tokenizer(folder, model.get_input_embeddings().num_embeddings, _broken)
         if lora:
             add_adapters(model, lora, 0)
@@ -134,15 +137,11 @@ class CausalLM:
 
     def merge(self, source: Path, target: Path) -> None:
         """Write the model in ``source`` as a whole one in float32, adapter and base added up, that other tools read."""
-        import torch
-
-        model = self.load(source)
+        model = self._load(source, *_described(source), exactly=True)
         if model.lora:
-            model.to("cpu")
-            whole = merged(read_model(self._folder, torch.float32), source)
-            whole.speech, whole.lora, whole.lineage = model.speech, None, model.lineage
-            model = whole
-        self.save(model, target)
+            merge_adapters(model)
+            model.lora = None
+        self.save(model.requires_grad_(), target)
 
     def sample(
         self, model: Any, prompts: Sequence[str], seeds: Sequence[int], temperature: float, max_new: int
@@ -206,6 +205,7 @@ class CausalLM:
         return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
     def _identity(self) -> Digest:
+        inspect_folder(self._folder)
         found = lineage_digest(self._folder)
         if self._pinned is not None and self._pinned != found:
             raise IntegrityError(
@@ -242,14 +242,11 @@ def _lora(settings: Mapping[str, Any]) -> Lora:
     return Lora(r=chosen["r"], alpha=chosen["alpha"], targets=tuple(chosen["targets"]))
 
 
-def _described(directory: Path) -> dict[str, Any]:
+def _described(directory: Path) -> tuple[Lora | None, Frame, Digest]:
+    """How a recorded model was tuned and framed, and the base that it comes from."""
     try:
         said = json.loads((directory / _DESCRIPTION).read_bytes())
-        return {
-            "base": str(said["base"]),
-            "frame": Frame(**said["frame"]),
-            "lora": _lora(said["lora"]) if said["lora"] else None,
-        }
+        return _lora(said["lora"]) if said["lora"] else None, Frame(**said["frame"]), str(said["base"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(
             f"{_DESCRIPTION} in {directory} cannot be read: {type(error).__name__}: {error}",

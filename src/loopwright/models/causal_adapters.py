@@ -6,7 +6,6 @@ kept with it. Its bytes depend on the adapter alone: no path, no time.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from loopwright.errors import IntegrityError, PluginError
 from loopwright.types import canonical
 
-__all__ = ["Lora", "add_adapters", "merged", "read_adapters", "write_adapters"]
+__all__ = ["Lora", "add_adapters", "merge_adapters", "read_adapters", "write_adapters"]
 
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
@@ -94,13 +93,15 @@ def read_adapters(model: Any, directory: Path) -> None:
         ) from error
 
 
-def merged(base: Any, directory: Path) -> Any:
-    """The whole model that base and adapter are together, without adapters."""
-    from peft import PeftModel
+def merge_adapters(model: Any) -> None:
+    """Add the adapters up with the layers beside which they sit, and take them away, in place."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that is going
-        return PeftModel.from_pretrained(base, str(directory), local_files_only=True).merge_and_unload()
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, BaseTunerLayer):
+            layer.merge()
+            parent, _, last = name.rpartition(".")
+            setattr(model.get_submodule(parent), last, layer.get_base_layer())
 
 
 def _adapters(model: Any) -> dict[str, Any]:

@@ -41,8 +41,13 @@ def chat_frame(tokenizer: Any, folder: str) -> Frame:
             f"the tokenizer in {folder} has no chat template, and the plan asks for one (model.settings.chat)",
             "use the instruction-tuned model's folder, or --set model.settings.chat=false",
         )
+    from jinja2 import TemplateError
+
     said = [{"role": "user", "content": _USER}]
-    pieces = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True).split(_USER)
+    try:  # transformers renders it in a sandbox of Jinja
+        pieces = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True).split(_USER)
+    except TemplateError as error:
+        raise PluginError(f"the chat template in {folder} fails: {error}", "--set model.settings.chat=false") from error
     if len(pieces) != 2:  # before and after
         raise PluginError(
             f"the chat template in {folder} shows what the user says {len(pieces) - 1} times",

@@ -31,7 +31,13 @@ PAGES = (
     Entry(name="overview", section="loop"),
     Entry(name="cycles", section="loop"),
     Entry(name="cycle", section="loop"),
+    Entry(name="data", section="loop", needs=("engineer", "manager", "compliance"), confidential=True),
+    Entry(name="decisions", section="decide", needs=("engineer", "manager", "compliance"), confidential=True),
+    Entry(name="controls", section="decide", needs=("engineer", "manager", "compliance")),
+    Entry(name="recall", section="decide", needs=("engineer", "manager", "compliance")),
     Entry(name="builder", section="answer"),
+    Entry(name="lineage", section="answer"),
+    Entry(name="audit", section="answer"),
     Entry(name="settings", section="app", confidential=True),
 )
 """In the order of the navigation; the first one is where a visitor arrives."""

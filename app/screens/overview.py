@@ -63,6 +63,7 @@ def _waiting(here: Here, view: View) -> None:
             draw.mark("wait", one["action"])
             st.text(" ".join(part for part in (one["about"], one["answers"]) if part), width="content")
             st.text(here.words("since_until", since=one["since"], until=one["until"]), width="content")
+            link(here, "decisions", here.words("decide"), request=one["id"][7:19])
 
 
 def _stages(here: Here, view: View) -> None:

@@ -70,7 +70,10 @@ def _until_it_answers(port: int, server: subprocess.Popen, log: Path) -> None:
 def settled(page: Page, address: str, heading: str) -> None:
     page.goto(address)
     page.get_by_role("heading", level=1, name=heading).wait_for(timeout=90_000)
-    page.locator("[data-testid=stDataFrame] canvas").first.wait_for(timeout=60_000)
+    drawn = {"Decisions": "[data-testid=stAlert]", "Controls": "[data-testid=stMetric]"}.get(
+        heading, "[data-testid=stDataFrame] canvas, [data-testid=stMain] [data-testid=stAlert]"
+    )
+    page.locator(drawn).first.wait_for(timeout=60_000)
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
 
 
@@ -79,8 +82,16 @@ HEADINGS = {
     "cycles": "Cycles of lab",
     "cycle": "Cycle c0003",
     "builder": "Who is checking",
+    "lineage": "Lineage of c0002/model",
+    "recall": "what would it reach?",
+    "audit": "Audit log",
+    "data": "Rows of c0002",
     "settings": "Settings",
+    "decisions": "Decisions",
+    "controls": "Controls",
 }
+ASKED = {"recall": "recall?what=c0001/accepted", "audit": "audit?entry=7"}
+"""Where a page alone shows little."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -92,7 +103,7 @@ def test_every_page_is_drawn_asks_nobody_else_and_can_be_read(address: str, brow
     page.on("request", lambda request: asked.add(urlsplit(request.url).netloc or request.url[:20]))
     page.on("pageerror", lambda error: said.append(str(error)))
     for one in PAGES:
-        settled(page, f"{address}/{'' if one == PAGES[0] else one.name}", HEADINGS.get(one.name, ""))
+        settled(page, f"{address}/{ASKED.get(one.name, one.name) if one != PAGES[0] else ''}", HEADINGS.get(one.name, ""))
         found = [
             (item["id"], item["nodes"][0]["html"][:200])
             for item in Axe().run(page).response["violations"]
@@ -131,4 +142,28 @@ def test_a_link_shows_what_was_sent_in_the_readers_language_on_a_phone(address: 
     page.goto(saved.as_uri())
     assert page.get_by_role("heading", name="Zyklen von lab").is_visible()
     assert page.get_by_text(HOSTILE).count() == 1, "a file that opens anywhere, and whose text is text"
+    context.close()
+
+
+def test_a_click_in_the_lineage_goes_on_to_what_was_clicked_and_asks_nobody_else(address: str, browser: Browser) -> None:
+    asked: set[str] = set()
+    context = browser.new_context(viewport={"width": 1360, "height": 1200}, locale="en-GB")
+    page = context.new_page()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc or request.url[:5]))
+    settled(page, f"{address}/lineage?node=c0002/model&down=0", "Lineage of c0002/model")
+    picture = page.locator(".loopwright-graph")
+    picture.locator("canvas").first.wait_for()
+    page.wait_for_function("() => document.fonts.status === 'loaded'")
+    told = picture.evaluate(
+        "box => box.graph.nodes().not('.via').map(node => ({go: node.data('go'), ...node.renderedPosition()}))"
+    )
+    assert {one["go"] for one in told} == {"c0002/model", "c0002/train", "c0001/model", "c0002/archive"}
+    target = next(one for one in told if one["go"] == "c0001/model")
+    picture.click(position={"x": target["x"], "y": target["y"]})
+    page.get_by_role("heading", level=1, name="Lineage of c0001/model").wait_for()
+    assert "node=c0001%2Fmodel" in page.url
+    assert "down=0" in page.url
+    page.go_back()
+    assert picture.get_attribute("aria-label")
+    assert asked <= {urlsplit(address).netloc, "blob:", "data:"}
     context.close()

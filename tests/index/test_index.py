@@ -23,7 +23,16 @@ def answers(root: Path) -> list:
     with Index.open(root) as index:
         pages = [index.page(Filter(), start=start, limit=2).rows for start in range(0, 6, 2)]
         sorted_ones = [index.page(Filter(), sort="gain", descending=down).rows for down in (True, False)]
-        return [dict(index.told), index.latest(99), pages, sorted_ones, index.counts(), index.kinds(), index.log(limit=99).rows]
+        return [
+            dict(index.told),
+            index.latest(99),
+            pages,
+            sorted_ones,
+            index.counts(),
+            index.kinds(),
+            index.log(limit=99).rows,
+            index.telling("", 999),
+        ]
 
 
 def same_as_fold(root: Path) -> None:
@@ -37,6 +46,11 @@ def same_as_fold(root: Path) -> None:
         assert [index.told[name] for name in STANDING] == [getattr(state, name) for name in STANDING]
         assert (index.told["size"], index.told["demo"]) == (state.leaves, state.demo)
         assert [row["keyid"] for row in index.log(limit=999).rows] == [one.keyid for one in statements[::-1]]
+        assert index.records(state.cycles) == dict(state.cycles)
+        for name, record in state.cycles.items():
+            for phase, done in record.phases.items():
+                assert all((name, phase) in index.users(one["path"], one["digest"], 99).steps for one in done.inputs)
+                assert all((name, phase) in index.telling(one.digest[:17], 99).steps for one in done.artifacts)
         partly = index.state(*state.cycles)
         assert (partly.acts, partly.roster, dict(partly.cycles)) == (state.acts, state.roster, dict(state.cycles))
 

@@ -19,6 +19,7 @@ from loopwright.cli import (
     incident,
     keys,
     launch,
+    letters,
     loops,
     models,
     people,
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, check, people, keys, govern, incident, record, proofs, witness, trace, documents,
+    workspaces, loops, launch, views, check, people, letters, keys, govern, incident, record, proofs, witness, trace, documents,
     models,
 )  # fmt: skip
 for module in MODULES:

@@ -23,6 +23,12 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File whose first line is the passphrase; asked at a terminal without it."),
 ]
+Offline = Annotated[
+    Path | None,
+    typer.Option(
+        "--offline", help="Write the signed answer to this file, and record nothing: `take` or the dashboard brings it in."
+    ),
+]
 What = Annotated[
     str, typer.Argument(help="A request's id or its beginning, a file, or a sha256 digest that a request is about.")
 ]
@@ -178,11 +184,12 @@ def approve(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     who: As = None,
     passphrase_file: PassphraseFile = None,
+    offline: Offline = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Sign a request's exact bytes with your key. It's carried out when enough persons have, by the next `loopwright run`."""
-    _answer(what, reason, who, passphrase_file, workspace, approves=True, as_json=as_json)
+    _either(what, reason, who, passphrase_file, workspace, offline, approves=True, as_json=as_json)
 
 
 def reject(
@@ -190,11 +197,36 @@ def reject(
     reason: Annotated[str, typer.Option(help="Why, for the record.")],
     who: As = None,
     passphrase_file: PassphraseFile = None,
+    offline: Offline = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Sign a veto: one person's no is final for this request."""
-    _answer(what, reason, who, passphrase_file, workspace, approves=False, as_json=as_json)
+    _either(what, reason, who, passphrase_file, workspace, offline, approves=False, as_json=as_json)
+
+
+def _either(
+    what: str, reason: str, who: str | None, secret: Path | None, workspace: Path, offline: Path | None, *, approves: bool, as_json: bool
+) -> None:  # fmt: skip
+    if offline is None:
+        _answer(what, reason, who, secret, workspace, approves=approves, as_json=as_json)
+        return
+    from loopwright.govern.letters import answer_letter, sign
+
+    with at_desk(workspace, secret) as desk:
+        state = desk.consent.state()
+        request = desk.find(state, what)
+        principal, hand = desk.answering(request, state, who)
+        desk.answerable(request, state, principal, approves=approves)
+        opened_at = desk.opened_at(request)
+        letter = answer_letter(desk, request, principal.id, approves=approves, reason=reason, opened_at=opened_at)
+        offline.write_bytes(sign(letter, hand))
+    if as_json:
+        emit({"schema_version": 1, "request": request.id, "signed": str(offline), "key": principal.id})
+    else:
+        sys.stdout.write(
+            f"{offline}\nNext: upload it on the page Decisions, or `loopwright take {offline.name}` where the loop runs\n"
+        )
 
 
 def _answer(

@@ -15,6 +15,7 @@ from typing import Any
 
 from loopwright.budgets import Used
 from loopwright.errors import IntegrityError
+from loopwright.index.links import note
 from loopwright.index.rows import COLUMNS, row_of
 from loopwright.ledger.fold import fold
 from loopwright.ledger.ledger import Ledger
@@ -53,7 +54,7 @@ def _more(index: sqlite3.Connection, ledger: Ledger) -> dict[str, Any]:
     entries = ledger.entries_from(max(0, size - 1))
     if size:
         if not entries or _tip(entries[0]) != known["tip"]:
-            for table in ("cycle", "told", "entry", "meta"):
+            for table in ("cycle", "told", "entry", "used", "named", "meta"):
                 index.execute(f"DELETE FROM {table}")
             return _more(index, ledger)
         entries = entries[1:]
@@ -152,6 +153,7 @@ class _Filling:
             row, told = row_of(record, n)
             self.index.execute(_INSERT, row)
             self.index.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (n, told))
+            note(self.index, record, n)
 
 
 def of_cycle(index: sqlite3.Connection, ledger: Ledger, cycle: str) -> list[Statement]:

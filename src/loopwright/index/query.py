@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from loopwright.budgets import Used
 from loopwright.index.fill import fill, of_cycle
+from loopwright.index.links import Links, telling_of, users_of
 from loopwright.index.rows import COLUMNS
 from loopwright.index.tables import connection, file_of
-from loopwright.ledger.fold import LoopState, fold
+from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.ledger import Ledger
 from loopwright.ledger.statement import Statement
 
@@ -162,12 +163,43 @@ class Index:
         """Entries of the log by number, in order."""
         return iter(self._ledger.statements_at(sorted(wanted)))
 
-    def log(self, *, kinds: Sequence[str] = (), text: str = "", start: int = 0, limit: int = 50) -> Page:
-        """Entries as rows (``idx kind cycle phase keyid at event``), newest first. ``text``: a part of cycle, key, or event."""
+    def records(self, cycles: Iterable[str]) -> dict[str, CycleRecord]:
+        """Single cycles, each folded from its own entries."""
+        first = self._ledger.statements_at([0])
+        found = {name: fold([*first, *self.entries(name)]).cycles.get(name) for name in cycles}
+        return {name: record for name, record in found.items() if record is not None}
+
+    def users(self, path: str, digest: str, limit: int = 50) -> Links:
+        """Phases that used this artifact, in the order of the loop."""
+        return users_of(self._database, path, digest, limit)
+
+    def telling(self, digits: str, limit: int = 50) -> Links:
+        """Phases that made something whose digest begins like this, or took it from outside."""
+        return telling_of(self._database, digits, limit)
+
+    def raw(self, entry: int) -> bytes | None:
+        """An entry as it is stored; None where the log has none of this number."""
+        return next(iter(self._ledger.entries_from(entry, 1)), None) if 0 <= entry < self._told["size"] else None
+
+    def log(
+        self,
+        *,
+        kinds: Sequence[str] = (),
+        text: str = "",
+        keys: Sequence[str] | None = None,
+        cycle: str = "",
+        start: int = 0,
+        limit: int = 50,
+    ) -> Page:
+        """Entries as rows (``idx kind cycle phase keyid at event``), newest first.
+
+        ``text``: a part of cycle, key, or event; ``keys``: signed by one of these (None: by anybody); ``cycle``: about this one.
+        """
         tests, values = [], []
-        if kinds:
-            tests.append(f"kind IN ({_marks(kinds)})")
-            values += kinds
+        for column, wanted in (("kind", kinds or None), ("keyid", keys), ("cycle", [cycle] if cycle else None)):
+            if wanted is not None:
+                tests.append(f"{column} IN ({_marks(wanted)})")
+                values += wanted
         if text:
             tests.append("(instr(coalesce(cycle, ''), ?) OR instr(keyid, ?) OR instr(event, ?))")
             values += [text] * 3
@@ -177,6 +209,10 @@ class Index:
             f"SELECT * FROM entry{clause} ORDER BY idx DESC LIMIT ? OFFSET ?", (*values, limit, start)
         )
         return Page(rows=tuple(dict(row) for row in rows), total=total)
+
+    def signers(self) -> dict[str, int]:
+        """Entries by the key that signed them."""
+        return dict(self._database.execute("SELECT keyid, count(*) FROM entry GROUP BY 1 ORDER BY 1").fetchall())
 
     def kinds(self) -> dict[str, int]:
         """Entries by kind."""

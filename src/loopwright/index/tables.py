@@ -15,7 +15,7 @@ from loopwright.index.rows import COLUMNS
 
 __all__ = ["VERSION", "connection", "file_of"]
 
-VERSION = 2
+VERSION = 4
 """Raised with every change of tables or of what a row says: a file of another version is dropped and filled again."""
 
 _FILE = Path(".loopwright") / "index.db"
@@ -27,6 +27,9 @@ _SCHEMA = (
     "CREATE TABLE entry (idx INTEGER PRIMARY KEY, kind TEXT NOT NULL, cycle TEXT, phase TEXT, keyid TEXT NOT NULL, at TEXT, event TEXT NOT NULL)",
     "CREATE INDEX entry_cycle ON entry (cycle, idx)",
     "CREATE INDEX entry_kind ON entry (kind, idx)",
+    "CREATE INDEX entry_keyid ON entry (keyid, idx)",
+    "CREATE TABLE used (node INTEGER, n INTEGER, phase TEXT, PRIMARY KEY (node, n, phase)) WITHOUT ROWID",
+    "CREATE TABLE named (digest INTEGER, n INTEGER, phase TEXT, PRIMARY KEY (digest, n, phase)) WITHOUT ROWID",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
     f"PRAGMA user_version = {VERSION}",
 )

@@ -344,7 +344,7 @@ class Ledger:
 
     def _sealed(self, drafts: Sequence[tuple[Draft, Principal]], hand: Hand | None = None) -> list[bytes]:
         """The entry of each draft, signed by its principal; the ``hand`` signs one."""
-        payloads = [self._payload(draft) for draft, _ in drafts]
+        payloads = [self.payload(draft) for draft, _ in drafts]
         signers = [principal for _, principal in drafts]
         made = {
             one: iter(self._signatures(one, [said for said, who in zip(payloads, signers, strict=True) if who == one], hand))
@@ -357,8 +357,8 @@ class Ledger:
                 raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")
         return entries
 
-    def _payload(self, draft: Draft) -> bytes:
-        """What is to be signed; UsageError where it is not well formed."""
+    def payload(self, draft: Draft) -> bytes:
+        """The canonical bytes that are to be signed; UsageError where it is not well formed."""
         about = draft.subjects or [_log_itself(self._first)]
         try:
             payload = payload_of(draft.kind, about, {**draft.predicate, "event": draft.event})

@@ -88,8 +88,8 @@ _QUALIFIED = ("enrol", "request", "halt")
 """Kinds that a person may say, and the driver or an agent only in the way that the predicate's ``by`` names."""
 
 
-CUSTODY: tuple[str, ...] = ("passphrase", "ssh-agent", "sk-ssh")
-"""Where a person's private key may live: in a file encrypted with a passphrase, in an agent, in a FIDO2 token."""
+CUSTODY: tuple[str, ...] = ("passphrase", "ssh-agent", "sk-ssh", "browser")
+"""Where a person's private key may live: in a file encrypted with a passphrase, in an agent, in a FIDO2 token, or in a browser that never lets it out."""
 
 SK_SSH = "sk-ssh-ed25519@openssh.com"
 """Scheme of a FIDO2 token's signatures (OpenSSH, PROTOCOL.u2f)."""

@@ -28,6 +28,7 @@ __all__ = [
     "JudgesByModel",
     "KnowsGold",
     "MakesFresh",
+    "Merges",
     "ModelFamily",
     "PhaseContext",
     "Probed",
@@ -220,6 +221,15 @@ class Inherits(Protocol):
 
         whether theirs is a model with systemic risk, as their provider says (None: unknown).
         """
+        ...
+
+
+@runtime_checkable
+class Merges(Protocol):
+    """What a family adds to `ModelFamily` where a recorded model may be a part (an adapter) of the one that others can use."""
+
+    def merge(self, source: Path, target: Path) -> None:
+        """Write the recorded model as a whole one, in a format that other tools read."""
         ...
 
 

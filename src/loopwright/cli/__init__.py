@@ -22,6 +22,7 @@ from loopwright.cli import (
     launch,
     letters,
     loops,
+    models,
     people,
     proofs,
     record,
@@ -43,7 +44,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, check, domains, people, letters, keys, govern, incident, record, proofs, witness, trace, documents,
+    workspaces, loops, launch, views, check, domains, models, people, letters, keys, govern, incident, record, proofs, witness,
+    trace, documents,
 )  # fmt: skip
 for module in MODULES:
     module.register(app)

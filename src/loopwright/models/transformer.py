@@ -7,13 +7,13 @@ model is made, so that naming the family costs nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import IntegrityError
 from loopwright.models.codec import Codec
+from loopwright.models.threads import threads
 from loopwright.plugins import Alphabet, Sample
 from loopwright.types import canonical
 
@@ -85,7 +85,7 @@ class TinyTransformer:
         if not prompts:
             return []
         heads = [model.codec.prompt(text) for text in prompts]
-        with _one_thread():
+        with threads(1):
             answers = sample_ids(model, heads, seeds, temperature, max_new)
         said = zip(answers, heads, strict=True)
         return [Sample(text=model.codec.text(ids), tokens=len(ids), prompt=len(head)) for ids, head in said]
@@ -126,16 +126,3 @@ def _network(alphabet: Alphabet, settings: Mapping[str, int]) -> Network:
     from loopwright.models.network import Network
 
     return Network(Codec(alphabet), **settings)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums are ordered by the number of threads, so it is fixed; and many workers share a machine's cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -21,7 +21,7 @@ from torch import Tensor
 from loopwright.errors import InfraError, TrainingDiverged
 from loopwright.plugins import ModelFamily
 from loopwright.runtime import Worker
-from loopwright.train.checkpoints import read_checkpoint, restore_optimizer, write_checkpoint
+from loopwright.train.checkpoints import read_checkpoint, restore_model, restore_optimizer, write_checkpoint
 from loopwright.train.counting import count_shard, positions
 from loopwright.train.mixing import Mixture
 
@@ -115,17 +115,18 @@ class _Learner(pl.LightningModule):
     def resume(self, step: int, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Go on from a checkpoint; the optimiser follows once it exists."""
         self.start = step
-        self.model.load_state_dict(parts["model"])
+        restore_model(self.model, parts["model"])
         self._tokens, self._read = parts["history"]["tokens"], parts["history"]["read"]
         self._losses = torch.zeros_like(self._losses)
         self._losses[:, list(self.mine)] = parts["history"]["losses"][:, list(self.mine)]
         self._optimizer = parts["optimizer"]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over all parameters, fresh or as the checkpoint left it."""
+        """AdamW over what is trained, fresh or as the checkpoint left it."""
         recipe = self._recipe
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=recipe["lr"], betas=tuple(recipe["betas"]), weight_decay=recipe["weight_decay"], fused=True
+            trained, lr=recipe["lr"], betas=tuple(recipe["betas"]), weight_decay=recipe["weight_decay"], fused=True
         )
         if self._optimizer:
             restore_optimizer(optimizer, self._optimizer)

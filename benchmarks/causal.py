@@ -1,0 +1,221 @@
+"""A language model through our path against the libraries beneath it: two ratios, in one run.
+
+* **Generation**: tokens a CPU second of `CausalLM.sample`, divided by those of ``transformers``' own ``generate``, for the same prompts, greedy,
+  on one thread; the answers are compared. Each prompt is there once (``--samples 1``), so that nothing is won by sharing, or k times as in the
+  generate phase. ``generate`` gets the whole batch at once, padded at the left, as one writes it first.
+* **Training**: seconds a step of the train phase's Lightning fit, divided by those of a plain PyTorch loop of the same steps: same
+  model, same rows, same shards, same optimiser, LoRA. Both are measured between steps (from the end of the second step to the end of the last), so
+  start-up counts for neither; blocks of either kind alternate. The weights at the end are compared.
+
+By process time, since a machine may be shared. The interval is for the mean of paired ratios (Student's t on their logarithms).
+
+    python benchmarks/causal.py MODEL-FOLDER [--repeats 5] [--steps 8] [--batch 8] [--rows 32] [--new 48]
+
+Prints JSON, one line a figure; exits 1 where a ratio misses its bar or a weight differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.stats import t as student
+
+from loopwright.domains.reasoning import ReasoningGym
+from loopwright.models.causal import CausalLM
+from loopwright.plugins import Alphabet
+from loopwright.train.loop import learn
+from loopwright.train.mixing import Mixture
+
+GENERATION_BAR, TRAINING_BAR = 1.0, 1.05
+NONE = Alphabet(words=(), lexemes=("x",))
+RECIPE = {
+    "shards": 2,
+    "lr": 1e-3,
+    "warmup": 1,
+    "betas": [0.9, 0.98],
+    "weight_decay": 0.05,
+    "clip": 1.0,
+    "floor": 0.1,
+}
+
+
+class Clocked:
+    """A worker of one rank that notes the time of each step's report."""
+
+    rank, world_size, device = 0, 1, "cpu"
+
+    def __init__(self, storage: Path) -> None:
+        self.storage = storage
+        self.times: list[float] = []
+
+    def report(self, metrics: Mapping[str, float], directory: Path | None = None) -> None:
+        self.times.append(time.process_time())
+
+    def latest(self) -> Path | None:
+        return None
+
+
+def rows(count: int) -> list[tuple[str, str]]:
+    """Questions of the package reasoning-gym with their answers."""
+    return [
+        (task.prompt, answer) for task, answer in ReasoningGym(human_levels=4, human_per_level=count).human(0, frozenset())
+    ][:count]
+
+
+def ours(family: CausalLM, model: Any, prompts: Sequence[str], new: int) -> tuple[float, list[tuple[str, int]]]:
+    """CPU seconds, answers with their tokens."""
+    begun = time.process_time()
+    found = family.sample(model, prompts, [0] * len(prompts), 0.0, new)
+    return time.process_time() - begun, [(one.text, one.tokens) for one in found]
+
+
+@torch.inference_mode()
+def theirs(model: Any, prompts: Sequence[str], new: int, batch: int) -> tuple[float, list[tuple[str, int]]]:
+    """The same by `generate`, in the order in which the prompts come, so many at once."""
+    tokenizer, answers = model.speech.tokenizer, list[tuple[str, int]]()
+    tokenizer.padding_side = "left"
+    begun = time.process_time()
+    for start in range(0, len(prompts), batch):
+        said = [[{"role": "user", "content": prompt}] for prompt in prompts[start : start + batch]]
+        asked = tokenizer.apply_chat_template(
+            said, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
+        )
+        made = model.generate(**asked, do_sample=False, max_new_tokens=new)[:, asked["input_ids"].shape[1] :].tolist()
+        for ids in made:
+            end = ids.index(model.speech.end) + 1 if model.speech.end in ids else len(ids)
+            answers.append((tokenizer.decode(ids[:end], skip_special_tokens=True), end))
+    return time.process_time() - begun, answers
+
+
+def generation(folder: Path, options: argparse.Namespace, samples: int) -> dict[str, Any]:
+    """Paired ratios of tokens a second."""
+    family = CausalLM(path=str(folder), chat=True, batch=options.rows)
+    model = family.create(NONE, 0)
+    prompts = [prompt for prompt, _ in rows(options.rows // samples) for _ in range(samples)]
+    ours(family, model, prompts[:2], 2)  # first calls allocate
+    theirs(model, prompts[:2], 2, options.rows)
+    ratios, equal, tokens = [], 0, 0
+    for _ in range(options.repeats):
+        mine, found = ours(family, model, prompts, options.new)
+        other, expected = theirs(model, prompts, options.new, options.rows)
+        tokens = sum(count for _, count in found)
+        equal = sum(one == two for one, two in zip(found, expected, strict=True))
+        ratios.append((tokens / mine) / (sum(count for _, count in expected) / other))
+    return {
+        "ratio": mean_ratio(ratios),
+        "bar": GENERATION_BAR,
+        "rows": len(prompts),
+        "samples": samples,
+        "tokens": tokens,
+        "answers_equal": equal,
+    }
+
+
+def lightning(family: CausalLM, mixture: Mixture, recipe: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """CPU seconds a step, the adapters at the end."""
+    model = family.create(NONE, 0)
+    with tempfile.TemporaryDirectory() as storage:
+        worker = Clocked(Path(storage))
+        learn(family, model, mixture, {"recipe": recipe, "checkpoint_every": 10**9}, worker)
+    return (worker.times[-1] - worker.times[1]) / (len(worker.times) - 2), adapters(model)
+
+
+def plain(family: CausalLM, mixture: Mixture, recipe: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """The loop that one writes by hand."""
+    model = family.create(NONE, 0)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trained, lr=1.0, betas=tuple(recipe["betas"]), weight_decay=recipe["weight_decay"], fused=True
+    )
+    steps, times = recipe["steps"], list[float]()
+    for step in range(steps):
+        shards = [family.collate(model, part) for part in mixture.at(step)]
+        tokens = sum(int(shard["weight"].sum()) for shard in shards)
+        optimizer.zero_grad()
+        for shard in shards:
+            (family.loss(model, shard) / tokens).backward()
+        torch.nn.utils.clip_grad_norm_(trained, recipe["clip"])
+        gone = (step - 1) / (steps - 1)
+        optimizer.param_groups[0]["lr"] = recipe["lr"] * (1.0 if step < 1 else 1 - (1 - recipe["floor"]) * gone)
+        optimizer.step()
+        times.append(time.process_time())
+    return (times[-1] - times[1]) / (len(times) - 2), adapters(model)
+
+
+def adapters(model: Any) -> dict[str, Any]:
+    """What was trained."""
+    return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def training(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Paired ratios of seconds a step, the two in turns first."""
+    family = CausalLM(path=str(folder), chat=True)
+    pool = rows(64)
+    mixture = Mixture(
+        human=pool[:32], synthetic=pool[32:], batch=options.batch, shards=RECIPE["shards"], human_share=0.5, seed=1
+    )
+    recipe = {**RECIPE, "batch": options.batch, "steps": options.steps}
+    ratios, seconds, equal = [], [], True
+    for number in range(options.repeats):
+        pair = (lightning, plain) if number % 2 else (plain, lightning)
+        found = {one.__name__: one(family, mixture, recipe) for one in pair}
+        (mine, weights), (other, expected) = found["lightning"], found["plain"]
+        equal = equal and all(torch.equal(weights[name], expected[name]) for name in expected)
+        ratios.append(mine / other)
+        seconds.append(other)
+    return {
+        "ratio": mean_ratio(ratios),
+        "bar": TRAINING_BAR,
+        "steps": options.steps,
+        "plain_seconds_a_step": round(statistics.median(seconds), 3),
+        "weights_equal": equal,
+    }
+
+
+def mean_ratio(ratios: Sequence[float]) -> dict[str, Any]:
+    """Geometric mean of paired ratios with its 95 % interval."""
+    logs = [math.log(ratio) for ratio in ratios]
+    middle, half = statistics.mean(logs), student.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    value, low, high = (round(math.exp(point), 3) for point in (middle, middle - half, middle + half))
+    return {"value": value, "low": low, "high": high, "n": len(logs), "method": "geometric mean, t interval 95%"}
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a model folder, as `loopwright convert-model` writes it")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=8, help="rows a training step")
+    parser.add_argument("--new", type=int, default=48)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = options.folder.resolve()
+    found: dict[str, Any] = {"threads": 1}
+    for name, measure in (
+        ("generation", lambda: generation(folder, options, 1)),
+        ("generation_k4", lambda: generation(folder, options, 4)),
+        ("training", lambda: training(folder, options)),
+    ):
+        found[name] = measure()
+        print(json.dumps({name: found[name]}), flush=True)
+    reached = (
+        found["generation"]["ratio"]["value"] >= GENERATION_BAR
+        and found["training"]["ratio"]["value"] <= TRAINING_BAR
+        and found["training"]["weights_equal"]
+    )
+    return 0 if reached else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -21,12 +21,14 @@ from typing import Any, Protocol
 
 from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
 from loopwright.clock import now
+from loopwright.endpoint import spent
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
 from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
+from loopwright.prompts import ENDPOINT
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import flown
@@ -223,7 +225,8 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, config)
         plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
-        packages = package_digests((*spec.packages, *plugins))
+        elsewhere = (ENDPOINT,) if getattr(section, "prompts", ()) else ()
+        packages = package_digests((*spec.packages, *plugins, *elsewhere))
         digest = digest_bytes(config)
         key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, digest_value(packages))
         number = 1 + sum(failure.get("key") == key for failure in self.here.failures)
@@ -357,8 +360,11 @@ class Run:
         return replace(attempt, number=attempt.number + 1)
 
     def _lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
-        self.ledger.append("failure", [], predicate, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
+        scratch = self._place(attempt) / "scratch"
+        told = {**predicate, **spent(scratch)}
+        self.ledger.append("failure", [], told, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
         self.ledger.publish()
+        spent(scratch, forget=True)
         (self._place(attempt) / ALIVE).unlink(missing_ok=True)
 
 
@@ -370,7 +376,7 @@ def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], co
     module, _, name = spec.function.partition(":")
     flown(context.sandbox)  # what an attempt that failed left uncounted
     summary = getattr(importlib.import_module(module), name)(section, inputs, context)
-    return json.loads(canonical({**summary, **flown(context.sandbox)}))
+    return json.loads(canonical({**summary, **flown(context.sandbox), **spent(context.scratch)}))
 
 
 def attempt_config(cycle: str, phase: str) -> str:

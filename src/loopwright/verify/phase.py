@@ -25,6 +25,7 @@ from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_table
 from loopwright.types import canonical
+from loopwright.verify.judge import judged
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
 from loopwright.verify.measuring import PROBE, Gold, gold_rows, measured
 from loopwright.verify.nearness import refuse_near
@@ -60,12 +61,13 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         IntegrityError: an input is not what was recorded, or is no table of proposals.
         PlanError: the domain has no hidden checks, and the plan does not say that this is meant.
     """
+    context = judged(config, context)
     output = context.output / "accepted"
     output.mkdir(parents=True)
-    generator, drawn = _generation(inputs["proposals"])
+    generator, external, drawn = _generation(inputs["proposals"])
     gold = gold_rows(config, context)
-    judged = _judged(config, inputs, gold, context)
-    frame, probe = measured(limit(judged.frame, config.per_task).sort("row"), gold, judged.gold, config, context)
+    seen = _judged(config, inputs, gold, context)
+    frame, probe = measured(limit(seen.frame, config.per_task).sort("row"), gold, seen.gold, config, context)
     frame = frame.with_columns(
         origin=pl.lit(generator),
         licence=pl.lit(LICENCE),
@@ -77,13 +79,14 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     write_table(output / "refused.parquet", DETAILS, refused.select(list(DETAILS)).to_dicts())
     levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
-    (output / PROBE).write_bytes(canonical({"schema": 1, **probe}))
+    told = {"schema": 1, **probe} if external is None else {"schema": 1, **probe, "external": external}
+    (output / PROBE).write_bytes(canonical(told))
     summary: dict[str, Any] = {
         "accepted": accepted.height,
         "refused": dict(sorted(Counter(refused["reason"]).items())),
         "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
-        "isolation": dict(judged.isolation),
-        "scanned": judged.scanned,
+        "isolation": dict(seen.isolation),
+        "scanned": seen.scanned,
         "accept": config.accept,
         "probe": probe,
     }
@@ -91,6 +94,9 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         summary["unsafe_no_hidden_tests"] = True
     if judges := tuple(getattr(context.domain, "judge_models", ())):
         summary["judge_models"] = list(judges)
+    if config.judge is not None:
+        summary["judge"] = config.judge.endpoint.described
+        summary["prompts"] = [{"path": one.path, "digest": one.digest} for one in config.prompts]
     diff = inputs["proposals"] / "recipe.diff"
     return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
 
@@ -127,8 +133,8 @@ def _archived(root: Path, archive: Path) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=dict.fromkeys(("id", "prompt", "answer"), pl.String)), *rows])
 
 
-def _generation(proposals: Path) -> tuple[str, list[str]]:
-    """Digest of the model that wrote the rows, and the levels that it was asked for, as the generate phase states them."""
+def _generation(proposals: Path) -> tuple[str, Any, list[str]]:
+    """Digest of the model that wrote the rows, what it is where it's no model of the loop, and the levels that it was asked for."""
     try:
         said = json.loads((proposals / "generation.json").read_bytes())
         model, levels = said["model"], sorted(said["weights"], key=int)
@@ -137,7 +143,7 @@ def _generation(proposals: Path) -> tuple[str, list[str]]:
             f"generation.json does not say which model made the proposals, and for which levels: {error!r}",
             "run the generate phase again",
         ) from error
-    return str(model), levels
+    return str(model), said.get("external"), levels
 
 
 def _verifier(config: VerifySection, context: PhaseContext) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "Executable",
     "JudgesByModel",
     "KnowsGold",
+    "LearnsSome",
     "MakesFresh",
     "ModelFamily",
     "PhaseContext",
@@ -206,6 +207,15 @@ class ModelFamily(Protocol):
 
     def parameters(self, model: Any) -> int:
         """How many; the cost estimate goes by it."""
+        ...
+
+
+@runtime_checkable
+class LearnsSome(Protocol):
+    """What a family adds to `ModelFamily` whose models cannot learn every text: others may write what it has no tokens for."""
+
+    def learnable(self, alphabet: Alphabet, prompt: str, answer: str) -> bool:
+        """Whether a model made for this alphabet can be trained on the pair."""
         ...
 
 

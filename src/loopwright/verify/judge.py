@@ -22,8 +22,12 @@ from loopwright.prompts import fill
 from loopwright.sandbox import Sandbox
 from loopwright.types import Digest, Progress, Task, Verdict, seed_of
 
-__all__ = ["JudgedDomain", "judged"]
+__all__ = ["JUDGE", "JudgedDomain", "judged"]
 
+JUDGE = "judge:"
+"""First word of the reason where the model refused."""
+
+_FIRST_OR_SECOND = ("1", "2")
 _TRIES = 3
 """How often it's asked where it says neither; then the answer is refused."""
 
@@ -64,12 +68,12 @@ class JudgedDomain:
         ]
         for place, said in zip(passed, self._said(texts, ("yes", "no"), progress), strict=True):
             if said != "yes":
-                reason = "the judge model refuses it" if said == "no" else "the judge model says neither yes nor no"
+                reason = f"{JUDGE} {'no' if said == 'no' else 'neither yes nor no'}"
                 verdicts[place] = replace(verdicts[place], status="FAIL", reason=reason)
         return verdicts
 
     def equals(self, seed: int, count: int) -> list[tuple[Task, str, str]]:
-        """See `JudgesByModel`; PlanError where a line is no such pair."""
+        """See `JudgesByModel`; PlanError where a line is no such pair. The model is asked at once about all, in both orders."""
         path, found = self._judge.equals, []
         for number, line in enumerate(self._prompts[path].splitlines(), start=1):
             if not line.strip():
@@ -79,13 +83,19 @@ class JudgedDomain:
                 found.append((self.inner.task(said["prompt"]), str(said["own"]), str(said["other"])))
             except (ValueError, KeyError, TypeError) as error:
                 raise PlanError(f"{path}:{number}: no pair of equals: {error}", "it has prompt, own and other") from error
-        return Random(seed).sample(found, min(count, len(found)))
+        drawn = Random(seed).sample(found, min(count, len(found)))
+        orders = [(task, *pair) for task, own, other in drawn for pair in ((own, other), (other, own))]
+        self._said([self._choice(*order) for order in orders], _FIRST_OR_SECOND)  # kept: what is asked one by one is there
+        return drawn
 
     def prefers_first(self, task: Task, first: str, second: str, sandbox: Sandbox) -> bool:
         """See `JudgesByModel`; who cannot say takes one by chance, the same each time."""
-        values = {"task": task.prompt, "first": _fenced(first), "second": _fenced(second)}
-        [said] = self._said([fill(self._prompts[self._judge.prefer], values)], ("1", "2"))
+        [said] = self._said([self._choice(task, first, second)], _FIRST_OR_SECOND)
         return said == "1" if said else seed_of("prefers", task.id, first, second) % 2 == 0
+
+    def _choice(self, task: Task, first: str, second: str) -> str:
+        values = {"task": task.prompt, "first": _fenced(first), "second": _fenced(second)}
+        return fill(self._prompts[self._judge.prefer], values)
 
     def _said(self, texts: Sequence[str], words: Sequence[str], progress: Progress | None = None) -> list[str | None]:
         """Which of these words each answer begins with; asked again with another seed where it's none of them."""

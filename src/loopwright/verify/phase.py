@@ -2,7 +2,8 @@
 
 A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
 differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, text of
-a suite (``contaminated``), what a recall left out (``recalled``), a repetition within the
+a suite (``contaminated``), what a recall left out (``recalled``), text of a model elsewhere that the loop's own has no
+tokens for (``not learnable``), a repetition within the
 cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, nearness
 to another row where the plan asks for it, the plan's limit a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
 """
@@ -40,6 +41,7 @@ from loopwright.verify.screening import (
     match_tasks,
     refuse_duplicates,
     refuse_recalled,
+    refuse_unlearnable,
     stated_tasks,
     well_formed,
 )
@@ -66,7 +68,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     output.mkdir(parents=True)
     generator, external, drawn = _generation(inputs["proposals"])
     gold = gold_rows(config, context)
-    seen = _judged(config, inputs, gold, context)
+    seen = _judged(config, inputs, gold, context, elsewhere=external is not None)
     frame, probe = measured(limit(seen.frame, config.per_task).sort("row"), gold, seen.gold, config, context)
     frame = frame.with_columns(
         origin=pl.lit(generator),
@@ -101,7 +103,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
 
 
-def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext) -> Judged:
+def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext, *, elsewhere: bool) -> Judged:
     """All rows, each without a reason or with its first, and what the verifier did."""
     frame = read_proposals(inputs["proposals"]).sort("sample", "row")
     tasks = stated_tasks(frame, context.domain)
@@ -110,6 +112,8 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, conte
     frame = frame.with_columns(tried=pl.col("reason").is_null())
     frame = clean_text(well_formed(frame), _held_text(inputs["heldout"]))
     frame = refuse_recalled(frame, frozenset(config.exclude.rows))
+    if elsewhere:
+        frame = refuse_unlearnable(frame, context.family, context.domain.alphabet())
     archive = _archived(context.root, inputs["archive"])
     if config.accept == "unsafe_unverified":
         frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))

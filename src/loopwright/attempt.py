@@ -13,7 +13,7 @@ import os
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,8 @@ class Finished:
     seconds: float
     sealed: Mapping[str, Sealed]
     """By output; where it lies is `loopwright.run`'s business."""
+    energy: Mapping[str, Any] = field(default_factory=dict)
+    """What the work drew, as `loopwright.energy` tells it."""
 
     def write(self) -> None:
         """Put it on disk, whole or not at all."""
@@ -101,6 +103,7 @@ class Finished:
             "started_at": self.started_at,
             "finished_at": self.finished_at,
             "seconds": self.seconds,
+            "energy": dict(self.energy),
             "digests": {name: sealed.manifest.digest for name, sealed in self.sealed.items()},
         }
         write_atomic(self.place / "result.json", json.dumps(record).encode())

@@ -1,8 +1,9 @@
 """What the loop has used up, as a pure fold over the record, held against the plan's budgets.
 
 Nothing is kept beside the record, so a restart forgets nothing: what was used before it counts. FLOP go by 6·P·tokens
-for training and 2·P·tokens for sampling (Kaplan et al., arXiv 2001.08361); energy is what a phase's environment says was
-measured (``energy_kwh``), else the plan's watts times its wall time, and then it is called estimated.
+for training and 2·P·tokens for sampling (Kaplan et al., arXiv 2001.08361), prompts included where a phase counts them; energy
+is what a phase's environment says was measured (``energy_kwh``), else the plan's watts times its wall time, else what a model
+of the host makes of it (``energy``), and then it is called estimated.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from loopwright.ledger.statement import Statement
 from loopwright.policy import Budgets
 from loopwright.types import Digest, digest_value
 
-__all__ = ["Line", "Used", "agreed", "budgets_digest", "exhausted", "lines", "used_by"]
+__all__ = ["Line", "Used", "agreed", "budgets_digest", "exhausted", "lines", "passed", "used_by"]
 
 _HOUR = 3600.0
 _JOULES = 3.6e6
@@ -37,6 +38,8 @@ class Used:
     """Measured."""
     unmeasured: float = 0.0
     """Seconds of phases whose energy was not measured."""
+    guessed: float = 0.0
+    """kWh of those phases by a model of the host, where there is one."""
     parameters: int = 0
     """Of the model that was trained last."""
     paid: float = 0.0
@@ -52,7 +55,7 @@ class Used:
                 return self._phase(said)
             case "failure":
                 seconds = _between(said["started_at"], said["failed_at"])
-                return self._paying(said).running(seconds)
+                return _drawn(replace(self._paying(said), seconds=self.seconds + seconds), said, seconds)
             case "close" if said["cycle"] != "c0000":
                 return replace(self, cycles=self.cycles + 1)
             case "import":
@@ -71,16 +74,13 @@ class Used:
     def _phase(self, said: Any) -> Used:
         summary, seconds = said["summary"], float(said["seconds"])
         parameters, each = int(summary.get("parameters", self.parameters)), 6.0 if said["phase"] == "train" else 2.0
-        measured = said["environment"].get("energy_kwh")
-        tokens = 0.0 if "external" in summary else float(summary.get("tokens", 0))  # those cost another's machines
-        return replace(
+        told = replace(
             self._paying(summary),
             seconds=self.seconds + seconds,
-            flop=self.flop + each * parameters * tokens,
-            kwh=self.kwh + float(measured or 0.0),
-            unmeasured=self.unmeasured + (seconds if measured is None else 0.0),
+            flop=self.flop + each * parameters * passed(summary),
             parameters=parameters,
         )
+        return _drawn(told, said["environment"], seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +112,10 @@ def lines(budgets: Budgets, used: Used) -> tuple[Line, ...]:
             name="flop", used=used.flop, limit=budgets.flop, unit="FLOP", method="estimated: 6·P·trained + 2·P·sampled tokens"
         ),
     ]
-    if used.kwh or watts is not None:
-        energy = used.kwh + used.unmeasured * (watts or 0.0) / _JOULES
-        method = "measured" if not used.unmeasured else f"estimated: {watts or 0:g} W x wall time where it is not measured"
+    if used.kwh or used.guessed or watts is not None:
+        energy = used.kwh + (used.guessed if watts is None else used.unmeasured * watts / _JOULES)
+        guess = "codecarbon's model of the host" if watts is None else f"{watts:g} W x wall time"
+        method = "measured" if not used.unmeasured else f"estimated: {guess} where it is not measured"
         found.append(Line(name="energy_kwh", used=energy, limit=budgets.energy_kwh, unit="kWh", method=method))
     if rate is not None or used.currencies or budgets.money is not None:
         found.append(_money(budgets, used, hours))
@@ -155,6 +156,24 @@ def agreed(acts: Acts, budgets: Budgets) -> bool:
     last = max(done, key=lambda request: request.executed or 0, default=None)
     signed = last.said["details"].get("budgets") if last is not None else None
     return signed is None or signed == budgets_digest(budgets)
+
+
+def _drawn(used: Used, told: Any, seconds: float) -> Used:
+    """With the energy of these seconds. ``told``: where ``energy_kwh`` is what was measured, and ``energy`` may hold an estimate."""
+    if (measured := told.get("energy_kwh")) is not None:
+        return replace(used, kwh=used.kwh + float(measured))
+    guessed = float(told.get("energy", {}).get("kwh", 0.0))
+    return replace(used, unmeasured=used.unmeasured + seconds, guessed=used.guessed + guessed)
+
+
+def passed(summary: Any) -> float:
+    """All that went through the model, where the summary tells it; else the tokens that were learnt or written."""
+    if "external" in summary:  # on another's machines
+        return 0.0
+    told = summary.get("compute", {})
+    if "updates" in told:
+        return float(sum(update["tokens"] for update in told["updates"]))
+    return float(summary.get("tokens", 0)) + float(told.get("prompt_tokens") or 0)
 
 
 def _between(start: str, end: str) -> float:

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from collections.abc import Mapping
 from importlib.metadata import distributions, entry_points
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from loopwright.errors import PluginError
+from loopwright.errors import PlanError, PluginError
 from loopwright.types import Digest, digest_bytes, digest_value
 
-__all__ = ["GENERATOR", "JUDGE", "code_digest", "lock_digest", "package_digests", "plugin_package"]
+__all__ = [
+    "GENERATOR",
+    "JUDGE",
+    "code_digest",
+    "domain_files",
+    "installed",
+    "judge_digest",
+    "lock_digest",
+    "package_digests",
+    "plugin_package",
+    "settled",
+]
 
 GENERATOR = ("loopwright.generate", "loopwright.train", "loopwright.models")
 """Packages that make proposals and models."""
@@ -62,7 +75,52 @@ def plugin_package(group: str, name: str) -> str:
     raise PluginError(f"no installed package provides the {group[:-1]} {name!r}", "pip install the package that provides it")
 
 
+def settled(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:
+    """A plug-in's settings with ``path``, where they have it, as a place on this machine: it names a file or folder of the workspace.
+
+    Raises:
+        PlanError: it is no path within the workspace, or nothing is there.
+    """
+    said = settings.get("path")
+    if root is None or not isinstance(said, str):
+        return dict(settings)
+    pure = PurePosixPath(said)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise PlanError(
+            f"loop.yaml: the domain's path is {said!r}, which is not within the workspace",
+            "copy what it names into the workspace, so that git keeps it with every cycle, and give its relative path",
+        )
+    if not (root / pure).exists():
+        raise PlanError(f"loop.yaml: the domain's path is {said!r}, and nothing is there", f"put it at {root / pure}")
+    return {**settings, "path": str(root / pure)}
+
+
+def domain_files(settings: Mapping[str, Any], root: Path) -> dict[str, Digest]:
+    """What a domain reads from the workspace (its setting ``path``) with a digest: it judges, as the domain's own code does."""
+    place = Path(settled(settings, root).get("path") or "") if isinstance(settings.get("path"), str) else None
+    if place is None:
+        return {}
+    paths = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file() and _counts(path, place)]
+    files = {path.relative_to(place.parent).as_posix(): digest_bytes(path.read_bytes()) for path in sorted(paths)}
+    return {f"path {settings['path']}": digest_value(files)}
+
+
+def _counts(path: Path, place: Path) -> bool:
+    """Neither hidden nor what Python leaves behind."""
+    return not any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(place).parts)
+
+
+def judge_digest(domain: str, settings: Mapping[str, Any], root: Path) -> Digest:
+    """One digest over everything that decides what is accepted and promoted: packages, the domain's, and the files that it names."""
+    return digest_value({**package_digests((*JUDGE, plugin_package("domains", domain))), **domain_files(settings, root)})
+
+
 @functools.cache
 def lock_digest() -> Digest:
     """Digest over names and versions of everything installed: the lock that is really in force."""
-    return digest_value(sorted({f"{found.name.lower()}=={found.version}" for found in distributions()}))
+    return digest_value(sorted({f"{name}=={version}" for name, version in installed()}))
+
+
+def installed() -> frozenset[tuple[str, str]]:
+    """Name and version of everything installed."""
+    return frozenset((found.name.lower(), found.version) for found in distributions())

@@ -181,6 +181,10 @@ class Runtime(Section):
     profile: str = "cluster/local.yaml"
     """A profile below ``cluster/``, or ``in-process``."""
     sandbox_workers: Count = 2
+    energy: Literal["auto", "none"] = "auto"
+    """``auto``: what each phase draws is measured by counters where there are some (RAPL, NVML), and estimated elsewhere (codecarbon)."""
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    """ISO 3166-1 alpha-3: by whose electricity emissions are reckoned. None: they are not."""
 
 
 class Versioning(Section):
@@ -374,11 +378,8 @@ def resolve(
         ),
         generator=GenerateSection(**dict(plan.generator), prompts=prompts[0]),
         verifier=VerifySection(
-            **dict(plan.verifier),
-            prompts=prompts[1],
-            recipe_base=recipe,
+            **dict(plan.verifier) | {"prompts": prompts[1], "recipe_base": recipe, "exclude": plan.exclude},
             human_floor=plan.mix.human_floor,
-            exclude=plan.exclude,
         ),
         mix=plan.mix,
         trainer=TrainSection(

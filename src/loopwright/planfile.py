@@ -152,7 +152,10 @@ def _keys(model: type[Section], path: Keys) -> list[str]:
     """Names of the fields of the section at a path."""
     current: Any = model
     for part in path:
-        annotation = current.model_fields[part].annotation if isinstance(part, str) else current
+        known = getattr(current, "model_fields", {})
+        if isinstance(part, int) or part not in known:  # an item of a list, or a key of a mapping: what it holds
+            continue
+        annotation = known[part].annotation
         inner = [piece for piece in (annotation, *getattr(annotation, "__args__", ())) if hasattr(piece, "model_fields")]
         if not inner:
             return []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from loopwright.errors import PluginError
+from loopwright.identity import settled
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
 from loopwright.store.suites import Sealer
@@ -23,6 +24,7 @@ __all__ = [
     "Alphabet",
     "Domain",
     "Executable",
+    "Inherits",
     "JudgesByModel",
     "KnowsGold",
     "LearnsSome",
@@ -58,6 +60,8 @@ class Sample:
     text: str
     tokens: int
     """Tokens that were generated for it, the end mark included."""
+    prompt: int | None = None
+    """Tokens of its prompt; None where the family does not count them."""
 
 
 class Domain(Protocol):
@@ -219,6 +223,18 @@ class LearnsSome(Protocol):
         ...
 
 
+@runtime_checkable
+class Inherits(Protocol):
+    """What a family adds to `ModelFamily` where the models that it creates start from weights that others trained."""
+
+    def base(self) -> Mapping[str, Any]:
+        """``name`` and ``digest`` of those weights, ``flop`` of their training or None where it is unknown, and ``systemic``:
+
+        whether theirs is a model with systemic risk, as their provider says (None: unknown).
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseContext:
     """What a phase is given besides configuration and inputs. It never sees the ledger, a key, DVC or git."""
@@ -263,13 +279,16 @@ def _build(group: str, name: str, settings: Mapping[str, Any]) -> Any:
         raise PluginError(f"the {group[:-1]} {name!r} cannot be imported: {error}", "install what it needs") from error
     try:
         return factory(**settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise PluginError(f"the {group[:-1]} {name!r} refuses its settings: {error}", "loopwright config explain") from error
 
 
-def load_domain(name: str, settings: Mapping[str, Any]) -> Domain:
-    """The domain of that name (entry-point group ``loopwright.domains``); PluginError where there is none."""
-    return _build("domains", name, settings)
+def load_domain(name: str, settings: Mapping[str, Any], root: Path | None = None) -> Domain:
+    """The domain of that name (entry-point group ``loopwright.domains``); PluginError where there is none.
+
+    A setting ``path`` names a file or folder of the workspace at ``root``; its content counts as the judge's (`loopwright.identity`).
+    """
+    return _build("domains", name, settled(settings, root))
 
 
 def load_family(name: str, settings: Mapping[str, Any]) -> ModelFamily:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from loopwright.errors import PlanError
 from loopwright.external import Prompt
-from loopwright.identity import GENERATOR, JUDGE, code_digest, plugin_package
-from loopwright.plan import Plan
+from loopwright.identity import GENERATOR, code_digest, judge_digest, plugin_package
+from loopwright.plan import Plan, Section
 from loopwright.types import Digest, digest_bytes, digest_value
 
-__all__ = ["ENDPOINT", "fill", "generator_code", "generator_prompts", "judge_code", "judge_prompts"]
+__all__ = ["ENDPOINT", "asked_by", "fill", "generator_code", "generator_prompts", "judge_code", "judge_prompts"]
 
 ENDPOINT = "loopwright.endpoint"
 """The package that asks; it counts as code of whoever asks by it."""
@@ -38,14 +38,17 @@ def judge_prompts(root: Path, plan: Plan) -> tuple[Prompt, ...]:
 
 def generator_code(root: Path, plan: Plan) -> Digest:
     """Digest of what makes proposals and models: code, and the prompts where a model elsewhere is asked."""
-    code = (*GENERATOR, plugin_package("models", plan.model.name))
-    return _with(code, generator_prompts(root, plan))
+    return _with(code_digest((*GENERATOR, plugin_package("models", plan.model.name))), generator_prompts(root, plan))
 
 
 def judge_code(root: Path, plan: Plan) -> Digest:
     """Digest of what decides: code, and the prompts where a model has a say. Another digest is a changed judge."""
-    code = (*JUDGE, plugin_package("domains", plan.domain.name))
-    return _with(code, judge_prompts(root, plan))
+    return _with(judge_digest(plan.domain.name, plan.domain.settings, root), judge_prompts(root, plan))
+
+
+def asked_by(section: Section) -> tuple[str, ...]:
+    """What counts as code of a phase besides its own, where its section has prompts: it asks a model elsewhere."""
+    return (ENDPOINT,) if getattr(section, "prompts", ()) else ()
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -53,10 +56,11 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda found: values.get(found[1], found[0]), template)
 
 
-def _with(code: tuple[str, ...], prompts: tuple[Prompt, ...]) -> Digest:
+def _with(code: Digest, prompts: tuple[Prompt, ...]) -> Digest:
     if not prompts:
-        return code_digest(code)
-    return digest_value({"code": code_digest((*code, ENDPOINT)), "prompts": {one.path: one.digest for one in prompts}})
+        return code
+    said = {one.path: one.digest for one in prompts}
+    return digest_value({"code": code, "endpoint": code_digest((ENDPOINT,)), "prompts": said})
 
 
 def _read(root: Path, path: str, places: set[str]) -> Prompt:

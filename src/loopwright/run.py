@@ -22,13 +22,14 @@ from typing import Any, Protocol
 from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
 from loopwright.clock import now
 from loopwright.endpoint import spent
+from loopwright.energy import Meter, NoMeter, drawn
 from loopwright.errors import InfraError, LoopwrightError
-from loopwright.identity import lock_digest, package_digests, plugin_package
+from loopwright.identity import domain_files, lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
 from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
-from loopwright.prompts import ENDPOINT
+from loopwright.prompts import asked_by
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import flown
@@ -156,6 +157,8 @@ class Run:
     cycle: str = ""
     """The open cycle's name; `loopwright.turn` opens and closes it."""
     seed: int = 0
+    meter: Meter = field(default_factory=NoMeter)
+    """Tells what a phase draws."""
     fence: Any = None
     """The workspace lease; checked before every write."""
     launchers: tuple[str, ...] = ()
@@ -225,8 +228,8 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, config)
         plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
-        elsewhere = (ENDPOINT,) if getattr(section, "prompts", ()) else ()
-        packages = package_digests((*spec.packages, *plugins, *elsewhere))
+        used = (*spec.packages, *plugins, *asked_by(section))
+        packages = package_digests(used) | domain_files(self.plan.domain.settings, self.root)
         digest = digest_bytes(config)
         key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, digest_value(packages))
         number = 1 + sum(failure.get("key") == key for failure in self.here.failures)
@@ -249,12 +252,13 @@ class Run:
         begin(place, started)
         context = self._context(attempt.phase, output, scratch)
         inputs = {name: self.root / artifact.path for name, artifact in attempt.inputs.items()}
+        self.meter.begin()
         summary = call_phase(SPECS[attempt.phase], section, inputs, context)
+        energy = self.meter.end()
         self.observer.event(self.cycle, attempt.phase, "worked", {})
         sealed = {name: seal(output / Path(path).name, name) for name, path in self._paths(attempt.phase).items()}
-        finished = Finished(
-            place=place, summary=summary, started_at=started, finished_at=now(), seconds=time.monotonic() - clock, sealed=sealed
-        )
+        spent: dict[str, Any] = {"started_at": started, "seconds": time.monotonic() - clock, "energy": energy}
+        finished = Finished(place=place, summary=summary, sealed=sealed, finished_at=now(), **spent)
         finished.write()
         self.observer.event(self.cycle, attempt.phase, "sealed", {})
         return finished
@@ -316,6 +320,7 @@ class Run:
         return artifacts
 
     def _predicate(self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
+        where = self.tools.executor.describe()
         return {
             "cycle": self.cycle,
             "phase": attempt.phase,
@@ -328,7 +333,8 @@ class Run:
             "environment": {
                 **attempt.environment,
                 "sandbox": self.tools.sandbox.level,
-                **self.tools.executor.describe(),
+                **where,
+                **drawn(finished.energy, elsewhere=where.get("cluster") == "shared"),
             },
             "code": attempt.code,
             "lock": lock_digest(),
@@ -340,8 +346,9 @@ class Run:
     def _failed(self, attempt: Attempt, error: Exception) -> LoopwrightError:
         """Put the failure on the record, if the machine still can, and say it in words."""
         said = in_words(attempt.phase, error)
+        told = {"failed_at": now(), **drawn(self.meter.end())}
         try:
-            self._lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | {"failed_at": now()})
+            self._lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | told)
         except (InfraError, OSError) as second:
             said.add_note(f"the failure itself could not be recorded: {second}")
         self.observer.event(self.cycle, attempt.phase, "failed", {"message": said.message})
@@ -360,9 +367,8 @@ class Run:
         return replace(attempt, number=attempt.number + 1)
 
     def _lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
-        scratch = self._place(attempt) / "scratch"
-        told = {**predicate, **spent(scratch)}
-        self.ledger.append("failure", [], told, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
+        scratch, event = self._place(attempt) / "scratch", f"{attempt.key}:{attempt.number}:failed"
+        self.ledger.append("failure", [], {**predicate, **spent(scratch)}, role="controller", event=event)
         self.ledger.publish()
         spent(scratch, forget=True)
         (self._place(attempt) / ALIVE).unlink(missing_ok=True)

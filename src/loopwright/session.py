@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from loopwright.consent import Consent
+from loopwright.energy import open_meter
 from loopwright.errors import PlanError
 from loopwright.ledger.hands import launchers
 from loopwright.needs import lift
@@ -48,7 +49,7 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
         with open_sandbox(plan.verifier.minimum_level, plan.runtime.sandbox_workers, limits) as sandbox:
             yield Tools(
                 domain=WatchedDomain(
-                    load_domain(plan.domain.name, plan.domain.settings),
+                    load_domain(plan.domain.name, plan.domain.settings, root),
                     canaries,
                     plan.domain.name,
                     plan.verifier.patience_seconds,
@@ -97,6 +98,7 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
             launched_by = launchers(workspace.root, ledger.roster(), launcher)
             lift(Consent(root=workspace.root, plan=plan, ledger=ledger), launched_by)
             supervisor = opened.enter_context(supervise(ledger, plan.budgets))
+            meter = opened.enter_context(open_meter(plan.runtime.energy, plan.runtime.country))
             tools = opened.enter_context(open_tools(plan, workspace.root))
             from loopwright.store.dvc import DvcStore  # a second of imports, behind the executor's start
 
@@ -111,6 +113,7 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
                     tools=tools,
                     observer=observer,
                     supervisor=supervisor,
+                    meter=meter,
                     fence=lease,
                     launchers=launched_by,
                 )

@@ -1,4 +1,4 @@
-"""The page in a real browser: drawn, readable on a phone, in light and dark, and without a request to anywhere else."""
+"""The app in a real browser: drawn and readable in light and dark and on a phone, nobody else is asked, and a link shows what was sent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from app.contents import PAGES
 from tests.report.recorded import HOSTILE, record_hostile
 
 pytestmark = pytest.mark.browser
+
+THEIRS = {"list", "listitem", "scrollable-region-focusable"}
+"""Findings in Streamlit's own navigation and grid."""
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +38,14 @@ def browser(require: Callable[..., None]) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app served as `loopwright app` serves it."""
+    """The app served as `loopwright app` serves it, over a loop whose text is hostile."""
     folder = tmp_path_factory.mktemp("served")
     root = record_hostile(folder / "lab")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(repository / "app/app.py"),
-        f"--server.port={port}",
-        "--",
-        str(root),
-    ]
+    app = str(repository / "app/app.py")
+    command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", "--", str(root)]
     with (folder / "log").open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as server:
         try:
             _until_it_answers(port, server, folder / "log")
@@ -70,33 +67,103 @@ def _until_it_answers(port: int, server: subprocess.Popen, log: Path) -> None:
     pytest.fail(log.read_text())
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1360), ("dark", 1360), ("light", 390)])
-def test_it_is_drawn_and_asks_nobody_else(address: str, browser: Browser, tmp_path: Path, scheme: str, width: int) -> None:
+def settled(page: Page, address: str, heading: str) -> None:
+    page.goto(address)
+    page.get_by_role("heading", level=1, name=heading).wait_for(timeout=90_000)
+    drawn = {"Decisions": "[data-testid=stAlert]", "Controls": "[data-testid=stMetric]"}.get(
+        heading, "[data-testid=stDataFrame] canvas, [data-testid=stMain] [data-testid=stAlert]"
+    )
+    page.locator(drawn).first.wait_for(timeout=60_000)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
+
+
+HEADINGS = {
+    "overview": "Overview of lab",
+    "cycles": "Cycles of lab",
+    "cycle": "Cycle c0003",
+    "builder": "Who is checking",
+    "lineage": "Lineage of c0002/model",
+    "recall": "what would it reach?",
+    "audit": "Audit log",
+    "data": "Rows of c0002",
+    "settings": "Settings",
+    "decisions": "Decisions",
+    "controls": "Controls",
+}
+ASKED = {"recall": "recall?what=c0001/accepted", "audit": "audit?entry=7"}
+"""Where a page alone shows little."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_drawn_asks_nobody_else_and_can_be_read(address: str, browser: Browser, scheme: str) -> None:
     asked: set[str] = set()
     said: list[str] = []
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 1400})
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1360, "height": 1400}, locale="en-GB")
     page = context.new_page()
     page.on("request", lambda request: asked.add(urlsplit(request.url).netloc or request.url[:20]))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(address)
-    page.get_by_role("heading", name="Cycles of lab").wait_for(timeout=90_000)
-    page.locator("[data-testid=stDataFrame] canvas").first.wait_for(timeout=60_000)
-    page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for(timeout=60_000)
-    assert page.get_by_role("heading", name="Who is checking the builder").is_visible()
-    page.evaluate("document.fonts.ready")
-    assert page.get_by_text("c0002", exact=True).first.is_visible()
-    assert page.locator("[data-testid=stText]", has_text=HOSTILE).count() == 2, (
-        "reasons and method are shown as they were written"
+    for one in PAGES:
+        settled(page, f"{address}/{ASKED.get(one.name, one.name) if one != PAGES[0] else ''}", HEADINGS.get(one.name, ""))
+        found = [
+            (item["id"], item["nodes"][0]["html"][:200])
+            for item in Axe().run(page).response["violations"]
+            if item["impact"] in {"critical", "serious"}
+        ]
+        assert [item for item in found if item[0] not in THEIRS] == [], one.name
+        assert page.locator("img[src=x], a[href*='example.org'], strong:has-text('bold'), .katex").count() == 0, (
+            "text stays text"
+        )
+    settled(page, address, "Overview of lab")
+    assert page.locator("[data-testid=stText], [data-testid=stCode]", has_text=HOSTILE).count() >= 2, (
+        "reasons and failure, as they were written"
     )
-    assert page.locator("[data-testid=stCode]", has_text=HOSTILE).count() == 1, "so is the failure"
-    assert page.locator("img[src=x], a[href*='example.org'], strong:has-text('bold'), .katex").count() == 0
     assert page.evaluate("document.fonts.check('15px Inter')")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing hangs over the edge"
     ground = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 23, 31)"}[scheme]
-    picture = tmp_path / f"cycles-{scheme}-{width}.png"
-    page.screenshot(path=picture)
-    assert picture.stat().st_size > 20_000
     assert {where for where in asked if not where.startswith(("data:", "blob:"))} == {urlsplit(address).netloc}
     assert said == []
+    context.close()
+
+
+def test_a_link_shows_what_was_sent_in_the_readers_language_on_a_phone(address: str, browser: Browser, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 1400}, locale="de-DE", accept_downloads=True)
+    page = context.new_page()
+    settled(page, f"{address}/cycles?decision=promote&sort=sealed", "Zyklen von lab")
+    page.get_by_text("3 von 4 Zyklen passen").wait_for()
+    page.get_by_role("button", name="Befördert", exact=True).click()
+    page.get_by_text("4 von 4 Zyklen passen").wait_for()
+    assert "decision" not in page.url, "what is filtered is what the address says"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing hangs over the edge"
+    page.get_by_role("button", name="Exportieren").click()
+    with page.expect_download() as got:
+        page.get_by_role("button", name="HTML-Datei").click()
+    saved = tmp_path / "taken.html"
+    got.value.save_as(saved)
+    page.goto(saved.as_uri())
+    assert page.get_by_role("heading", name="Zyklen von lab").is_visible()
+    assert page.get_by_text(HOSTILE).count() == 1, "a file that opens anywhere, and whose text is text"
+    context.close()
+
+
+def test_a_click_in_the_lineage_goes_on_to_what_was_clicked_and_asks_nobody_else(address: str, browser: Browser) -> None:
+    asked: set[str] = set()
+    context = browser.new_context(viewport={"width": 1360, "height": 1200}, locale="en-GB")
+    page = context.new_page()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc or request.url[:5]))
+    settled(page, f"{address}/lineage?node=c0002/model&down=0", "Lineage of c0002/model")
+    picture = page.locator(".loopwright-graph")
+    picture.locator("canvas").first.wait_for()
+    page.wait_for_function("() => document.fonts.status === 'loaded'")
+    told = picture.evaluate(
+        "box => box.graph.nodes().not('.via').map(node => ({go: node.data('go'), ...node.renderedPosition()}))"
+    )
+    assert {one["go"] for one in told} == {"c0002/model", "c0002/train", "c0001/model", "c0002/archive"}
+    target = next(one for one in told if one["go"] == "c0001/model")
+    picture.click(position={"x": target["x"], "y": target["y"]})
+    page.get_by_role("heading", level=1, name="Lineage of c0001/model").wait_for()
+    assert "node=c0001%2Fmodel" in page.url
+    assert "down=0" in page.url
+    page.go_back()
+    assert picture.get_attribute("aria-label")
+    assert asked <= {urlsplit(address).netloc, "blob:", "data:"}
     context.close()

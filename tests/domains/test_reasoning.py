@@ -100,10 +100,43 @@ def test_other_data_sets(held: frozenset[str]) -> None:
     assert {task.level for task, _ in rows} == {1, 2}
 
 
+SETS = {
+    "aiw": {}, "basic_arithmetic": {}, "caesar_cipher": {}, "chain_sum": {"equality": True}, "complex_arithmetic": {"equality": True},
+    "count_bits": {}, "gcd": {}, "letter_counting": {}, "manipulate_matrix": {"equality": True}, "number_sequence": {},
+    "syllogism": {}, "time_intervals": {"equality": True}, "word_sorting": {"equality": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_any_data_set_is_a_sound_domain(name: str) -> None:
+    """Suites apart from all else, right answers pass, others do not, and a prompt is enough to find the task again."""
+    domain = ReasoningGym(dataset=name, entries=60, suite_per_level=5, human_per_level=10, **SETS[name])
+    suites = domain.suites()
+    held = frozenset(task.signature for suite in suites.values() for task in suite)
+    assert {name: len(suite) for name, suite in suites.items()} == {"gate": 5, "sealed": 5}
+    assert len(held) == 10
+    rows, tasks = list(domain.human(0, held)), domain.tasks(0, 20, {}, held)
+    assert (len(rows), len({task.signature for task in tasks})) == (10, 20)
+    assert not held & {task.signature for task in (*tasks, *(task for task, _ in rows))}
+    pieces = set(domain.alphabet().lexemes)
+    assert all(set(task.prompt + answer) <= pieces for task, answer in rows)
+    assert {verdict.status for verdict in domain.judge(rows, ACCEPTING, Untouched())} == {"PASS"}
+    for change in ("{}x", "x{}", "{0} {0}", "eval('{}')"):
+        wrong = [(task, change.format(answer)) for task, answer in rows]
+        assert {verdict.status for verdict in domain.judge(wrong, ACCEPTING, Untouched())} == {"FAIL"}
+    assert [domain.task(task.prompt) for task in tasks] == list(tasks)
+    again = ReasoningGym(dataset=name, entries=60, suite_per_level=5, human_per_level=10, **SETS[name])
+    assert (again.suites(), again.tasks(0, 20, {}, held)) == (suites, tasks)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"dataset": "no_such_thing"}, "no data set"),
+        ({"dataset": "chain_sums"}, "did you mean chain_sum"),
+        ({"dataset": "list_functions"}, "some entries anew"),
+        ({"dataset": "rush_hour", "equality": True}, "no answers of its own"),
+        ({"dataset": "chain_sum", "equality": "yes"}, "true or false"),
         ({"dataset": "countdown", "levels": {1: {}}}, "may evaluate answers"),
         ({"levels": {1: {"min_word_len": 5, "max_word_len": 4}}}, "refuses the configuration"),
         ({"levels": {1: {"colour": "red"}}}, "refuses the configuration"),

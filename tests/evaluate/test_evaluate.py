@@ -187,3 +187,12 @@ def test_twins_are_asked_the_gate_suite_and_nothing_else(lab) -> None:
     asked = [item for item in lab.executor.items if "/seeds/" in item["model"]]
     prompts = {prompt.split()[0] for item in asked for prompt in item["prompts"]}
     assert prompts == {"gate"}
+
+
+def test_a_suite_without_headline_tasks_can_be_told_and_summed_up() -> None:
+    from loopwright.cli.live import describe
+    from loopwright.ledger.overview import _headline
+
+    summary = {"gate": {"all": None, "headline": None, "levels": {}}, "tokens": 3}
+    assert describe("c0000", "evaluate", "published", {"summary": summary}).split()[:2] == ["c0000", "evaluate"]
+    assert _headline(summary["gate"]) is None

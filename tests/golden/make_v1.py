@@ -12,15 +12,16 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from loopwright.ledger.audit import audit
+from loopwright.ledger.genesis import genesis
 from loopwright.ledger.keys import public_bytes
-from loopwright.ledger.ledger import Ledger, genesis
+from loopwright.ledger.ledger import Ledger
 from loopwright.ledger.principals import RIGHTS, ROLES
 from loopwright.ledger.schema import fields
 from loopwright.ledger.signer import signable
@@ -44,7 +45,10 @@ class TestKeys:
     custody = "test key, derived from tests/golden/make_v1.py: proves nothing"
 
     def sign(self, role: str, payload: bytes) -> bytes:
-        return key_of(role).sign(signable(role, WORKSPACE, payload))
+        return self.sign_many(role, [payload])[0]
+
+    def sign_many(self, role: str, payloads: Sequence[bytes]) -> list[bytes]:
+        return [key_of(role).sign(signable(role, WORKSPACE, payload)) for payload in payloads]
 
     def close(self) -> None:
         """Nothing to end."""

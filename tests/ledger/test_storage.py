@@ -30,7 +30,7 @@ from loopwright.ledger.location import Server, Unreachable, locate, password_of,
 from loopwright.ledger.recovery import rebuild
 from loopwright.ledger.storage import Storage, refuse_network
 from loopwright.plan import Plan, Record, Runtime
-from loopwright.session import _reachable
+from loopwright.session import reachable
 from tests.ledger.cluster import Cluster, binaries, cluster
 from tests.ledger.workshop import Workshop
 
@@ -159,14 +159,14 @@ def test_work_on_other_hosts_needs_a_record_that_they_can_reach(tmp_path: Path) 
     (tmp_path / "cluster" / "near.yaml").write_text("executor: ray\n")
     server = Record(url="postgresql+pg8000://loop@db.example/base")
     with pytest.raises(PlanError, match="an SQLite file of one host"):
-        _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml")), tmp_path)
-    _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml"), record=server), tmp_path)
-    _reachable(Plan(runtime=Runtime(profile="cluster/near.yaml")), tmp_path)
+        reachable(Plan(runtime=Runtime(profile="cluster/far.yaml")), tmp_path)
+    reachable(Plan(runtime=Runtime(profile="cluster/far.yaml"), record=server), tmp_path)
+    reachable(Plan(runtime=Runtime(profile="cluster/near.yaml")), tmp_path)
     (tmp_path / "cluster" / "near.yaml").write_text("executor: ray\naddress: 127.0.0.1:6379\n")
-    _reachable(Plan(runtime=Runtime(profile="cluster/near.yaml")), tmp_path)
+    reachable(Plan(runtime=Runtime(profile="cluster/near.yaml")), tmp_path)
     (tmp_path / "cluster" / "far.yaml").write_text("executor: ray\naddress: auto\n")
     with pytest.raises(PlanError, match="an SQLite file of one host"):
-        _reachable(Plan(runtime=Runtime(profile="cluster/far.yaml")), tmp_path)
+        reachable(Plan(runtime=Runtime(profile="cluster/far.yaml")), tmp_path)
 
 
 def test_a_database_is_not_given_up_for_a_log_that_is_not_sound(both: Workshop) -> None:

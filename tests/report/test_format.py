@@ -1,16 +1,25 @@
-"""How values look on paper, and that the bundled fonts can draw every character that is let through."""
+"""How values look on paper in each language, and that the bundled fonts can draw every character that is let through."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from babel import Locale
 from fontTools.ttLib import TTFont
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
+from markupsafe import Markup
 
-from loopwright.report.format import FILTERS, PRINTABLE, environment, printable
+from loopwright.errors import UsageError
+from loopwright.report.compare import read_document
+from loopwright.report.format import CELL, PRINTABLE, Writer, environment, printable
+
+WORDS = {"to": "to", "none": "none", "yes": "yes", "no": "no", "cut_cell": "[cut, {length}]"}
+ENGLISH, GERMAN = (Writer(Locale.parse(name), WORDS) for name in ("en_GB", "de_DE"))
+SCORE = {"value": 1, "low": -0.05, "high": 1.0, "n": 1290}
 
 
 def test_the_fonts_draw_what_is_let_through(repository: Path) -> None:
@@ -29,31 +38,61 @@ def test_every_text_can_be_printed(text: str) -> None:
     assert shown == text or "[U+" in shown
 
 
+@given(st.text(max_size=200))
+def test_broken_words_are_the_same_words(text: str) -> None:
+    shown = ENGLISH.text(text)
+    assert Markup(shown.replace("<wbr>", "")).unescape() == printable(text)
+    assert "<" not in shown.replace("<wbr>", "")
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "shown"),
+    ("how", "value", "english", "german"),
     [
-        ("number", 1234567, "1\u00a0234\u00a0567"),
-        ("number", -0.25, "\u22120.250"),
-        ("signed", 0.0712, "+0.071"),
-        ("signed", -0.01, "\u22120.010"),
-        ("signed", 0.0, "0.000"),
-        ("interval", {"low": -0.05, "high": 0.1}, "\u22120.050 to 0.100"),
-        ("probability", 0.00004, "< 0.0001"),
-        ("probability", 0.0, "0.0000"),
-        ("seconds", 0.44, "0.4 s"),
-        ("seconds", 59.97, "1 min 00 s"),
-        ("seconds", 3720.0, "1 h 02 min"),
-        ("time", "2026-11-22T09:02:45.120Z", "2026-11-22 09:02:45 UTC"),
-        ("digest", "sha256:" + "0123456789abcdef" * 4, "sha256" + " 01234567 89abcdef" * 4),
-        ("digest", "none", "none"),
+        ("number", 1234567, "1,234,567", "1.234.567"),
+        ("number", -0.25, "\u22120.250", "\u22120,250"),
+        ("number", 3.5e21, "3.50 \u00d7 10^21", "3,50 \u00d7 10^21"),
+        ("number", 0.00002, "2.00 \u00d7 10^\u22125", "2,00 \u00d7 10^\u22125"),
+        ("number", 0.0, "0.000", "0,000"),
+        ("power", 9.999e22, "1.00 \u00d7 10^23", "1,00 \u00d7 10^23"),
+        ("signed", 0.0712, "+0.071", "+0,071"),
+        ("share", 0.375, "37.5\u00a0%", "37,5\u00a0%"),
+        ("probability", 0.00004, "< 0.0001", "< 0,0001"),
+        ("probability", 0.0, "0", "0"),
+        ("bytes", 1_234_567, "1.2\u00a0MB", "1,2\u00a0MB"),
+        ("seconds", 0.44, "0.4\u00a0s", "0,4\u00a0s"),
+        ("seconds", 59.97, "1\u00a0min 00\u00a0s", "1\u00a0min 00\u00a0s"),
+        ("seconds", 3720.0, "1\u00a0h 02\u00a0min", "1\u00a0h 02\u00a0min"),
+        ("time", "2026-11-22T23:02:45.120-01:00", "23 November 2026, 00:02:45 UTC", "23. November 2026, 00:02:45 UTC"),
+        ("time", "2027-03-01", "1 March 2027", "1. März 2027"),
+        ("time", "soon", "soon", "soon"),
+        ("cell", None, "none", "none"),
+        ("cell", True, "yes", "yes"),
+        ("cell", SCORE, "1.000 (\u22120.050 to 1.000, n\u00a01,290)", "1,000 (\u22120,050 to 1,000, n\u00a01.290)"),
+        ("cell", "<b>", "&lt;b&gt;", "&lt;b&gt;"),
     ],
 )
-def test_values_as_a_person_reads_them(name: str, value: object, shown: str) -> None:
-    assert FILTERS[name](value) == shown
+def test_values_as_a_person_reads_them(how: str, value: Any, english: str, german: str) -> None:
+    assert (str(getattr(ENGLISH, how)(value)), str(getattr(GERMAN, how)(value))) == (english, german)
+
+
+def test_digests_are_whole_and_long_cells_are_cut() -> None:
+    shown = str(ENGLISH.cell("sha256:" + "0123456789abcdef" * 4))
+    assert " 01234567 89abcdef" * 4 in shown
+    assert str(ENGLISH.cell("a " * CELL)).endswith("[cut, 2,400]")
 
 
 def test_templates_fail_on_what_they_do_not_know_and_escape_what_they_do() -> None:
     engine = environment()
-    assert engine.from_string("{{ a }}|{{ b }}").render(a="<b>", b=None) == "&lt;b&gt;|NOT PROVIDED"
+    assert engine.from_string("{{ a }}").render(a="<b>") == "&lt;b&gt;"
     with pytest.raises(UndefinedError):
         engine.from_string("{{ nothing }}").render()
+    with pytest.raises(ValueError, match="not there"):
+        engine.from_string("{{ a }}").render(a=None)
+
+
+def test_only_versions_of_one_document_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(UsageError, match="no document of schema 2"):
+        read_document(tmp_path / "x.json")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_document(tmp_path / "y.json")

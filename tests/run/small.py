@@ -23,6 +23,7 @@ SMALL: dict[str, Any] = {
     "evaluator.pass_at": {"k": 2, "when": "last"},
     "trainer.checkpoint_every": 5,
     "runtime.profile": "in-process",
+    "runtime.energy": "none",
     "examiner.draws": 32,
     "gate.card.unsafe_only_say": True,
     "verifier.accept": "unsafe_unverified",  # twenty steps teach nothing that would pass

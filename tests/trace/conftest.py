@@ -37,10 +37,9 @@ def add_source(root: Path, name: str, rows: list[tuple[str, str, str]], licence:
     return {"path": f"sources/{name}.jsonl", "licence": licence, "origin": "a test"}
 
 
-@pytest.fixture(scope="session")
-def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def three_cycles(folder: Path) -> Path:
     """Three closed cycles (c0000 to c0002), with a source that is to be found bad."""
-    workspace = make_small(tmp_path_factory.mktemp("turned") / "lab")
+    workspace = make_small(folder / "lab")
     entry = add_source(workspace.root, "bad", POISON, "CC-BY-SA-4.0")
     set_plan(workspace.root, {"sources": [entry]})
     subprocess.run(["git", "add", "-A"], cwd=workspace.root, check=True)

@@ -33,6 +33,8 @@ def test_a_ray_group_gives_the_same_bits(
     finally:
         executor.close()
     assert (Path(found["directory"]) / "model.safetensors").read_bytes() == weights
-    assert {**found, "directory": "", "workers": 1} == {**expected, "directory": ""}
+    here = {"directory": "", "workers": 1, "device": {}}  # what hangs on where it ran
+    assert {**found, **here} == {**expected, **here}
+    assert found["device"]["count"] == ranks
     assert found["workers"] == ranks
     assert steps[-1] == 9

@@ -15,9 +15,12 @@ import typer
 from loopwright.cli import (
     check,
     documents,
+    domains,
     govern,
+    incident,
     keys,
     launch,
+    letters,
     loops,
     people,
     proofs,
@@ -39,7 +42,10 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
 )
-for module in (workspaces, loops, launch, views, check, people, keys, govern, record, proofs, witness, trace, documents):
+MODULES = (
+    workspaces, loops, launch, views, check, domains, people, letters, keys, govern, incident, record, proofs, witness, trace, documents,
+)  # fmt: skip
+for module in MODULES:
     module.register(app)
 
 

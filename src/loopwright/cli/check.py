@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from loopwright.cli.options import AsJson, emit
+from loopwright.domains.humaneval import human_eval_script
 from loopwright.errors import InfraError, RefusedError, UsageError
 
-__all__ = ["Program", "check", "human_eval_script", "register"]
+__all__ = ["Program", "check", "register"]
 
 _PIECE = 200
 """Programs judged between two writings of results."""
@@ -200,21 +201,6 @@ def _human_eval(path: Path) -> Iterator[Program]:
         except (ValueError, KeyError, TypeError) as error:
             _refuse(f"{path}:{number}: not a HumanEval row ({error!r})")
         yield Program(name=name, source=prompt + str(body), entry=point, script=human_eval_script(prompt, point, test))
-
-
-def human_eval_script(prompt: str, entry: str, test: str) -> str:
-    """HumanEval's own test, which only defines ``check``, as a script that calls it."""
-    return f"{_helpers(prompt)}\n{entry} = candidate\n{test}\ncheck({entry})\n"
-
-
-def _helpers(prompt: str) -> str:
-    """The prompt as a module, its unfinished function closed; never the completion, which is the candidate's."""
-    closed = f"{prompt}\n    pass\n"
-    try:
-        compile(closed, "<prompt>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
-        return ""
-    return closed
 
 
 def _with_tests(name: str, source: str, path: Path) -> Program:

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any
 
-from loopwright.budgets import Line, Used, lines, used_by
+from loopwright.budgets import Line, Used, lines, passed, used_by
 from loopwright.plan import Plan
 from loopwright.planfile import parse_recipes
 from loopwright.plugins import load_domain, load_family
@@ -30,7 +30,7 @@ def estimate(workspace: Workspace) -> dict[str, Any]:
     plan, state = workspace.plan(), workspace.state()
     recipe = parse_recipes((workspace.root / "recipe.yaml").read_text(encoding="utf-8"))
     family = load_family(plan.model.name, plan.model.settings)
-    domain = load_domain(plan.domain.name, plan.domain.settings)
+    domain = load_domain(plan.domain.name, plan.domain.settings, workspace.root)
     parameters = family.parameters(family.create(domain.alphabet(), 0))
     closed = [record for record in state.cycles.values() if record.closed_at and record.prev]
     cycles = max(plan.cycles - len(closed), 0)
@@ -108,9 +108,7 @@ def _limited(found: tuple[Line, ...]) -> list[Line]:
 
 def _measured(record: Any) -> dict[str, float]:
     summary = {phase: done.summary for phase, done in record.phases.items()}
-    tokens = {phase: float(summary.get(phase, {}).get("tokens", 0)) for phase in ("generate", "train", "evaluate", "examine")}
-    if "external" in summary.get("generate", {}):
-        tokens["generate"] = 0.0  # on another's machines
+    tokens = {phase: passed(summary.get(phase, {})) for phase in ("generate", "train", "evaluate", "examine")}
     return {
         "sampled": tokens["generate"] + tokens["evaluate"] + tokens["examine"],
         "trained": tokens["train"],

@@ -168,7 +168,7 @@ def _summary(summary: Mapping[str, Any]) -> str:
     """The few figures of a summary that fit on a line."""
     parts = []
     for name, value in summary.items():
-        if isinstance(value, Mapping) and "headline" in value:
+        if isinstance(value, Mapping) and value.get("headline"):
             parts.append(f"{name} {value['headline']['value']:.3f}")
         elif isinstance(value, bool) or value is None or isinstance(value, (Mapping, list)):
             continue

@@ -1,4 +1,4 @@
-"""Verbs of persons: propose, answer, approve, reject."""
+"""Verbs of persons: propose, answer, approve, reject, resume, unfreeze."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ As = Annotated[str | None, typer.Option("--as", help="Whose key signs: an enroll
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File whose first line is the passphrase; asked at a terminal without it."),
+]
+Offline = Annotated[
+    Path | None,
+    typer.Option(
+        "--offline", help="Write the signed answer to this file, and record nothing: `take` or the dashboard brings it in."
+    ),
 ]
 What = Annotated[
     str, typer.Argument(help="A request's id or its beginning, a file, or a sha256 digest that a request is about.")
@@ -127,12 +133,33 @@ def _lift(action: str, who: str | None, secret: Path | None, workspace: Path, *,
 
 
 def answer(
-    what: Annotated[str | None, typer.Argument(help="A request to look at; all open ones without it.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    what: Annotated[
+        str | None, typer.Argument(help="A request to look at, or a report's field; all open requests without it.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Answer the field with these words (plain text).")] = None,
+    file: Annotated[list[Path] | None, typer.Option(help="Attach a file to the answer; more than once for several.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Confirm the facts that the record fills the field with.")] = False,
+    not_applicable: Annotated[str | None, typer.Option(help="Say that the field does not apply, and why.")] = None,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Withdraw the answer that stands.")] = False,
+    about: Annotated[
+        str | None, typer.Option(help="A cycle or an incident; without it the answer stands for the whole loop.")
+    ] = None,
+    document: Annotated[
+        str | None, typer.Option(help="The document whose field it is, where several have one of this id.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also requests that are over.")] = False,
+    who: As = None,
+    passphrase_file: PassphraseFile = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """List what waits for persons, or show one request exactly as it would be signed."""
+    """List what waits for persons, show one request as it would be signed, or answer a field of a report."""
+    from loopwright.cli import answers
+
+    said = answers.Said(text, tuple(file or ()), confirm, not_applicable, withdraw)
+    if what is not None and (said.given or answers.is_field(workspace, what)):
+        answers.tell(what, said, about, document, who, passphrase(passphrase_file), workspace, as_json=as_json)
+        return
     with at_desk(workspace) as desk:
         state = desk.consent.state()
         if what is None:
@@ -157,11 +184,12 @@ def approve(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     who: As = None,
     passphrase_file: PassphraseFile = None,
+    offline: Offline = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Sign a request's exact bytes with your key. It's carried out when enough persons have, by the next `loopwright run`."""
-    _answer(what, reason, who, passphrase_file, workspace, approves=True, as_json=as_json)
+    _either(what, reason, who, passphrase_file, workspace, offline, approves=True, as_json=as_json)
 
 
 def reject(
@@ -169,11 +197,36 @@ def reject(
     reason: Annotated[str, typer.Option(help="Why, for the record.")],
     who: As = None,
     passphrase_file: PassphraseFile = None,
+    offline: Offline = None,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Sign a veto: one person's no is final for this request."""
-    _answer(what, reason, who, passphrase_file, workspace, approves=False, as_json=as_json)
+    _either(what, reason, who, passphrase_file, workspace, offline, approves=False, as_json=as_json)
+
+
+def _either(
+    what: str, reason: str, who: str | None, secret: Path | None, workspace: Path, offline: Path | None, *, approves: bool, as_json: bool
+) -> None:  # fmt: skip
+    if offline is None:
+        _answer(what, reason, who, secret, workspace, approves=approves, as_json=as_json)
+        return
+    from loopwright.govern.letters import answer_letter, sign
+
+    with at_desk(workspace, secret) as desk:
+        state = desk.consent.state()
+        request = desk.find(state, what)
+        principal, hand = desk.answering(request, state, who)
+        desk.answerable(request, state, principal, approves=approves)
+        opened_at = desk.opened_at(request)
+        letter = answer_letter(desk, request, principal.id, approves=approves, reason=reason, opened_at=opened_at)
+        offline.write_bytes(sign(letter, hand))
+    if as_json:
+        emit({"schema_version": 1, "request": request.id, "signed": str(offline), "key": principal.id})
+    else:
+        sys.stdout.write(
+            f"{offline}\nNext: upload it on the page Decisions, or `loopwright take {offline.name}` where the loop runs\n"
+        )
 
 
 def _answer(

@@ -111,7 +111,7 @@ def check(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     folder = workspace if (workspace / "loop.yaml").exists() else _root(workspace)
     plan = load_plan(folder / "loop.yaml")
     parse_recipes((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    load_domain(plan.domain.name, plan.domain.settings)
+    load_domain(plan.domain.name, plan.domain.settings, folder)
     load_family(plan.model.name, plan.model.settings)
     generator_prompts(folder, plan)
     judge_prompts(folder, plan)

@@ -67,7 +67,7 @@ class Consent:
 
     def _ask(self, ask: Ask, launchers: tuple[str, ...], hand: Hand | None, word: str) -> Digest:
         state = self.state()
-        said, role = self._said(state, ask, launchers), "controller"
+        said, role = self.said(state, ask, launchers), "controller"
         if hand is None:
             controller = state.roster.current("controller")[0].id
             said |= {"by": "run", "proposer": controller, "commitment": self._commit(said["nonce"], word)}
@@ -80,7 +80,8 @@ class Consent:
         self.ledger.publish()
         return request_id(next(self.ledger.statements(index)))
 
-    def _said(self, state: LoopState, ask: Ask, launchers: tuple[str, ...]) -> dict[str, Any]:
+    def said(self, state: LoopState, ask: Ask, launchers: tuple[str, ...] = ()) -> dict[str, Any]:
+        """What a request made now says, but for who proposes it."""
         policy, approvals = in_force(state, self.plan)
         size, root = self.ledger.head()
         made = datetime.now(UTC)

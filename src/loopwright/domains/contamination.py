@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from loopwright.types import Task, digest_bytes
 
-__all__ = ["FILE", "NGRAMS", "contaminated", "rows_of"]
+__all__ = ["FEWEST_BREAKS", "FILE", "NGRAMS", "contaminated", "rows_of", "suspects"]
 
 FILE = "ngrams.parquet"
 """In ``heldout``; workspaces of earlier versions have none."""
@@ -27,6 +28,12 @@ NGRAMS: Mapping[str, str] = {"gram": "string", "suite": "string"}
 _WORD = re.compile(r"\w+")
 _LENGTH = 13
 _SHARED = 6
+_BYTES = 16
+"""Of a digest, as `_digest` keeps them."""
+_LETTERS = bytes(ord(chr(code).lower()) if chr(code).isalnum() or chr(code) == "_" else 32 for code in range(128)) + bytes(128)
+"""What ASCII characters become: letters small, what is no part of a word a blank."""
+FEWEST_BREAKS = _LENGTH - 1
+"""Characters between words that a text must have to hold so many in a row."""
 
 
 def rows_of(suites: Mapping[str, Sequence[Task]]) -> list[dict[str, Any]]:
@@ -40,6 +47,26 @@ def rows_of(suites: Mapping[str, Sequence[Task]]) -> list[dict[str, Any]]:
             if all(counts[six] == 1 for six in _runs(run, _SHARED)):
                 found.setdefault(_digest(" ".join(run)), suite)
     return [{"gram": gram, "suite": found[gram]} for gram in sorted(found)]
+
+
+def suspects(texts: Iterable[str], held: Mapping[str, str]) -> set[str]:
+    """Those of these texts that hold thirteen words in a row of a suite: `contaminated` for many answers at once."""
+    known = {bytes.fromhex(gram) for gram in held}
+    found = set[str]()
+    for text in texts:
+        words = _plain_words(text)
+        for start in range(len(words) - _LENGTH + 1):
+            if sha256(b" ".join(words[start : start + _LENGTH])).digest()[:_BYTES] in known:
+                found.add(text)
+                break
+    return found
+
+
+def _plain_words(text: str) -> list[bytes]:
+    """`_words` as bytes; of ASCII, which is nearly everything, without a regular expression."""
+    if text.isascii():
+        return text.encode().translate(_LETTERS).split()
+    return [word.encode("utf-8", "surrogatepass") for word in _words(text)]
 
 
 def contaminated(prompt: str, answer: str, held: Mapping[str, str]) -> str | None:

@@ -17,8 +17,8 @@ __all__ = ["answered_elsewhere"]
 
 def answered_elsewhere(
     config: GenerateSection, shards: Sequence[Sequence[Mapping[str, Any]]], context: PhaseContext
-) -> list[list[tuple[str, int]]]:
-    """Answer and number of tokens for each row of each shard; errors as in `loopwright.endpoint.answers`.
+) -> list[list[tuple[str, int, int | None]]]:
+    """Answer, its tokens and the question's for each row of each shard; errors as in `loopwright.endpoint.answers`.
 
     Blanks around an answer are the endpoint's manner and no part of it.
     """
@@ -36,4 +36,4 @@ def answered_elsewhere(
     ]
     desk = Desk(root=context.root, scratch=context.scratch, offline=context.offline)
     found = iter(answers(config.endpoint, questions, desk, context.progress))
-    return [[((answer := next(found)).text.strip(), answer.tokens_out) for _ in shard] for shard in shards]
+    return [[((answer := next(found)).text.strip(), answer.tokens_out, answer.tokens_in) for _ in shard] for shard in shards]

@@ -48,13 +48,13 @@ def generate(config: GenerateSection, inputs: Mapping[str, Path], context: Phase
     output = context.output / "proposals"
     write_tasks(output / "tasks.parquet", tasks)
     for number, (shard, answers) in enumerate(zip(shards, found, strict=True)):
-        rows = [{**row, "answer": text, "tokens": tokens} for row, (text, tokens) in zip(shard, answers, strict=True)]
+        rows = [{**row, "answer": text, "tokens": tokens} for row, (text, tokens, _) in zip(shard, answers, strict=True)]
         write_table(output / f"shard-{number:05d}.parquet", PROPOSALS, rows)
     kinds = ["rows", "recipe"] if _recipe(inputs.get("recipe"), output) else ["rows"]
     counts = {
         "tasks": len(tasks),
         "rows": sum(len(shard) for shard in shards),
-        "tokens": sum(tokens for answers in found for _, tokens in answers),
+        "tokens": sum(tokens for answers in found for _, tokens, _ in answers),
     }
     described = {
         "schema": 1,
@@ -68,7 +68,9 @@ def generate(config: GenerateSection, inputs: Mapping[str, Path], context: Phase
     }
     (output / "generation.json").write_bytes(canonical(described))
     prompts = {"prompts": [{"path": one.path, "digest": one.digest} for one in config.prompts]} if external else {}
-    return {"kinds": kinds, **counts, **external, **prompts}
+    heads = [prompt for answers in found for _, _, prompt in answers]
+    told = None if None in heads else sum(head or 0 for head in heads)
+    return {"kinds": kinds, **counts, "compute": {"prompt_tokens": told}, **external, **prompts}
 
 
 def curriculum_weights(path: Path, floor: float) -> dict[int, float]:

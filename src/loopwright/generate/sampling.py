@@ -14,15 +14,15 @@ from loopwright.types import Digest
 __all__ = ["sample_shard"]
 
 
-def sample_shard(item: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Answer and number of tokens for each of ``prompts``, by ``seeds`` at ``temperature``, at most ``max_new`` tokens.
+def sample_shard(item: Mapping[str, Any]) -> list[tuple[str, int, int | None]]:
+    """Answer, its number of tokens and its prompt's, for each of ``prompts``, by ``seeds`` at ``temperature``, at most ``max_new`` tokens.
 
     ``family`` (name and settings), ``model`` (directory) and ``digest`` say who answers.
     """
     settings = json.dumps(item["family"]["settings"], sort_keys=True)
     family, model = _loaded(item["family"]["name"], settings, item["model"], item["digest"])
     samples = family.sample(model, item["prompts"], item["seeds"], item["temperature"], item["max_new"])
-    return [(sample.text, sample.tokens) for sample in samples]
+    return [(sample.text, sample.tokens, sample.prompt) for sample in samples]
 
 
 @functools.lru_cache(maxsize=1)

@@ -24,13 +24,18 @@ def halt(desk: Desk, reason: str, name: str | None = None) -> int:
     return desk.say("halt", [], {"reason": _given(reason), "halted_at": now()}, name)
 
 
-def freeze(desk: Desk, reason: str, name: str | None = None) -> int:
+def freeze(desk: Desk, reason: str, name: str | None = None, incident: str | None = None) -> int:
     """Let nothing be altered or collected as garbage from now on; a running driver stops. The entry's index.
+
+    ``incident``: the id of the incident whose causes have to stay findable (Art. 73(6) of the EU AI Act).
 
     Raises:
         UsageError: no reason is given, or nobody of this name has a key here.
     """
-    return desk.say("freeze", [], {"reason": _given(reason), "frozen_at": now()}, name)
+    about = {} if incident is None else {"incident": incident}
+    index = desk.say("freeze", [], {"reason": _given(reason), "frozen_at": now(), **about}, name)
+    desk.cover()
+    return index
 
 
 def not_frozen(workspace: Workspace) -> None:

@@ -15,7 +15,7 @@ from loopwright.planfile import parse_as
 from loopwright.policy import Count, Section
 from loopwright.types import Artifact, digest_bytes
 
-__all__ = ["Observation", "observe"]
+__all__ = ["Observation", "known_model", "observe"]
 
 
 class Observation(Section):
@@ -58,7 +58,7 @@ def observe(desk: Desk, file: Path, name: str | None = None) -> int:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "give a YAML or JSON file") from error
     seen = parse_as(Observation, data.decode("utf-8", errors="replace"), file.name)
-    model = _known(desk.consent.state(), seen.model)
+    model = known_model(desk.consent.state(), seen.model)
     told = seen.model_dump(mode="json")
     start, end = (rfc3339(moment, "seconds") for moment in _utc(seen))
     predicate = {**told, "model": model.digest, "period": [start, end], "file": digest_bytes(data), "observed_at": now()}
@@ -71,7 +71,8 @@ def _utc(seen: Observation) -> tuple[AwareDatetime, AwareDatetime]:
     return seen.period[0].astimezone(UTC), seen.period[1].astimezone(UTC)
 
 
-def _known(state: LoopState, wanted: str) -> Artifact:
+def known_model(state: LoopState, wanted: str) -> Artifact:
+    """The model of this digest, or of this cycle; UsageError where the record has none."""
     models = {name: made for name, record in state.cycles.items() if (made := record.artifact("model"))}
     for name, made in models.items():
         if wanted in {name, made.digest}:

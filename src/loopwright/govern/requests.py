@@ -6,6 +6,7 @@ authority of its own: an answer without a signature of an enrolled person's key 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Self
 from loopwright.budgets import agreed
 from loopwright.clock import now
 from loopwright.consent import Ask, Consent, describe
-from loopwright.errors import RefusedError, UsageError
+from loopwright.errors import RefusedError, UsageError, WorkspaceError
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
@@ -30,7 +31,7 @@ from loopwright.ledger.statement import unseal
 from loopwright.types import Artifact, Digest, digest_bytes
 from loopwright.workspace import Workspace
 
-__all__ = ["Desk", "Shown"]
+__all__ = ["Desk", "Shown", "event_of", "fields_of", "said_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,23 @@ class Shown:
 
     def fields(self) -> list[tuple[str, str]]:
         """Every field of the signed bytes, by its dotted name, as JSON: all of them, and nothing else."""
-        return list(_flat("", json.loads(self.payload)))
+        return fields_of(self.payload)
+
+
+def fields_of(payload: bytes) -> list[tuple[str, str]]:
+    """Every field of signed bytes, by its dotted name, as JSON."""
+    return list(_flat("", json.loads(payload)))
+
+
+def said_of(request: Request, *, approves: bool, reason: str, opened_at: str | None) -> dict[str, Any]:
+    """What an answer says, whoever signs it and wherever."""
+    answer = "approve" if approves else "veto"
+    return {"request": request.id, "answer": answer, "reason": reason, "opened_at": opened_at, "answered_at": now()}
+
+
+def event_of(request: Request, key: str, answer: str) -> str:
+    """The name under which one key's yes (or no) to a request is on the record, once."""
+    return f"answer:{request.id}:{key}:{answer}"
 
 
 def _flat(name: str, value: Any) -> Any:
@@ -105,7 +122,8 @@ class Desk:
     def _opening(self, request: Request) -> Path:
         return config_home() / "openings" / self.ledger.workspace / request.id.removeprefix("sha256:")
 
-    def _opened_at(self, request: Request) -> str | None:
+    def opened_at(self, request: Request) -> str | None:
+        """When this account first looked at it; None where it never did."""
         path = self._opening(request)
         return path.read_text(encoding="ascii") if path.is_file() else None
 
@@ -114,10 +132,10 @@ class Desk:
         state = self.consent.state()
         _, hand = self.hand(state, name, "operator")
         ask = describe(self.root, self.consent.plan, state, action, details)
-        self._stands(ask, state)
+        self.stands(ask, state)
         return self.consent.ask(ask, hand=hand)
 
-    def _stands(self, ask: Ask, state: LoopState) -> None:
+    def stands(self, ask: Ask, state: LoopState) -> None:
         """UsageError where there is nothing that this could be asked of."""
         halted = bool(state.acts.halts) or not agreed(state.acts, self.consent.plan.budgets)
         stands = {"resume": halted, "unfreeze": bool(state.acts.freezes), "admission": True}
@@ -137,6 +155,14 @@ class Desk:
         self.ledger.publish()
         return index
 
+    def cover(self) -> None:
+        """Let a checkpoint cover what was said, where the log's key lies here; elsewhere the next one does.
+
+        Documents are drawn from what a checkpoint covers, and a loop that is frozen or halted makes no other.
+        """
+        with contextlib.suppress(WorkspaceError):
+            self.ledger.sign_checkpoint()
+
     def lift(self, action: str, details: Mapping[str, Any], name: str | None) -> tuple[Request, Standing]:
         """Ask for this where nobody has, or carry it out where persons granted it; the request, and where it stands then.
 
@@ -144,7 +170,7 @@ class Desk:
         """
         state = self.consent.state()
         ask = describe(self.root, self.consent.plan, state, action, details)
-        self._stands(ask, state)
+        self.stands(ask, state)
         request, found = self.consent.newest(ask) or (None, None)
         if request is None or found is None:
             made = self.ask(action, details, name)
@@ -165,7 +191,17 @@ class Desk:
         """
         state = self.consent.state()
         request = state.acts.requests[request.id]
-        principal, hand = self._answering(request, state, name)
+        principal, hand = self.answering(request, state, name)
+        self.answerable(request, state, principal, approves=approves)
+        said = said_of(request, approves=approves, reason=reason, opened_at=self.opened_at(request))
+        index = self.ledger.append(
+            "approval", request.subjects, said, role="person", event=event_of(request, principal.id, said["answer"]), hand=hand
+        )
+        self.ledger.publish()
+        return index
+
+    def answerable(self, request: Request, state: LoopState, principal: Principal, *, approves: bool) -> None:
+        """Would this person's answer count? UsageError where the request is over, RefusedError where they may not approve it."""
         found = self.consent.standing(request, state)
         if found.status in {"executed", "void", "expired", "vetoed"}:
             raise UsageError(f"request {request.id[7:19]} is {found.status}: {'; '.join(found.reasons)}", "`loopwright answer`")
@@ -174,17 +210,6 @@ class Desk:
             raise RefusedError(
                 f"this approval would not count: {name_of(self.root, principal)} {barred}", "another person has to sign"
             )
-        said = {
-            "request": request.id,
-            "answer": "approve" if approves else "veto",
-            "reason": reason,
-            "opened_at": self._opened_at(request),
-            "answered_at": now(),
-        }
-        event = f"answer:{request.id}:{principal.id}:{said['answer']}"
-        index = self.ledger.append("approval", request.subjects, said, role="person", event=event, hand=hand)
-        self.ledger.publish()
-        return index
 
     def hand(self, state: LoopState, name: str | None, demo: str) -> tuple[Principal, Hand]:
         """Who signs: the named one; without a name the one person whose key lies here, or the demonstration's ``demo``."""
@@ -201,8 +226,8 @@ class Desk:
             [name] = mine
         return hand_of(self.root, state.workspace, state.roster, name, self.passphrase)
 
-    def _answering(self, request: Request, state: LoopState, name: str | None) -> tuple[Principal, Hand]:
-        """In a demonstration without a name: the first who has not answered and may."""
+    def answering(self, request: Request, state: LoopState, name: str | None) -> tuple[Principal, Hand]:
+        """Who answers: the named one; in a demonstration without a name the first who has not answered and may."""
         if name is None and state.demo:
             barred, told = excluded(request, state.roster), {answer.key for answer in request.answers}
             free = [one for one in state.roster.current("person") if one.who not in barred and one.id not in told]

@@ -10,8 +10,8 @@ from typing import Any
 
 from loopwright.attempt import frozen
 from loopwright.budgets import lines, used_by
+from loopwright.clock import now
 from loopwright.consent import Consent
-from loopwright.consent.desk import now
 from loopwright.errors import PlanError
 from loopwright.govern.outstanding import recalls_in_force, requests_open, stops, witnesses_of
 from loopwright.ledger.field import field_rows

@@ -22,7 +22,7 @@ from loopwright.clock import now, rfc3339
 from loopwright.ledger.keys import key_folder, key_path
 from loopwright.types import digest_bytes
 
-__all__ = ["ACCESS", "anchor_of", "differing", "ended", "event_of", "saw"]
+__all__ = ["ACCESS", "anchor_of", "differing", "ended", "event_of", "looks", "saw"]
 
 ACCESS = Path(".loopwright") / "access"
 """The access log's folder, relative to the workspace."""
@@ -83,6 +83,24 @@ def ended(root: Path) -> list[Path]:
     before = f"{datetime.now(UTC) - _GRACE:%Y-%m-%dT%H}"
     files = (path.relative_to(root) for path in sorted((root / ACCESS).glob("*.jsonl")))
     return [file for file in files if (found := _NAME.fullmatch(file.as_posix())) and found[1] < before]
+
+
+def looks(root: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Lines of the access log, newest first, each with its file relative to the workspace.
+
+    A line that is no JSON object is told as ``{"unreadable": its text}``: whoever spoils one does not hide it.
+    """
+    for path in sorted((root / ACCESS).glob("*.jsonl"), reverse=True):
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile, as a whole
+            for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+                yield path.relative_to(root), _line(line)
+
+
+def _line(text: str) -> Mapping[str, Any]:
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(told := json.loads(text), dict):
+            return told
+    return {"unreadable": text}
 
 
 def event_of(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""What persons did about the loop, as the record tells it: requests and answers, halts, freezes, recalls, field results.
+"""What persons did about the loop, as the record tells it: requests, answers, halts, freezes, recalls, field results, incidents.
 
 A fold that believes and judges nothing: whether a request may be carried out is decided by `loopwright.ledger.quorum`, from these values.
 """
@@ -62,6 +62,12 @@ class Acts:
     """Standing ones: an executed ``unfreeze`` ends all before it."""
     recalls: tuple[Statement, ...] = ()
     observations: tuple[Statement, ...] = ()
+    incidents: tuple[Statement, ...] = ()
+    """What persons told of incidents, entry by entry; `loopwright.ledger.incidents` puts each together."""
+    answers: tuple[Statement, ...] = ()
+    """To fields of reports; `loopwright.ledger.answers` reads them."""
+    filings: tuple[Statement, ...] = ()
+    """Of built reports; `loopwright.ledger.filings` puts the register together."""
 
     def after(self, statement: Statement) -> Acts:
         """The acts one entry later; other kinds change nothing."""
@@ -107,4 +113,12 @@ class Acts:
         return replace(done, freezes=()) if asked.action == "unfreeze" else done
 
 
-_KEPT = {"halt": "halts", "freeze": "freezes", "recall": "recalls", "observation": "observations"}
+_KEPT = {
+    "halt": "halts",
+    "freeze": "freezes",
+    "recall": "recalls",
+    "observation": "observations",
+    "answer": "answers",
+    "filing": "filings",
+    "incident": "incidents",
+}

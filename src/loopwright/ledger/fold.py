@@ -233,7 +233,10 @@ _TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
     "import": _Folding.take_import,
     "signature": _Folding.take_signature,
     **dict.fromkeys(("enrol", "rotate", "revoke"), _Folding.take_people),
-    **dict.fromkeys(("request", "execute", "reveal", "halt", "freeze", "recall", "observation"), _Folding.take_act),
+    **dict.fromkeys(
+        ("request", "execute", "reveal", "halt", "freeze", "recall", "observation", "answer", "filing", "incident"),
+        _Folding.take_act,
+    ),
 }
 
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from loopwright.errors import LoopwrightError, RefusedError, UsageError, WorkspaceError
 from loopwright.ledger.keys import DEMO_PERSONS, config_home, key_folder, key_path, load_key, public_bytes, write_key
 from loopwright.ledger.names import names_of, who_is
-from loopwright.ledger.principals import Principal, principal_id
+from loopwright.ledger.principals import CUSTODY, Principal, principal_id
 from loopwright.ledger.roster import Roster
 from loopwright.ledger.signer import Hand
 from loopwright.ledger.sshagent import AgentKey, agent_keys, public_line
@@ -28,8 +28,10 @@ from loopwright.ledger.sshagent import AgentKey, agent_keys, public_line
 __all__ = [
     "KeyHand",
     "Passphrase",
+    "SignedElsewhere",
     "agent_file",
     "hand_of",
+    "hand_with",
     "hands_here",
     "keep_public",
     "launchers",
@@ -60,6 +62,18 @@ class KeyHand:
     def sign(self, message: bytes) -> bytes:
         """See `Hand`."""
         return self.key.sign(message)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedElsewhere:
+    """A signature that was made where the key is, and brought here: it fits one message, and `Ledger.append` checks which."""
+
+    public_key: bytes
+    signature: bytes
+
+    def sign(self, message: bytes) -> bytes:
+        """See `Hand`; whatever the message is."""
+        return self.signature
 
 
 def _people() -> Path:
@@ -173,8 +187,19 @@ def hand_of(root: Path, workspace: str, roster: Roster, name: str, passphrase: P
     raise UsageError(f"this account holds no key of {name}", "`ssh-add` it, or type this where the key is")
 
 
+def hand_with(workspace: str, key: str, passphrase: Passphrase) -> Hand:
+    """What signs with this key id in this account, with no workspace in reach; UsageError where it holds no such key."""
+    local = hands_here().get(key)
+    if local is not None and _file(local, ".key").is_file():
+        return open_person(local, passphrase)
+    found = _held().get(key) or _plain_with(key_folder(workspace), key)
+    if found is None:
+        raise UsageError(f"this account holds no key {key}", "`ssh-add` it, or type this where the key is")
+    return found
+
+
 def _hand(workspace: str, principal: Principal, name: str, passphrase: Passphrase) -> Hand | None:
-    if principal.kind == "demo" or principal.role == "agent" or principal.custody not in {"passphrase", "ssh-agent", "sk-ssh"}:
+    if principal.kind == "demo" or principal.role == "agent" or principal.custody not in CUSTODY:
         return _plain(key_folder(workspace), principal)
     if principal.custody == "passphrase":
         here = {key: local for key, local in hands_here().items() if _file(local, ".key").is_file()}
@@ -184,8 +209,12 @@ def _hand(workspace: str, principal: Principal, name: str, passphrase: Passphras
 
 def _plain(folder: Path, principal: Principal) -> KeyHand | None:
     """A demonstration's person, an agent, or the one person of a workspace that the first version made."""
-    for path in (*(key_path(folder, file) for file in DEMO_PERSONS.values()), agent_file(folder, principal.id)):
-        if path.is_file() and principal_id((hand := KeyHand(load_key(path))).public_key) == principal.id:
+    return _plain_with(folder, principal.id)
+
+
+def _plain_with(folder: Path, key: str) -> KeyHand | None:
+    for path in (*(key_path(folder, file) for file in DEMO_PERSONS.values()), agent_file(folder, key)):
+        if path.is_file() and principal_id((hand := KeyHand(load_key(path))).public_key) == key:
             return hand
     return None
 

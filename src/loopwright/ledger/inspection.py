@@ -20,7 +20,7 @@ from loopwright.ledger.sightings import unwitnessed
 from loopwright.ledger.tiles import published_size
 from loopwright.ledger.verify import Report, verify
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "inspect_record"]
 
 _FOLDER = "ledger"
 _MOMENTS = 20
@@ -98,10 +98,30 @@ def inspect(root: Path, *, tree_only: bool = False) -> Report:
     return verify(root, beside=(_consent, _refused, _database, _access))
 
 
+def inspect_record(root: Path) -> Report:
+    """`inspect` of the record alone: log, consent, database and access log, but neither artifacts nor DVC's cache."""
+    if not (root / _FOLDER).is_dir():
+        raise WorkspaceError(f"{root} has no ledger", "loopwright init")
+    log = audit(root / _FOLDER)
+    findings, unseen = [*log.findings, *_consent(root, log), *_refused(root, log), *_access(root, log)], ["artifacts"]
+    try:
+        snapshot.count(locate(root))
+        findings += _database(root, log)
+    except Unreachable as error:
+        unseen.append(f"the database: {error.message}")
+    except LoopwrightError:
+        findings += _database(root, log)
+    return replace(_report(log), findings=tuple(findings), unseen=tuple(unseen))
+
+
 def _tree(root: Path) -> Report:
     if not (root / _FOLDER).is_dir():
         raise WorkspaceError(f"{root} has no ledger", "loopwright init")
     log = audit(root / _FOLDER, tree_only=True)
+    return replace(_report(log), unseen=("not looked at: signatures of statements, their order, artifacts and the database",))
+
+
+def _report(log: LogAudit) -> Report:
     genesis = next(iter(log.statements), None)
     return Report(
         workspace=genesis.predicate.get("workspace", "") if genesis else "",
@@ -113,5 +133,4 @@ def _tree(root: Path) -> Report:
         files=0,
         objects=0,
         absent=0,
-        unseen=("not looked at: signatures of statements, their order, artifacts and the database",),
     )

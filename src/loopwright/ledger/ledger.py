@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from loopwright.clock import now
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WorkspaceError
 from loopwright.ledger.commit import GroupCommit
+from loopwright.ledger.genesis import genesis
 from loopwright.ledger.keys import key_folder, make_demo_keys, make_keys
 from loopwright.ledger.location import locate
 from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
-from loopwright.ledger.principals import Principal, enrolled, enrolment, principal_id, signed_by
+from loopwright.ledger.principals import Principal, enrolled, principal_id, signed_by
 from loopwright.ledger.publication import keep_file, publish
 from loopwright.ledger.reading import FOLDER, first_entry, parsed, read, stored
 from loopwright.ledger.reserve import URGENT, Told, insist, keep
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from loopwright.ledger.lease import Lease
     from loopwright.ledger.storage import Snapshot, Storage
 
-__all__ = ["FOLDER", "Draft", "Ledger", "genesis"]
+__all__ = ["FOLDER", "Draft", "Ledger"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,37 +49,6 @@ class Draft:
     predicate: Mapping[str, Any]
     role: str
     event: str
-
-
-def genesis(
-    *,
-    workspace: str,
-    name: str,
-    demo: bool,
-    plan: Digest,
-    keys: Mapping[str, bytes],
-    custody: str,
-    forked_from: Mapping[str, Any] | None,
-    created_at: str,
-    persons: Mapping[str, bytes] | None = None,
-) -> dict[str, Any]:
-    """The predicate of the first entry, which enrols a key for every role; ``keys`` are raw public ones by role.
-
-    ``persons``: those of a demonstration, by name, which is also their duty. Real ones are enrolled by entries of their own.
-    """
-    shown = [enrolment("person", key, custody, demo=demo, duties=[name]) for name, key in (persons or {}).items()]
-    return {
-        "workspace": workspace,
-        "name": name,
-        "demo": demo,
-        "principals": [*(enrolment(role, key, custody, demo=demo) for role, key in keys.items()), *shown],
-        "plan": plan,
-        "policy": "none",
-        "envelope": "none",
-        "forked_from": dict(forked_from) if forked_from else None,
-        "created_at": created_at,
-        "event": "genesis",
-    }
 
 
 class Ledger:
@@ -169,6 +139,17 @@ class Ledger:
     def entries(self) -> list[bytes]:
         """The log's leaves as they are stored."""
         return list(read(self._location, self._root, 0))
+
+    def entries_from(self, start: int, limit: int | None = None) -> list[bytes]:
+        """The leaves from ``start`` on, at most ``limit``, as of now."""
+        return read(self._location, self._root, start, limit)
+
+    def statements_at(self, wanted: Sequence[int]) -> list[Statement]:
+        """These entries, ascending numbers, as `statements` gives them; neighbours are read together."""
+        found: list[Statement] = []
+        for start, stop in _runs(wanted):
+            found += map(parsed, self.entries_from(start, stop - start), range(start, stop))
+        return found
 
     def statements(self, start: int = 0) -> Iterator[Statement]:
         """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""
@@ -363,7 +344,7 @@ class Ledger:
 
     def _sealed(self, drafts: Sequence[tuple[Draft, Principal]], hand: Hand | None = None) -> list[bytes]:
         """The entry of each draft, signed by its principal; the ``hand`` signs one."""
-        payloads = [self._payload(draft) for draft, _ in drafts]
+        payloads = [self.payload(draft) for draft, _ in drafts]
         signers = [principal for _, principal in drafts]
         made = {
             one: iter(self._signatures(one, [said for said, who in zip(payloads, signers, strict=True) if who == one], hand))
@@ -376,8 +357,8 @@ class Ledger:
                 raise UsageError(problem, "record what is long as an artifact, and its digest in the statement")
         return entries
 
-    def _payload(self, draft: Draft) -> bytes:
-        """What is to be signed; UsageError where it is not well formed."""
+    def payload(self, draft: Draft) -> bytes:
+        """The canonical bytes that are to be signed; UsageError where it is not well formed."""
         about = draft.subjects or [_log_itself(self._first)]
         try:
             payload = payload_of(draft.kind, about, {**draft.predicate, "event": draft.event})
@@ -392,6 +373,17 @@ class Ledger:
         folder, notes = self._root / FOLDER, snapshot.checkpoints()
         keep_file(folder / "keys.json", key_file(self._genesis.predicate))
         publish(folder, snapshot.tree().size, notes, snapshot)
+
+
+def _runs(wanted: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (start, stop) of what follows without a gap."""
+    found: list[tuple[int, int]] = []
+    for at in wanted:
+        if found and found[-1][1] == at:
+            found[-1] = (found[-1][0], at + 1)
+        else:
+            found.append((at, at + 1))
+    return found
 
 
 def _log_itself(first: bytes) -> Artifact:

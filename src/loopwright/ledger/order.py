@@ -2,7 +2,7 @@
 
 One genesis, first. One cycle open at a time; a phase, a failure or a close belongs to the open one. Fencing tokens
 never go back. No event and no attempt is told twice. What a phase used is what was last recorded at that path. What is answered
-or carried out was asked for in this log, and is carried out once.
+or carried out was asked for in this log, and is carried out once. An incident is opened once, and told of until it is closed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class _Walk:
         self.made: dict[str, str] = {}
         self.asked: set[str] = set()
         self.done: set[str] = set()
+        self.incidents: dict[str, bool] = {}
 
     def opened(self, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if self.open is not None:
@@ -82,6 +83,15 @@ class _Walk:
             yield "request-executed", f"carries out {said['request'][:15]}… a second time"
         self.done.add(said["request"])
 
+    def told(self, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """An incident is opened once, and told of while it is open; True where it is."""
+        name, act = said["incident"], said["act"]
+        if (act == "open") == (name in self.incidents):
+            yield "order", f"{act}s {name}, which was {'opened before' if act == 'open' else 'never opened'}"
+        elif act != "open" and not self.incidents[name]:
+            yield "order", f"tells of {name} after it was closed"
+        self.incidents[name] = act != "close"
+
 
 def disorder(statements: Iterable[Statement]) -> Iterator[Problem]:
     """Every entry that may not stand where it stands. The statements are well formed (`schema.problems`)."""
@@ -95,6 +105,7 @@ def disorder(statements: Iterable[Statement]) -> Iterator[Problem]:
         "rollback": walk.rolled_back,
         "approval": walk.answered,
         "execute": walk.executed,
+        "incident": walk.told,
     }
     for statement in statements:
         if (statement.kind == "genesis") != (statement.index == 0):

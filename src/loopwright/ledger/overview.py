@@ -121,7 +121,7 @@ def _within(angle: float, freedom: int) -> float:
 
 
 def _headline(suite: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return dict(suite["headline"]) if suite else None
+    return dict(suite["headline"]) if suite and suite["headline"] else None
 
 
 def _between(opened: str | None, closed: str | None) -> float | None:

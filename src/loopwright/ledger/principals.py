@@ -62,7 +62,7 @@ RIGHTS: Mapping[str, frozenset[str]] = {
     "gate": frozenset(("phase:decide",)),
     "log": frozenset(("checkpoint",)),
     "person": frozenset(
-        (
+        [
             "approval",
             "enrol",
             "rotate",
@@ -72,7 +72,10 @@ RIGHTS: Mapping[str, frozenset[str]] = {
             "freeze",
             "recall",
             "observation",
-        )
+            "incident",
+            "answer",
+            "filing",
+        ]
     ),
     "agent": frozenset(("request:agent",)),
 }
@@ -85,8 +88,8 @@ _QUALIFIED = ("enrol", "request", "halt")
 """Kinds that a person may say, and the driver or an agent only in the way that the predicate's ``by`` names."""
 
 
-CUSTODY: tuple[str, ...] = ("passphrase", "ssh-agent", "sk-ssh")
-"""Where a person's private key may live: in a file encrypted with a passphrase, in an agent, in a FIDO2 token."""
+CUSTODY: tuple[str, ...] = ("passphrase", "ssh-agent", "sk-ssh", "browser")
+"""Where a person's private key may live: in a file encrypted with a passphrase, in an agent, in a FIDO2 token, or in a browser that never lets it out."""
 
 SK_SSH = "sk-ssh-ed25519@openssh.com"
 """Scheme of a FIDO2 token's signatures (OpenSSH, PROTOCOL.u2f)."""

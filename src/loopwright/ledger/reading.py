@@ -36,12 +36,12 @@ def _published(root: Path) -> list[bytes]:
         raise IntegrityError(f"the published log cannot be read: {FOLDER}/{error}", "loopwright verify") from error
 
 
-def read(location: Location, root: Path, start: int = 0) -> list[bytes]:
-    """The entries from ``start`` on, as they are stored."""
+def read(location: Location, root: Path, start: int = 0, limit: int | None = None) -> list[bytes]:
+    """The entries from ``start`` on, as they are stored; at most ``limit``."""
     there = stored(location)
     if there and there >= published_size(root / FOLDER):
-        return database.envelopes(location, start)
-    return _published(root)[start:]
+        return database.envelopes(location, start, -1 if limit is None else limit)
+    return _published(root)[start : None if limit is None else start + limit]
 
 
 def first_entry(root: Path) -> bytes | None:

@@ -15,6 +15,9 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CYCLE = re.compile(r"c\d{4,}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_INCIDENT = re.compile(r"inc-[0-9a-f]{8}")
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,59}")
+_ABOUT = re.compile(r"loop|c\d{4,}|inc-[0-9a-f]{8}")
 
 Test = Callable[[Any], bool]
 
@@ -41,6 +44,10 @@ def _object(value: Any) -> bool:
 
 def _like(pattern: re.Pattern[str]) -> Test:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _one_of(*words: str) -> Test:
+    return lambda value: value in words
 
 
 def _or_none(test: Test) -> Test:
@@ -134,17 +141,9 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
     "rotate": {"old": _text, "principal": _principal, "rotated_at": _time},
     "revoke": {"principal": _text, "effective": _whole, "reason": _text, "revoked_at": _time},
     "request": {
-        "action": _text,
-        "details": _object,
-        "evidence": _list(_digest),
-        "policy": _digest,
-        "proposer": _text,
-        "nonce": _text,
-        "checkpoint": _shape({"size": _whole, "root": _text}),
-        "workspace": _text,
-        "quorum": _shape({"persons": _whole, "duties": _list(_text)}),
-        "launchers": _list(_text),
-        "requested_at": _time,
+        "action": _text, "details": _object, "evidence": _list(_digest), "policy": _digest, "proposer": _text, "nonce": _text,
+        "checkpoint": _shape({"size": _whole, "root": _text}), "workspace": _text,
+        "quorum": _shape({"persons": _whole, "duties": _list(_text)}), "launchers": _list(_text), "requested_at": _time,
         "expires_at": _time,
     },
     "execute": {"request": _digest, "action": _text, "approvals": _list(_whole), "executed_at": _time},
@@ -153,29 +152,28 @@ _FIELDS: Mapping[str, Mapping[str, Test]] = {
     "freeze": {"reason": _text, "frozen_at": _time},
     "recall": {"artifact": _digest, "reason": _text, "tainted": _list(_digest), "recalled_at": _time},
     "observation": {
-        "model": _digest,
-        "metric": _text,
-        "value": _number,
-        "low": _number,
-        "high": _number,
-        "n": _whole,
-        "period": _list(_time),
-        "source": _text,
-        "observed_at": _time,
+        "model": _digest, "metric": _text, "value": _number, "low": _number, "high": _number, "n": _whole,
+        "period": _list(_time), "source": _text, "observed_at": _time,
+    },
+    "incident": {"incident": _like(_INCIDENT), "act": _one_of("open", "update", "close"), "facts": _object, "told_at": _time},
+    "answer": {
+        "field": _like(_FIELD), "about": _like(_ABOUT), "version": _whole,
+        "state": _one_of("statement", "confirmed", "not-applicable", "withdrawn"), "digest": _or_none(_digest),
+        "media_type": _or_none(_text), "confirms": _or_none(_digest), "answered_at": _time,
+    },
+    "filing": {
+        "file": _digest, "document": _text, "about": _like(_ABOUT), "language": _text, "audience": _text,
+        "checkpoint": _whole, "state": _one_of("reviewed", "approved", "submitted"), "words": _or_none(_digest),
+        "filed_at": _time,
     },
     "anchor": {"file": _path, "digest": _digest, "lines": _whole, "anchored_at": _time},
     "gc": {"cycles": _list(_cycle), "removed": _list(_object), "retention": _list(_object), "collected_at": _time},
     "reproduction": {"cycle": _cycle, "outcomes": _list(_object), "environment": _object, "reproduced_at": _time},
     "signature": {
-        "cycle": _cycle,
-        "file": _path,
-        "digest": _digest,
-        "public_key": _text,
-        "algorithm": _text,
-        "signed_at": _time,
+        "cycle": _cycle, "file": _path, "digest": _digest, "public_key": _text, "algorithm": _text, "signed_at": _time,
     },
     "import": {"cycles": _list(_shape({"cycle": _cycle})), "champion": _cycle, "last": _cycle, "artifacts": _list(_brought)},
-}
+}  # fmt: skip
 
 
 def fields() -> dict[str, tuple[str, ...]]:

@@ -32,7 +32,10 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     except sqlite3.OperationalError as error:
         raise InfraError(f"{path} cannot be read: {error}", "check the disk and its permissions, then try again") from error
-    except sqlite3.DatabaseError as error:
+    except (
+        sqlite3.DatabaseError,
+        UnicodeDecodeError,
+    ) as error:  # the message quotes the damaged bytes, and sqlite3 fails to read it
         next_step = "move the file away; it is built again from ledger/ (entries that were never published are lost)"
         raise IntegrityError(f"{path} is damaged: {error}", next_step) from error
     finally:

@@ -273,10 +273,18 @@ class Storage:
         InfraError where the disk is full or failing, IntegrityError where the database is damaged.
         """
         try:
-            with self._engine.begin() as connection:
-                yield Snapshot(connection, self.location)
+            with contextlib.ExitStack() as opened:
+                yield Snapshot(self._begun(opened), self.location)
         except DBAPIError as error:
             raise _explain(self.location, error) from error
+
+    def _begun(self, opened: contextlib.ExitStack) -> Connection:
+        """A connection in a transaction; a new one where the server reset what the pool had (nothing was said on it yet)."""
+        try:
+            return opened.enter_context(self._engine.begin())
+        except ConnectionError:
+            self._engine.dispose()
+            return opened.enter_context(self._engine.begin())
 
     def close(self) -> None:
         """Release the file or the connections."""

@@ -20,7 +20,7 @@ MEMBER = re.compile(r"\w+\.(txt|py|json)|(entries|checkpoints|timestamps|manifes
 MAY = """controller: genesis open phase:seed phase:merge failure close rollback import enrol:founding request:run execute
 controller: halt:budget anchor reproduction reveal gc | generator: phase:generate | verifier: phase:verify | gate: phase:decide
 trainer: phase:train signature | evaluator: phase:evaluate phase:examine | agent: request:agent | log:
-person: approval enrol rotate revoke request halt freeze recall observation"""
+person: approval enrol rotate revoke request halt freeze recall observation answer filing incident"""
 MAY = [(line.partition(":")[0].strip(), line.partition(":")[2].split()) for line in re.split(r"[\n|]", MAY)]
 
 

@@ -93,9 +93,11 @@ class TinyTransformer:
 
         if not prompts:
             return []
+        heads = [model.codec.prompt(text) for text in prompts]
         with _one_thread():
-            answers = sample_ids(model, [model.codec.prompt(text) for text in prompts], seeds, temperature, max_new)
-        return [Sample(text=model.codec.text(ids), tokens=len(ids)) for ids in answers]
+            answers = sample_ids(model, heads, seeds, temperature, max_new)
+        said = zip(answers, heads, strict=True)
+        return [Sample(text=model.codec.text(ids), tokens=len(ids), prompt=len(head)) for ids, head in said]
 
     def collate(self, model: Network, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
         """``ids`` and ``weight`` (rows, length), padded at the right, and the rows' ``lengths``. ValueError: unknown text."""

@@ -16,6 +16,7 @@ from loopwright.errors import IntegrityError
 from loopwright.types import Check, Task, digest_value
 
 if TYPE_CHECKING:
+    import polars
     import pyarrow
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "content_id",
     "read_table",
     "read_tasks",
+    "write_frame",
     "write_table",
     "write_tasks",
 ]
@@ -75,6 +77,10 @@ REFUSED: Mapping[str, str] = {**ROWS, "reason": "string", "detail": "string"}
 """One refused answer a row: the reason to count by, and what a person wants to know besides."""
 
 
+_GROUP = 2**20
+"""Rows of a row group."""
+
+
 def content_id(prompt: str, answer: str) -> str:
     """What a row says, whatever its id: how a recalled row is known when somebody offers it again."""
     return digest_value([prompt, answer])[7:23]
@@ -92,6 +98,29 @@ def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence
     if isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(data), path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
+
+
+def write_frame(
+    path: Path, columns: Mapping[str, str], frame: polars.DataFrame, keep: polars.Expr, same: Mapping[str, str]
+) -> None:
+    """As `write_table`, to the byte, the rows that ``keep`` is true of; ``same`` are columns with one value for all rows.
+
+    A million rows at a time become a row group, so that memory holds no second copy of the frame.
+    """
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+    own, said = [name for name in columns if name not in same], [pl.lit(value).alias(name) for name, value in same.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(path, schema, version="2.6", compression="zstd", compression_level=3, store_schema=False) as writer:
+        for start in range(0, frame.height or 1, _GROUP):
+            rows = (
+                frame[start : start + _GROUP].lazy().filter(keep).select(own).with_columns(said).select(list(columns)).collect()
+            )
+            table = rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).combine_chunks()
+            writer.write_table(table, row_group_size=_GROUP)
 
 
 def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from loopwright.errors import IntegrityError, UsageError, WorkspaceError
 from loopwright.gate.paired import Paired, gain_score, pair_up
-from loopwright.ledger.fold import CycleRecord
+from loopwright.ledger.fold import CycleRecord, LoopState
 from loopwright.ledger.statement import Statement
 from loopwright.store import git
 from loopwright.trace.environment import recorded
@@ -22,7 +22,7 @@ from loopwright.trace.rows import checked_table
 from loopwright.types import Artifact
 from loopwright.workspace import Workspace, commit_of
 
-__all__ = ["diff"]
+__all__ = ["between", "diff"]
 
 _CODE = ("generator", "judge", "flows", "lock")
 
@@ -41,12 +41,26 @@ def diff(workspace: Workspace, one: str, other: str) -> dict[str, Any]:
         ledger.close()
     graph = graph_of(statements)
     pair = [_cycle(graph, name) for name in (one, other)]
+    found = between(
+        workspace, graph.state, pair, {done.index: statements[done.index] for record in pair for done in record.phases.values()}
+    )
+    return {"schema_version": 1, "cycles": [one, other], "data": _data(workspace.root, graph, pair), **found}
+
+
+def between(
+    workspace: Workspace, state: LoopState, pair: Sequence[CycleRecord], statements: Mapping[int, Statement]
+) -> dict[str, Any]:
+    """`diff` without the rows: what can be told without the whole record.
+
+    Args:
+        workspace: Where tables and configurations lie.
+        state: Holds both cycles, and those that were opened next after them.
+        pair: The two cycles.
+        statements: The entries of their phases by number.
+    """
     then, now = (recorded(record) for record in pair)
-    configs = [dict(_configuration(workspace, graph, record)) for record in pair]
+    configs = [dict(_configuration(workspace, state, record)) for record in pair]
     return {
-        "schema_version": 1,
-        "cycles": [one, other],
-        "data": _data(workspace.root, graph, pair),
         "code": {
             **_pairs(pair, *({name: said.get(name) for name in _CODE} for said in (then, now))),
             **_phases(pair, statements),
@@ -75,7 +89,7 @@ def _pairs(pair: Sequence[CycleRecord], then: Mapping[str, Any], now: Mapping[st
     return {name: {first: then.get(name), second: now.get(name)} for name in names}
 
 
-def _phases(pair: Sequence[CycleRecord], statements: Sequence[Statement]) -> dict[str, dict[str, Any]]:
+def _phases(pair: Sequence[CycleRecord], statements: Mapping[int, Statement]) -> dict[str, dict[str, Any]]:
     """Code digests by phase: a package that changed shows in the phases that use it."""
     told = [
         {f"phase {name}": statements[done.index].predicate.get("code") for name, done in record.phases.items()}
@@ -116,16 +130,12 @@ def _rows(root: Path, shards: Sequence[Artifact]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=schema), *frames]).with_columns(origin=origin)
 
 
-def _configuration(workspace: Workspace, graph: Graph, record: CycleRecord) -> Iterator[tuple[str, Any]]:
+def _configuration(workspace: Workspace, state: LoopState, record: CycleRecord) -> Iterator[tuple[str, Any]]:
     """Every key of the phases' recorded configurations, dotted; of an old cycle from its commit."""
     for phase in record.phases:
         path = f"cycles/{record.cycle}/config/{phase}.json"
         file = workspace.root / path
-        data = (
-            file.read_bytes()
-            if file.exists()
-            else git.show(workspace.root, commit_of(workspace, graph.state, record.cycle), path)
-        )
+        data = file.read_bytes() if file.exists() else git.show(workspace.root, commit_of(workspace, state, record.cycle), path)
         yield from _flat(json.loads(data)["config"], phase)
 
 

@@ -18,7 +18,7 @@ from loopwright.ledger.statement import Statement
 from loopwright.ledger.taint import CARRIED, pins_of
 from loopwright.types import Artifact, Digest
 
-__all__ = ["Graph", "Node", "Reached", "artifact_id", "graph_of"]
+__all__ = ["Graph", "Node", "Reached", "add_phase", "artifact_id", "graph_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +130,13 @@ def graph_of(statements: Sequence[Statement]) -> Graph:
     graph = Graph(state=fold(statements))
     for cycle in graph.state.cycles.values():
         for done in cycle.phases.values():
-            _add_phase(graph, cycle, done, statements)
+            add_phase(graph, cycle, done, statements[done.index])
     return graph
 
 
-def _add_phase(graph: Graph, cycle: CycleRecord, done: PhaseRecord, statements: Sequence[Statement]) -> None:
+def add_phase(graph: Graph, cycle: CycleRecord, done: PhaseRecord, entry: Statement) -> str:
+    """Add a phase with all that it used, made and stood on; ``entry`` is the statement that told it. The phase's node."""
     name = f"{cycle.cycle}/{done.phase}"
-    entry = statements[done.index]
     facts = {
         "entry": done.index,
         "key": done.key,
@@ -161,6 +161,7 @@ def _add_phase(graph: Graph, cycle: CycleRecord, done: PhaseRecord, statements: 
         stood = graph.add(Node(id=f"{pin}@{digest}", kind="code", label=f"{pin} {digest[7:19]}", cycle="", digest=digest))
         graph.link(stood, activity, f"stands on {pin}")
     graph.link(graph.add(_principal(graph.state, entry.keyid)), activity, "signed")
+    return activity
 
 
 def _artifact(kind: str, path: str, digest: Digest) -> Node:

@@ -25,7 +25,7 @@ from loopwright.trace.targets import Target
 from loopwright.types import Artifact, Digest, canonical, digest_bytes, digest_value
 from loopwright.workspace import Workspace
 
-__all__ = ["Recall", "affected", "least", "listed", "recall"]
+__all__ = ["Recall", "affected", "least", "listed", "outlook", "recall"]
 
 _PART = 200
 """Digests in one statement, which has room for 65,535 bytes."""
@@ -109,15 +109,11 @@ def recall(workspace: Workspace, found: Recall, reason: str, hand: Any = None) -
     roots = [found.graph.nodes[name].digest for name in found.roots]
     event = f"recall:{digest_value([found.target.digest, sorted(roots), sorted(found.target.contents)])[7:]}"
     name = _name(state, event)
-    known = spread(state, taint(state).roots | set(roots))
-    plan = plan_of(state, known, found.target, reason, name, workspace.plan().sources)
-    champion, passed = _after(workspace.root, state, known)
+    plan = plan_of(state, _known(found), found.target, reason, name, workspace.plan().sources)
     answer = {
         **found.plain(),
         "reason": reason,
-        "approvals": _approvals(state, found),
-        "reports": _reports(workspace.root, found),
-        "champion": {"was": state.champion, "now": champion, "passed_over": passed},
+        **outlook(workspace.root, found),
         "plan": f"{FOLDER}/{name}.yaml",
         "retrain": plan.model_dump(mode="json", exclude={"leave_out": {"rows"}}),
     }
@@ -125,6 +121,19 @@ def recall(workspace: Workspace, found: Recall, reason: str, hand: Any = None) -
     entries = _sign(workspace, found, event, {"reason": reason, "name": name, **files}, {} if hand is None else {"hand": hand})
     git.commit(workspace.root, (FOLDER,), f"recall {name}: {found.target.what}")
     return {**answer, "entries": entries}
+
+
+def outlook(root: Path, found: Recall) -> dict[str, Any]:
+    """What signing it means besides: ``approvals`` and ``reports`` about something tainted, and the ``champion`` then. Changes nothing.
+
+    The bytes of the model that the loop would fall back to are compared with the record.
+    """
+    champion, passed = _after(root, found.graph.state, _known(found))
+    return {
+        "approvals": _approvals(found.graph.state, found),
+        "reports": _reports(root, found),
+        "champion": {"was": found.graph.state.champion, "now": champion, "passed_over": passed},
+    }
 
 
 def listed(workspace: Workspace) -> list[dict[str, Any]]:
@@ -176,6 +185,12 @@ def _name(state: LoopState, event: str) -> str:
         if statement.event.startswith(event):
             return str(statement.predicate["name"])
     return f"{len({one.predicate.get('name') for one in state.acts.recalls}) + 1:04d}"
+
+
+def _known(found: Recall) -> Taint:
+    """What is tainted once this is signed."""
+    state = found.graph.state
+    return spread(state, taint(state).roots | {found.graph.nodes[name].digest for name in found.roots})
 
 
 def _after(root: Path, state: LoopState, known: Taint) -> tuple[str | None, list[str]]:

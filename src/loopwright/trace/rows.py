@@ -91,13 +91,13 @@ def open_rows(root: Path, state: LoopState) -> RowIndex:
     return RowIndex(folder=folder, catalog=catalog, recorded=recorded, absent=absent, read=len(here))
 
 
-def checked_table(root: Path, shard: Artifact) -> Path:
-    """A shard's table, after its bytes were compared with the record."""
+def checked_table(root: Path, shard: Artifact, name: str = _TABLE) -> Path:
+    """A table of an artifact, of a shard its rows, after its bytes were compared with the record."""
     manifest = read_manifest(manifest_of(root / shard.path))
-    [entry] = [file for file in manifest.files if file.path == _TABLE] or [None]
-    path = root / shard.path / _TABLE
+    [entry] = [file for file in manifest.files if file.path == name] or [None]
+    path = root / shard.path / name
     if manifest.digest != shard.digest or entry is None or hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
-        raise IntegrityError(f"{shard.path}/{_TABLE} differs from the record", f"dvc checkout --force {shard.path}")
+        raise IntegrityError(f"{shard.path}/{name} differs from the record", f"dvc checkout --force {shard.path}")
     return path
 
 

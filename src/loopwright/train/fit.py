@@ -43,8 +43,10 @@ def fit(job: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
         job["rows"], recipe["batch"], recipe["shards"], recipe["human_share"], seed_of(job["seed"], "mixture")
     )
     with _threads(job["threads"]):
+        from loopwright.train.counting import Clock, device_facts, trained
         from loopwright.train.loop import learn
 
+        clock, device = Clock(), device_facts(worker.device, job["threads"])
         history = learn(family, model, mixture, job, worker)
     directory = worker.storage / "model"
     if worker.rank == 0:
@@ -53,6 +55,8 @@ def fit(job: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
     return {
         "directory": str(directory),
         "parameters": family.parameters(model),
+        "trained": trained(model),
+        "device": {**device, "count": worker.world_size, **clock.read(device)},
         "human": len(mixture.human),
         "synthetic": len(mixture.synthetic),
         "workers": worker.world_size,

@@ -22,6 +22,7 @@ from loopwright.errors import InfraError, TrainingDiverged
 from loopwright.plugins import ModelFamily
 from loopwright.runtime import Worker
 from loopwright.train.checkpoints import read_checkpoint, restore_optimizer, write_checkpoint
+from loopwright.train.counting import count_shard, positions
 from loopwright.train.mixing import Mixture
 
 __all__ = ["learn"]
@@ -33,7 +34,10 @@ _REPORTS = 50
 def learn(
     family: ModelFamily, model: torch.nn.Module, mixture: Mixture, job: Mapping[str, Any], worker: Worker
 ) -> dict[str, Any]:
-    """Train in place, from the last checkpoint where there is one; loss (nats a token) and tokens by step."""
+    """Train in place, from the last checkpoint where there is one; by step loss (nats a token), tokens learnt and tokens read.
+
+    Also ``counted``: what torch counted of one shard (`loopwright.train.counting`); None where nothing was left to train.
+    """
     recipe = job["recipe"]
     learner = _Learner(family, model, recipe, worker)
     latest = worker.latest()
@@ -52,7 +56,8 @@ def learn(
                 raise
     history = learner.history()
     losses = history["losses"].sum(1) / history["tokens"]
-    return {"losses": losses.tolist(), "tokens": [int(count) for count in history["tokens"].tolist()]}
+    tokens, read = ([int(count) for count in history[name].tolist()] for name in ("tokens", "read"))
+    return {"losses": losses.tolist(), "tokens": tokens, "read": read, "counted": learner.counted}
 
 
 def _trainer(worker: Worker, recipe: Mapping[str, Any], learner: _Learner, every: int) -> pl.Trainer:
@@ -100,16 +105,18 @@ class _Learner(pl.LightningModule):
         self.start = 0
         self.mine = range(worker.rank * share, (worker.rank + 1) * share)
         """Numbers of the shards that this rank takes."""
+        self.counted: dict[str, Any] | None = None
+        """Operations of one shard."""
         self._family, self._recipe, self._place = family, recipe, torch.device(worker.device)
         self._losses = torch.zeros(recipe["steps"], recipe["shards"], dtype=torch.float64)
-        self._tokens = torch.zeros(recipe["steps"], dtype=torch.float64)
+        self._tokens, self._read = (torch.zeros(recipe["steps"], dtype=torch.float64) for _ in range(2))
         self._optimizer: Mapping[str, Tensor] = {}
 
     def resume(self, step: int, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Go on from a checkpoint; the optimiser follows once it exists."""
         self.start = step
         self.model.load_state_dict(parts["model"])
-        self._tokens = parts["history"]["tokens"]
+        self._tokens, self._read = parts["history"]["tokens"], parts["history"]["read"]
         self._losses = torch.zeros_like(self._losses)
         self._losses[:, list(self.mine)] = parts["history"]["losses"][:, list(self.mine)]
         self._optimizer = parts["optimizer"]
@@ -126,9 +133,11 @@ class _Learner(pl.LightningModule):
 
     def training_step(self, item: Mapping[str, Any], index: int) -> Tensor:
         """One shard. Lightning divides by the shards of this rank and DDP by the ranks: together by ``shards``."""
+        if self.counted is None:
+            self.counted = count_shard(self._family, self.model, item["batch"])
         total = self._family.loss(self.model, item["batch"])
         self._losses[item["step"], item["shard"]] = total.detach()
-        self._tokens[item["step"]] = item["tokens"]
+        self._tokens[item["step"]], self._read[item["step"]] = item["tokens"], item["read"]
         return total * (self._recipe["shards"] / item["tokens"])
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
@@ -149,13 +158,13 @@ class _Learner(pl.LightningModule):
             )
 
     def history(self) -> dict[str, Tensor]:
-        """Sum of losses by step and shard, tokens by step; the same on all ranks, each of which knows its own shards."""
+        """Sum of losses by step and shard, tokens learnt and read by step; the same on all ranks, each of which knows its own shards."""
         losses = self._losses.clone()
         if len(self.mine) < self._recipe["shards"]:
             shared = losses.to(self._place)  # NCCL knows no other
             torch.distributed.all_reduce(shared)
             losses = shared.cpu()
-        return {"losses": losses, "tokens": self._tokens}
+        return {"losses": losses, "tokens": self._tokens, "read": self._read}
 
     def loss(self, step: int) -> float:
         """Of this rank's shards at a step, in nats a token, as if the others' were like them."""
@@ -187,8 +196,9 @@ class _Batches:
         for step in self._steps:
             shards = [self._family.collate(self._model, rows) for rows in self._mixture.at(step)]
             tokens = sum(int(batch["weight"].sum()) for batch in shards)
+            read = sum(map(positions, shards))
             for shard in self._mine:
-                yield {"batch": shards[shard], "shard": shard, "step": step, "tokens": tokens}
+                yield {"batch": shards[shard], "shard": shard, "step": step, "tokens": tokens, "read": read}
 
 
 class _Reporter(pl.Callback):

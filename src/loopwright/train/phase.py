@@ -12,7 +12,7 @@ from typing import Any
 from loopwright.errors import IntegrityError, PhaseError
 from loopwright.plan import TrainSection
 from loopwright.planfile import parse_recipes
-from loopwright.plugins import PhaseContext
+from loopwright.plugins import Inherits, PhaseContext, offered
 from loopwright.store.archive import shards
 from loopwright.train.fit import fit
 from loopwright.types import canonical, digest_value, seed_of
@@ -48,13 +48,29 @@ def train(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContex
     (target / "training.json").write_bytes(canonical(_training(section, recipe, result)) + b"\n")
     return {
         "steps": recipe["steps"],
-        "tokens": sum(result["tokens"]) + sum(twins),
+        "tokens": sum(result["tokens"]) + sum(sum(twin["tokens"]) for twin in twins),
         "seeds": config.seeds,
         "loss_first": _mean(result["losses"][:_WINDOW]),
         "loss_last": _mean(result["losses"][-_WINDOW:]),
         "parameters": result["parameters"],
         "workers": result["workers"],
+        "compute": {
+            "base": _base(context) if "model" not in inputs else None,
+            "updates": [_update(one) for one in (result, *twins)],
+        },
     }
+
+
+def _update(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What one training cost to compute; the first of a phase made the model, the others its twins."""
+    same = ("parameters", "trained", "counted", "device")
+    return {"tokens": sum(result["read"]), **{name: result[name] for name in same}}
+
+
+def _base(context: PhaseContext) -> dict[str, Any] | None:
+    """Weights of someone else that a fresh model of this family starts from; None where it starts from chance."""
+    family = offered(context.family, Inherits)
+    return dict(family.base()) if family else None
 
 
 def _recipe_text(config: TrainSection, inputs: Mapping[str, Path]) -> str:
@@ -80,11 +96,11 @@ def _seeds(config: TrainSection, context: PhaseContext) -> list[tuple[int, int]]
     return [(number, seed_of(context.seed, "twin", number)) for number in range(1, config.seeds)]
 
 
-def _twin(number: int, job: Mapping[str, Any], target: Path, context: PhaseContext) -> int:
-    """The same training with another seed, kept beside the model; its tokens."""
+def _twin(number: int, job: Mapping[str, Any], target: Path, context: PhaseContext) -> Mapping[str, Any]:
+    """The same training with another seed, kept beside the model."""
     result = context.executor.train(fit, job, context.progress)
     _place(Path(result["directory"]), target / "seeds" / str(number))
-    return sum(result["tokens"])
+    return result
 
 
 def _job(

@@ -6,9 +6,11 @@ What the machine failed at is no verdict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
+from typing import Any
 
 import polars as pl
 
@@ -28,6 +30,8 @@ Pair = tuple[Task, str]
 UNSAFE = "unsafe code"
 """The reason of a row whose program was read and never run."""
 
+_PIECE = 250_000
+"""Answers that are judged at once."""
 _STRENGTH = ("SL0", "SL1", "SL2", "SL3", "SL4")
 
 
@@ -57,28 +61,102 @@ def give_verdicts(
             of these is ever taken for a failed check.
     """
     _strong_enough(context.sandbox.level, config)
-    distinct = frame.filter(pl.col("reason").is_null()).unique(["prompt", "answer"], keep="first", maintain_order=True)
-    pairs = [(tasks[prompt], answer) for prompt, answer in distinct.select("prompt", "answer").iter_rows()]
-    everything = [*pairs, *gold]
-    programs, unsafe = _scanned({answer for _, answer in everything}, config, context)
-    rng = Random(seed_of("order of judging", context.seed))
-    order = sorted((place for place, (_, answer) in enumerate(everything) if answer not in unsafe), key=lambda _: rng.random())
-    verdicts = dict(zip(order, judge_pairs([everything[place] for place in order], config, context), strict=True))
-    isolation: Counter[str] = Counter(verdicts[place].level for place in order if place < len(pairs))
-    columns = [_columns(unsafe[answer] if answer in unsafe else verdicts[place]) for place, (_, answer) in enumerate(pairs)]
-    passed = tuple(place in verdicts and verdicts[place].passed for place in range(len(pairs), len(everything)))
-    text = dict.fromkeys(("status", "failed", "shown"), pl.String)
-    said = distinct.select("prompt", "answer").hstack(pl.DataFrame(columns, schema=text, orient="row"))
-    joined = frame.join(said, on=["prompt", "answer"], how="left", maintain_order="left")
-    return Judged(frame=joined, isolation=isolation, scanned=programs, gold=passed)
+    places = _first_places(frame)
+    distinct = places.filter(pl.col("place") == pl.col("first"))["place"]
+    asked = frame.select("prompt", "answer")[distinct]
+    programs, unsafe = _scanned(asked["answer"], gold, config, context)
+    found = _verdicts(asked, tasks, gold, unsafe, config, context)
+    joined = frame.hstack(found.columns(frame.height, distinct, places))
+    return Judged(frame=joined, isolation=found.isolation, scanned=programs, gold=found.passed(asked.height))
 
 
-def _scanned(answers: Collection[str], config: VerifySection, context: PhaseContext) -> tuple[int, Mapping[str, str]]:
+def _first_places(frame: pl.DataFrame) -> pl.DataFrame:
+    """Where the rows without a reason stand (``place``), and where the first with the same prompt and answer does (``first``)."""
+    rows = frame.lazy().select("prompt", "answer", "reason").with_row_index("place").filter(pl.col("reason").is_null())
+    return rows.select("place", first=pl.col("place").first().over("prompt", "answer")).collect()
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was said of so many different answers, each by its number among the few things that are said."""
+
+    said: Any
+    """By answer the place in ``words``; NumPy, int32. Those of the gold probe come last."""
+    words: dict[tuple[str, str], int]
+    """By status (none where the scan spoke) and reason."""
+    isolation: Counter[str]
+
+    def number(self, status: str, reason: str) -> int:
+        return self.words.setdefault((status, reason), len(self.words))
+
+    def columns(self, height: int, distinct: pl.Series, places: pl.DataFrame) -> pl.DataFrame:
+        """``status``, ``failed``, ``shown`` of all rows, null where nothing was judged.
+
+        Args:
+            height: Rows of the frame.
+            distinct: Places of the answers, in their order.
+            places: Which rows hold them (`_first_places`).
+        """
+        import numpy as np
+
+        numbers = np.full(height, len(self.words), dtype=np.int32)
+        numbers[distinct.to_numpy()] = self.said[: len(distinct)]
+        by_row = np.full(height, len(self.words), dtype=np.int32)
+        by_row[places["place"].to_numpy()] = numbers[places["first"].to_numpy()]
+        rows = [*(_columns(*each) for each in self.words), (None, None, None)]
+        return pl.DataFrame(rows, schema=dict.fromkeys(("status", "failed", "shown"), pl.String), orient="row")[by_row]
+
+    def passed(self, count: int) -> tuple[bool, ...]:
+        """Of the answers behind these."""
+        passes = {number for (status, _), number in self.words.items() if status == "PASS"}
+        return tuple(int(number) in passes for number in self.said[count:])
+
+
+def _verdicts(
+    asked: pl.DataFrame,
+    tasks: Mapping[str, Task],
+    gold: Sequence[Pair],
+    unsafe: Mapping[str, str],
+    config: VerifySection,
+    context: PhaseContext,
+) -> _Found:
+    """Judge what is not unsafe, in pieces of a drawn order, so that few answers are held as objects at a time."""
+    import numpy as np
+
+    count = asked.height
+    found = _Found(said=np.zeros(count + len(gold), dtype=np.int32), words={}, isolation=Counter())
+    fit = np.ones(count + len(gold), dtype=bool)
+    for place, answer in enumerate(chain(asked["answer"], (answer for _, answer in gold))) if unsafe else ():
+        if answer in unsafe:
+            fit[place] = False
+            found.said[place] = found.number("", unsafe[answer])
+    places = np.flatnonzero(fit)
+    draw = Random(seed_of("order of judging", context.seed)).random
+    places = places[np.argsort(np.fromiter((draw() for _ in places), float, len(places)), kind="stable")]
+    for start in range(0, len(places) or 1, _PIECE):
+        piece = places[start : start + _PIECE]
+        rows = asked[piece[piece < count]].iter_rows()
+        pairs = [_pair(next(rows), tasks) if place < count else gold[place - count] for place in piece.tolist()]
+        verdicts = judge_pairs(pairs, config, context)
+        found.said[piece] = [found.number(verdict.status, verdict.reason) for verdict in verdicts]
+        own = zip(piece.tolist(), verdicts, strict=True)
+        found.isolation.update(verdict.level for place, verdict in own if place < count)
+    return found
+
+
+def _pair(row: tuple[str, str], tasks: Mapping[str, Task]) -> Pair:
+    return tasks[row[0]], row[1]
+
+
+def _scanned(
+    answers: pl.Series, gold: Sequence[Pair], config: VerifySection, context: PhaseContext
+) -> tuple[int, Mapping[str, str]]:
     """How many programs were read, and by answer what is unsafe in those that may not run."""
     domain = offered(context.domain, Executable) if config.scan else None
     if domain is None:
         return 0, {}
-    return len(answers), scan({answer: domain.program(answer) for answer in answers}, context.scratch)
+    programs = {answer: domain.program(answer) for answer in (*answers, *(answer for _, answer in gold))}
+    return len(programs), scan(programs, context.scratch)
 
 
 def judge_pairs(pairs: Sequence[Pair], config: VerifySection, context: PhaseContext) -> list[Verdict]:
@@ -101,16 +179,16 @@ def judge_pairs(pairs: Sequence[Pair], config: VerifySection, context: PhaseCont
     return verdicts
 
 
-def _columns(said: Verdict | str) -> tuple[str | None, str | None, str | None]:
-    """Status, reason and detail, from a verdict or from what the scan found."""
-    return (None, UNSAFE, said) if isinstance(said, str) else (said.status, _reason(said), _detail(said))
+def _columns(status: str, reason: str) -> tuple[str | None, str | None, str | None]:
+    """Status, reason and detail, from a verdict's own or from what the scan found."""
+    return (status, _reason(status, reason), _detail(status, reason)) if status else (None, UNSAFE, reason)
 
 
 def refuse_failed(frame: pl.DataFrame) -> pl.DataFrame:
     """Refuse what was judged and did not pass."""
     failed = pl.col("reason").is_null() & pl.col("failed").is_not_null()
     frame = frame.with_columns(detail=pl.when(failed).then("shown").otherwise("detail"))
-    return refuse(frame, pl.col("failed").is_not_null(), pl.col("failed"))
+    return refuse(frame, pl.col("failed").is_not_null(), pl.col("failed")).drop("failed", "shown")
 
 
 def _strong_enough(level: str, config: VerifySection) -> None:
@@ -121,18 +199,18 @@ def _strong_enough(level: str, config: VerifySection) -> None:
         )
 
 
-def _reason(verdict: Verdict) -> str | None:
+def _reason(status: str, said: str) -> str | None:
     """A few fixed words, to count by; the purpose that failed is the first word of the domain's own reason."""
-    if verdict.passed:
+    if status == "PASS":
         return None
-    if verdict.status != "FAIL":
-        return verdict.status.lower().replace("_", " ")
-    purpose = verdict.reason.partition(" ")[0]
+    if status != "FAIL":
+        return status.lower().replace("_", " ")
+    purpose = said.partition(" ")[0]
     if purpose == JUDGE:
         return "refused by the judge model"
     return f"{purpose} check failed" if purpose in PURPOSES else "check failed"
 
 
-def _detail(verdict: Verdict) -> str | None:
+def _detail(status: str, said: str) -> str | None:
     """Which check failed. What a candidate's process said is left out: it may differ from run to run."""
-    return verdict.reason[:200] if verdict.status == "FAIL" else None
+    return said[:200] if status == "FAIL" else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from heapq import nsmallest
 from random import Random
 from typing import Any
 
@@ -109,8 +110,9 @@ def _judged_again(
     if not config.rerun:
         return frame, None
     rng = Random(seed_of("rerun", context.seed))
-    rows = frame.filter(pl.col("reason").is_null()).select("id", "prompt", "answer").to_dicts()
-    drawn = sorted(rows, key=lambda _: rng.random())[: config.rerun]
+    rows = frame.filter(pl.col("reason").is_null()).select("id", "prompt", "answer")
+    keys = [rng.random() for _ in range(rows.height)]
+    drawn = rows[nsmallest(config.rerun, range(rows.height), key=keys.__getitem__)].to_dicts()
     pairs = [(context.domain.task(row["prompt"]), row["answer"]) for row in drawn]
     verdicts = judge_pairs(pairs, config, context) if pairs else []
     other = {row["id"]: said.status for row, said in zip(drawn, verdicts, strict=True) if not said.passed}

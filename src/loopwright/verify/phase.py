@@ -24,7 +24,7 @@ from loopwright.errors import IntegrityError
 from loopwright.plan import VerifySection
 from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import shards
-from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_table
+from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_frame
 from loopwright.types import canonical
 from loopwright.verify.judge import judged
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
@@ -70,22 +70,17 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     gold = gold_rows(config, context)
     seen = _judged(config, inputs, gold, context, elsewhere=external is not None)
     frame, probe = measured(limit(seen.frame, config.per_task).sort("row"), gold, seen.gold, config, context)
-    frame = frame.with_columns(
-        origin=pl.lit(generator),
-        licence=pl.lit(LICENCE),
-        cycle=pl.lit(context.cycle),
-        verifier=pl.lit(_verifier(config, context)),
-    )
-    accepted, refused = frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null())
-    write_table(output / "rows.parquet", ROWS, accepted.select(list(ROWS)).to_dicts())
-    write_table(output / "refused.parquet", DETAILS, refused.select(list(DETAILS)).to_dicts())
+    same = {"origin": generator, "licence": LICENCE, "cycle": context.cycle, "verifier": _verifier(config, context)}
+    accepted, refused = pl.col("reason").is_null(), pl.col("reason").is_not_null()
+    write_frame(output / "rows.parquet", ROWS, frame, accepted, same)
+    write_frame(output / "refused.parquet", DETAILS, frame, refused, same)
     levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
     told = {"schema": 1, **probe} if external is None else {"schema": 1, **probe, "external": external}
     (output / PROBE).write_bytes(canonical(told))
     summary: dict[str, Any] = {
-        "accepted": accepted.height,
-        "refused": dict(sorted(Counter(refused["reason"]).items())),
+        "accepted": frame["reason"].null_count(),
+        "refused": dict(sorted(frame["reason"].drop_nulls().value_counts().iter_rows())),
         "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
         "isolation": dict(seen.isolation),
         "scanned": seen.scanned,
@@ -105,7 +100,7 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
 
 def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext, *, elsewhere: bool) -> Judged:
     """All rows, each without a reason or with its first, and what the verifier did."""
-    frame = read_proposals(inputs["proposals"]).sort("sample", "row")
+    frame = read_proposals(inputs["proposals"]).drop("tokens", "seed").sort("sample", "row")
     tasks = stated_tasks(frame, context.domain)
     heldout = {row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)}
     frame = match_tasks(frame, known_tasks(tasks), heldout)

@@ -86,6 +86,8 @@ def _shard(path: Path) -> pl.DataFrame:
 
 def _checked(frame: pl.DataFrame) -> pl.DataFrame:
     problems = _problems(frame, "the shards together")
+    if not problems:
+        return frame.with_columns(reason=pl.lit(None, pl.String), detail=pl.lit(None, pl.String))
     details = pl.Series("detail", [problems.get(index) for index in range(frame.height)], dtype=pl.String)
     reason = pl.when(pl.col("detail").is_not_null()).then(pl.lit(SCHEMA))
     return frame.with_columns(details).with_columns(reason=reason).select(_empty().columns)

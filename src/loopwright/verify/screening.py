@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from loopwright.domains.contamination import contaminated
+from loopwright.domains.contamination import FEWEST_BREAKS, contaminated, suspects
 from loopwright.plugins import Alphabet, Domain, LearnsSome
 from loopwright.store.tables import content_id
 from loopwright.types import Task, digest_bytes
@@ -19,6 +19,7 @@ from loopwright.types import Task, digest_bytes
 __all__ = [
     "UNTRIED",
     "Stated",
+    "beside",
     "clean_text",
     "curriculum",
     "known_tasks",
@@ -35,6 +36,9 @@ __all__ = [
 UNTRIED: Mapping[str, int] = {"tasks": 0, "samples": 0, "passed": 0, "rate": 0}
 """A level without samples in a cycle: it stays in the curriculum with the least share instead of leaving it for good."""
 
+_NO_PLAIN_WORD = "[^0-9A-Za-z_]"
+"""Every character that may end a word, and more: what counts as a letter elsewhere is for Python to say."""
+
 Stated = Mapping[str, Task]
 """Prompt -> the task that it states, made by the domain itself."""
 
@@ -44,6 +48,11 @@ def refuse(frame: pl.DataFrame, condition: pl.Expr, reason: pl.Expr | str) -> pl
     said = pl.lit(reason) if isinstance(reason, str) else reason
     fresh = pl.col("reason").is_null() & condition
     return frame.with_columns(reason=pl.when(fresh).then(said).otherwise("reason"))
+
+
+def beside(frame: pl.DataFrame, known: pl.DataFrame, on: list[str]) -> pl.DataFrame:
+    """The frame with what is known by these columns (null where nothing is); a left join that copies no column of the frame."""
+    return frame.hstack(frame.select(on).join(known, on=on, how="left", maintain_order="left").drop(on))
 
 
 def stated_tasks(frame: pl.DataFrame, domain: Domain) -> Stated:
@@ -75,25 +84,23 @@ def known_tasks(tasks: Stated) -> pl.DataFrame:
 
 def match_tasks(frame: pl.DataFrame, tasks: pl.DataFrame, heldout: Collection[str]) -> pl.DataFrame:
     """Refuse rows whose task does not exist, is not the one it says, or behaves like a task of the gate or sealed suite."""
-    frame = frame.join(tasks, on="prompt", how="left", maintain_order="left")
+    held = pl.Series(sorted(heldout), dtype=pl.String)
+    frame = beside(frame, tasks.with_columns(held=pl.col("signature").is_in(held.implode())), ["prompt"])
     frame = refuse(frame, pl.col("stated").is_null(), "unknown task")
     frame = refuse(frame, (pl.col("stated") != pl.col("task")) | (pl.col("stated_level") != pl.col("level")), "task differs")
-    held = pl.DataFrame({"signature": sorted(heldout)}, schema={"signature": pl.String}).with_columns(held=pl.lit(value=True))
-    frame = frame.join(held, on="signature", how="left", maintain_order="left")
-    return refuse(frame, pl.col("held").is_not_null(), "held out")
+    return refuse(frame, pl.col("held").fill_null(value=False), "held out").drop("stated", "stated_level", "held")
 
 
 def clean_text(frame: pl.DataFrame, held: Mapping[str, str]) -> pl.DataFrame:
     """Refuse rows that hold text of the gate or sealed suite (`loopwright.domains.contamination`)."""
     if not held:
         return frame
-    asked = frame.filter(pl.col("reason").is_null()).select("prompt", "answer").unique()
-    found = [(prompt, answer) for prompt, answer in asked.iter_rows() if contaminated(prompt, answer, held)]
-    known = pl.DataFrame(found, schema={"prompt": pl.String, "answer": pl.String}, orient="row")
-    frame = frame.join(
-        known.with_columns(copied=pl.lit(value=True)), on=["prompt", "answer"], how="left", maintain_order="left"
-    )
-    return refuse(frame, pl.col("copied").is_not_null(), "contaminated").drop("copied")
+    asked = frame.lazy().filter(pl.col("reason").is_null())
+    prompts = [prompt for prompt in asked.select("prompt").unique().collect()["prompt"] if contaminated(prompt, "", held)]
+    breaks = pl.col("answer").str.count_matches(_NO_PLAIN_WORD) >= FEWEST_BREAKS  # of other answers none can hold so many words
+    answers = suspects(asked.filter(breaks).select("answer").unique().collect()["answer"], held)
+    copied = pl.col("prompt").is_in(prompts) | pl.col("answer").is_in(list(answers))
+    return refuse(frame, copied, "contaminated") if prompts or answers else frame
 
 
 def well_formed(frame: pl.DataFrame) -> pl.DataFrame:
@@ -126,8 +133,8 @@ def refuse_duplicates(frame: pl.DataFrame, archive: pl.DataFrame) -> pl.DataFram
     first = pl.col("row").filter(pl.col("reason").is_null()).first().over("task", "answer")
     frame = refuse(frame, pl.col("row") != first, "duplicate in cycle")
     known = archive.select("prompt", "answer").unique().with_columns(archived=pl.lit(value=True))
-    frame = frame.join(known, on=["prompt", "answer"], how="left", maintain_order="left")
-    return refuse(frame, pl.col("archived").is_not_null(), "duplicate in archive")
+    frame = beside(frame, known, ["prompt", "answer"])
+    return refuse(frame, pl.col("archived").is_not_null(), "duplicate in archive").drop("archived")
 
 
 def limit(frame: pl.DataFrame, per_task: int) -> pl.DataFrame:

@@ -1,0 +1,106 @@
+"""Page "Overview": where the loop is, whether it gets better, whether it is safe to go on, what waits for a person, what it costs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import draw
+from app.address import asked, tab
+from app.chart import describe, score_curve
+from app.frame import Here, link, present
+from app.sheet import Mark
+from app.views.overview import WINDOWS, Stage, View, read
+from loopwright.index import Index
+
+SIZES = {str(size): str(size) for size in WINDOWS}
+STATES: dict[str, Mark] = {"done": "good", "now": "wait", "failed": "bad", "todo": "none"}
+
+
+def show(here: Here, view: View) -> None:
+    """Everything on the page."""
+    for notice in view.sheet.notices:
+        draw.notice(here.words, notice)
+    if not view.points and not view.stages and not view.sheet.figures:
+        return
+    draw.figures(view.sheet.figures[:5])
+    if view.waiting:
+        _waiting(here, view)
+    if view.stages:
+        _stages(here, view)
+    if view.points:
+        _curve(here, view)
+    _reasons(here, view)
+    _pace(here, view)
+    if view.lights:
+        _lights(here, view)
+    for table in view.sheet.tables:
+        if table.name != "lights":
+            draw.table(here.words, table)
+    if view.integrity:
+        st.header(draw.plain(here.words("integrity")), anchor=False)
+        draw.figures(view.integrity)
+        draw.quiet(here.words("integrity_note"))
+
+
+def _reasons(here: Here, view: View) -> None:
+    if view.reasons:
+        st.header(draw.plain(here.words("reasons", cycle=view.decided)), anchor=False)
+        for reason in view.reasons:
+            st.text(reason)
+        link(here, "cycle", here.words("open_cycle", cycle=view.decided), cycle=view.decided)
+
+
+def _pace(here: Here, view: View) -> None:
+    if view.pace:
+        st.header(draw.plain(here.words("pace")), anchor=False)
+        draw.figures(view.pace)
+
+
+def _waiting(here: Here, view: View) -> None:
+    st.header(draw.plain(here.words("waiting")), anchor=False)
+    for one in view.waiting:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            draw.mark("wait", one["action"])
+            st.text(" ".join(part for part in (one["about"], one["answers"]) if part), width="content")
+            st.text(here.words("since_until", since=one["since"], until=one["until"]), width="content")
+            link(here, "decisions", here.words("decide"), request=one["id"][7:19])
+
+
+def _stages(here: Here, view: View) -> None:
+    st.header(draw.plain(here.words("running", cycle=view.running)), anchor=False)
+    with st.grid(columns=len(view.stages), min_column_width=105):
+        for stage in view.stages:
+            _stage(stage)
+    if view.left:
+        draw.quiet(view.left)
+
+
+def _stage(stage: Stage) -> None:
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        st.text(stage.name)
+        draw.mark(STATES[stage.state], stage.words)
+        if stage.note:
+            draw.quiet(stage.note)
+
+
+def _curve(here: Here, view: View) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.header(draw.plain(here.words("score_by_cycle")), anchor=False, width="content")
+        tab("window", here.words("window"), SIZES)
+    st.altair_chart(score_curve(view.points, here.words, dark=draw.dark()), alt=describe(view.points, here.words), key="curve")
+    draw.quiet(f"{here.words('curve_note')} {here.words('interval_method', method=view.methods)}")
+
+
+def _lights(here: Here, view: View) -> None:
+    st.header(draw.plain(here.words("lights", cycle=view.lights_of)), anchor=False)
+    draw.figures(view.lights, columns=min(5, len(view.lights)))
+    draw.quiet(here.words("lights_words"))
+    with st.expander(here.words("lights_more")):
+        draw.table(here.words, next(table for table in view.sheet.tables if table.name == "lights"))
+
+
+def _asked(index: Index, here: Here) -> View:
+    return read(index, here, window=int(asked("window", list(SIZES))))
+
+
+present("overview", _asked, show)

@@ -1,0 +1,111 @@
+"""A person answers a field of a report: the words go into the workspace's ``answers/``, their digest is signed into the log.
+
+Versions are never overwritten: a new answer stands before the old one, a withdrawn one leaves the field open.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loopwright.clock import now
+from loopwright.errors import LoopwrightError, UsageError
+from loopwright.govern.requests import Desk
+from loopwright.ledger.answers import FOLDER, LOOP, MEDIA_TYPE, history, keep
+from loopwright.ledger.fold import LoopState
+from loopwright.store import git
+from loopwright.types import Digest
+
+__all__ = ["Given", "answer", "covered"]
+
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of an attached file: it goes into git."""
+_LONGEST = 1_000_000
+"""Characters of a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a person says about a field."""
+
+    field: str
+    document: str | None
+    """Which document shows it; for the reader of the log."""
+    about: str = LOOP
+    state: str
+    """``statement``, ``confirmed``, ``not-applicable`` or ``withdrawn``."""
+    text: str | None = None
+    """The statement, or why it does not apply."""
+    files: Sequence[Path] = ()
+    confirms: Digest | None = None
+    """Digest of the facts that the person saw."""
+
+
+def answer(desk: Desk, given: Given, name: str | None = None) -> dict[str, Any]:
+    """Sign and record it: the entry, the version, the digest, who signed, and whether a checkpoint covers it already.
+
+    Raises:
+        UsageError: nothing is on the record that it could be about, or be withdrawn; a file cannot be read, or is too large.
+    """
+    state = desk.consent.state()
+    _known(state, given.about)
+    before = history(state.acts, given.field, given.about)
+    if given.state == "withdrawn" and (not before or before[-1].state == "withdrawn"):
+        raise UsageError(f"no answer to {given.field} about {given.about} stands", "`loopwright report check DOCUMENT`")
+    principal, _ = desk.hand(state, name, "operator")
+    digest = _kept(desk.root, given)
+    predicate = {
+        "field": given.field,
+        "about": given.about,
+        "version": len(before) + 1,
+        "state": given.state,
+        "digest": digest,
+        "media_type": MEDIA_TYPE if digest else None,
+        "document": given.document,
+        "confirms": given.confirms,
+        "answered_at": now(),
+    }
+    index = desk.say("answer", [], predicate, name)
+    if digest:
+        git.commit(desk.root, (FOLDER,), f"record: an answer to {given.field}")
+    return {"leaf": index, "key": principal.id, "covered": covered(desk), **predicate}
+
+
+def covered(desk: Desk) -> bool:
+    """Sign a checkpoint where the log's key lies here: documents are drawn from what one covers."""
+    try:
+        desk.ledger.sign_checkpoint()
+    except LoopwrightError:
+        return False  # whoever runs the loop signs the next one
+    return True
+
+
+def _known(state: LoopState, about: str) -> None:
+    incidents = {one.predicate["incident"] for one in getattr(state.acts, "incidents", ())}
+    if about not in {LOOP, *state.cycles, *incidents}:
+        known = ", ".join([LOOP, *state.cycles, *sorted(incidents)])
+        raise UsageError(f"the record has nothing of the name {about!r}", f"--about one of: {known}")
+
+
+def _kept(root: Path, given: Given) -> Digest | None:
+    if given.text is None and not given.files:
+        return None
+    if given.text is not None and not 0 < len(given.text.strip()) <= _LONGEST:
+        raise UsageError(f"a text of {len(given.text)} characters; allowed: 1 to {_LONGEST:,}", "attach it with --file")
+    files = [(path.name, mimetypes.guess_type(path.name)[0] or "application/octet-stream", _read(path)) for path in given.files]
+    reason = given.text if given.state == "not-applicable" else None
+    return keep(root, None if reason else given.text, reason, files)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise UsageError(
+                f"{path} has {path.stat().st_size:,} bytes; allowed: {_LARGEST:,}", "keep it elsewhere, and say where"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "give a file") from error

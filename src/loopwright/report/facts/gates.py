@@ -1,0 +1,260 @@
+"""The gate: each rule with what was measured and its threshold, the lamps, the error budget, and what was held for persons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from loopwright.ledger.taint import promoted
+from loopwright.report.facts.binding import alias, fact, table
+from loopwright.report.facts.cycles import flat
+from loopwright.report.facts.reading import Absent, Reader
+
+for _name in ("decision", "reasons"):
+    alias(f"gate.{_name}", f"cycle.{_name}")
+
+
+def _summary(path: str, key: str) -> None:
+    fact(path)(lambda see: see.phase("decide").summary.get(key))
+
+
+for _path, _key in {"gate.alpha": "alpha", "gate.p_value": "p_value", "gate.spent": "spent", "gate.looks": "look"}.items():
+    _summary(_path, _key)
+
+
+def _decision(see: Reader) -> Mapping[str, Any]:
+    see.phase("decide")
+    return see.json(see.artifact("decision"), "decision.json")
+
+
+def _policy(see: Reader) -> Mapping[str, Any]:
+    return see.config("decide")["config"]
+
+
+@fact("gate.error_budget")
+def _error_budget(see: Reader) -> float:
+    return float(_policy(see)["alpha"])
+
+
+@fact("gate.test")
+def _test(see: Reader) -> str:
+    said = _decision(see)
+    return f"{said['test']}; {said['spending']}"
+
+
+@fact("gate.policy")
+def _its_policy(see: Reader) -> str:
+    digest = str(_decision(see)["policy"])
+    see.digests.add(digest)
+    return digest
+
+
+@fact("gate.criteria")
+def _criteria(see: Reader) -> Any:
+    told = {key: value for key, value in _policy(see).items() if key not in {"envelope", "field"}}
+    return table("setting value", [list(pair) for pair in flat(told)])
+
+
+@fact("gate.criteria_fixed_at")
+def _criteria_fixed_at(see: Reader) -> str:
+    return see.cycle.opened_at
+
+
+@fact("gate.measured_at")
+def _measured_at(see: Reader) -> str:
+    return see.phase("evaluate").started_at
+
+
+@fact("gate.criteria_before", "derived")
+def _criteria_before(see: Reader) -> bool:
+    """By the order of the log, and not by a clock: the entry that binds plan and policy stands before the measurement's."""
+    return see.cycle.index < see.phase("evaluate").index
+
+
+@fact("gate.lamps", "measured")
+def _lamps(see: Reader) -> Any:
+    states, rules = see.phase("decide").summary.get("lights", {}), _policy(see).get("card", {})
+    found = see.summary("examine").get("figures", {})
+    rows = [
+        [name, found.get(name), rules.get(name, {}).get("warn"), rules.get(name, {}).get("stop"), state]
+        for name, state in states.items()
+    ]
+    return table("figure score warn_at stop_at state", rows)
+
+
+@fact("monitor.collapse", "counted")
+def _collapse(see: Reader) -> dict[str, int]:
+    counted = Counter(row[4] for row in see.fact("gate.lamps")["rows"])
+    return {state: counted[state] for state in ("fine", "warn", "stop", "not measured")}
+
+
+def _in_state(see: Reader, *states: str) -> list[str]:
+    return [row[0] for row in see.fact("gate.lamps")["rows"] if row[4] in states]
+
+
+@fact("gate.alarming")
+def _alarming(see: Reader) -> list[str]:
+    return _in_state(see, "warn", "stop")
+
+
+@fact("gate.unmeasured")
+def _unmeasured(see: Reader) -> list[str]:
+    return _in_state(see, "not measured")
+
+
+@fact("gate.rules", "derived")
+def _rules(see: Reader) -> Any:
+    """The statistical rules of the policy, each held against what the decision and the evidence have; then the lamps."""
+    rows = [
+        *_tests(see),
+        *([row[0], row[1], _limit(see, row[0], row[2], row[3]), row[4]] for row in see.fact("gate.lamps")["rows"]),
+    ]
+    return table("rule had threshold outcome", rows)
+
+
+def _limit(see: Reader, name: str, warn: float | None, stop: float | None) -> str:
+    side = _policy(see)["card"][name]["bad"]
+    told = [f"{word} {side} {limit:g}" for word, limit in (("warn", warn), ("stop", stop)) if limit is not None]
+    return ", ".join(told)
+
+
+def _tests(see: Reader) -> Iterator[list[Any]]:
+    """Rule, measured, threshold, outcome of what the gate tests; nothing of the first model, which is compared with none."""
+    said, wanted = _decision(see), _policy(see)
+    if said.get("p_value") is None:
+        return
+    yield ["significance", said["p_value"], f"< {said['alpha']:g}", _kept(said["p_value"] < said["alpha"])]
+    gain = said["gain"]
+    yield ["min_gain", gain, f">= {wanted['min_gain']:g}", _kept(gain["value"] >= wanted["min_gain"])]
+    yield ["max_jump", gain, f"<= {wanted['max_jump']:g}", _kept(gain["value"] <= wanted["max_jump"])]
+    if said.get("retention"):
+        lost = said["retention"]
+        yield ["max_drop", lost, f">= -{wanted['max_drop']:g}", _kept(lost["value"] >= -wanted["max_drop"])]
+    yield ["gate_uses", said["look"], f"<= {wanted['gate_uses']}", _kept(said["look"] <= wanted["gate_uses"])]
+
+
+def _kept(good: bool) -> str:
+    return "kept" if good else "left"
+
+
+@fact("gate.history")
+def _history(see: Reader) -> Any:
+    rows = []
+    for record in see.cycles():
+        said = see.summary("decide", record)
+        if said:
+            first = next(iter(said.get("reasons", ())), None)
+            rows.append([record.cycle, said["action"], said.get("p_value"), said.get("alpha"), said.get("gain"), first])
+    return table("cycle decision p_value alpha gain reason", rows)
+
+
+@fact("gate.counts", "counted")
+def _counts(see: Reader) -> dict[str, int]:
+    found = Counter(row[1] for row in see.fact("gate.history")["rows"])
+    return {action: found[action] for action in ("promote", "hold", "reject", "halt")}
+
+
+@fact("gate.escalations")
+def _escalations(see: Reader) -> Any:
+    rows = []
+    for record in see.cycles():
+        if record.action in {"hold", "halt"}:
+            see.phase("decide", record)
+            asked = [one for one in see.requests() if one.said.get("details", {}).get("cycle") == record.cycle]
+            see.leaf(*(index for one in asked for index in (one.index, *(answer.index for answer in one.answers))))
+            said = ", ".join("approve" if answer.approves else "veto" for one in asked for answer in one.answers)
+            rows.append(
+                [
+                    record.cycle,
+                    record.action,
+                    "; ".join(record.reasons),
+                    said,
+                    next((one.executed for one in asked if one.executed), None),
+                ]
+            )
+    return table("cycle decision reason answers executed", rows)
+
+
+@fact("gate.no_escalations")
+def _no_escalations(see: Reader) -> bool:
+    return not see.fact("gate.escalations")["rows"]
+
+
+@fact("gate.approver")
+def _approver(see: Reader) -> Any:
+    done = see.phase("decide")
+    rows: list[list[Any]] = [["gate", see.signer(done.index), None, done.finished_at, done.summary["action"], done.index]]
+    rows += [
+        ["person", row[2], row[3], row[4], row[6], row[8]]
+        for row in see.fact("sign.approvals")["rows"]
+        if row[1] == "promote" and row[7] == see.cycle.cycle
+    ]
+    return table("kind key duties time answer leaf", rows)
+
+
+@fact("gate.bypassed", "derived")
+def _bypassed(see: Reader) -> Any:
+    """Where a model became champion though the gate had not promoted it, or the policy changed between two cycles."""
+    rows, before = [], None
+    champions = set(promoted(see.state))
+    for record in see.cycles():
+        if record.action != "promote" and record.cycle in champions:
+            rows.append([record.cycle, "promoted by persons", record.action, record.index])
+        if before is not None and record.policy != before:
+            rows.append([record.cycle, "policy changed", record.policy, record.index])
+        before = record.policy
+    rows += [
+        [said.predicate["cycle"], "rollback", said.predicate.get("reason"), said.index] for said in see.entries("rollback")
+    ]
+    return table("cycle what value leaf", rows)
+
+
+@fact("sign.gate_key")
+def _gate_key(see: Reader) -> str:
+    return see.signer(see.phase("decide").index)
+
+
+@fact("risk.thresholds")
+def _thresholds(see: Reader) -> Any:
+    rows = [
+        [name, rule["bad"], rule.get("warn"), rule.get("stop")]
+        for name, rule in _policy(see).get("card", {}).items()
+        if isinstance(rule, dict)
+    ]
+    return table("figure bad warn_at stop_at", rows)
+
+
+@fact("risk.alarms")
+def _alarms(see: Reader) -> Any:
+    rows = []
+    for record in see.cycles():
+        for name, state in see.summary("decide", record).get("lights", {}).items():
+            if state in {"warn", "stop"}:
+                rows.append([record.cycle, name, state, see.summary("examine", record).get("figures", {}).get(name)])
+    return table("cycle figure state score", rows)
+
+
+alias("monitor.alarms", "risk.alarms")
+
+
+@fact("risk.loop_sources", "derived")
+def _loop_sources(see: Reader) -> Any:
+    """What the record shows of the sources that a recursive loop has; whether one is a risk, a person says."""
+    names = {
+        "models generate training data": "gen.used",
+        "models write code": "code.by_models",
+        "models judge": "system.models_as_tools",
+        "continues its own weights": "model.same_model",
+        "promoted without a person": "loop.automatic_promotions",
+        "generation depth": "model.generation_depth",
+    }
+    rows = []
+    for what, path in names.items():
+        value = see.maybe(path)
+        if path == "system.models_as_tools" and value is not None:
+            value = sum(row[1] == "judges" for row in value["rows"])
+        rows.append([what, value])
+    if not rows:
+        raise Absent("cycle")
+    return table("source value", rows)

@@ -1,0 +1,34 @@
+"""Words for what stands in the catalogue's tables: heads of columns, how a value was obtained, and values that are words of ours.
+
+Words of models, of persons and of domains are data and are never looked up here. It binds no fact.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib.resources import files
+
+from loopwright.report.facts.registry import LANGUAGES, names
+
+__all__ = ["phrase", "phrases"]
+
+
+@functools.cache
+def phrases() -> Mapping[str, Mapping[str, str]]:
+    """Every word by key, then by language."""
+    lines = files("loopwright.report.facts").joinpath("words.txt").read_text("utf-8").splitlines()
+    found: dict[str, Mapping[str, str]] = {}
+    for line in lines:
+        if line and not line.startswith("#"):
+            key, *words = (part.strip() for part in line.split("|"))
+            found.setdefault(key, dict(zip(LANGUAGES, words, strict=True)))
+    return found
+
+
+def phrase(key: str, language: str) -> str | None:
+    """A word of ours in a language; a name of the catalogue has its label; None where it is none of ours."""
+    if key in phrases():
+        return phrases()[key].get(language)
+    known = names().get(key)
+    return known.labels.get(language) if known else None

@@ -1,0 +1,102 @@
+"""The overview as a pure function: time left, what waits, budgets, and how the record stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.integrity import Standing
+from app.views.money import THRESHOLDS, budget_table, threshold_table
+from app.views.overview import Told, view_of
+from app.words import Words
+from loopwright.budgets import Used
+from loopwright.cli.dashboard import serve
+from loopwright.errors import UsageError
+from loopwright.index import Index
+from loopwright.ledger.acts import Acts, Answer, Request
+from loopwright.policy import Budgets, Card
+
+WORDS = Words("overview", "en")
+NOW = "2026-11-22T12:00:00Z"
+
+
+@pytest.fixture
+def told(loops: Callable[[str], Path]) -> Told:
+    """A loop whose fifth cycle runs its train phase since ten seconds; that phase took 20, 30 and 40 s before."""
+    with Index.open(loops("running")) as index:
+        usual = {
+            "train": [20.0, 30.0, 40.0],
+            "evaluate": [5.0, 5.0, 8.0],
+            "examine": [1.0, 2.0, 3.0],
+            "decide": [0.0, 0.0, 1.0],
+        }
+        return Told(
+            loop=index.told, cycles=index.cycles(), rows=index.latest(50), champion=index.told_of(["c0002"])[0], open=index.told_of(["c0004"])[0],
+            since="2026-11-22T11:59:50Z", usual=usual, acts=Acts(), used=index.used, budgets=Budgets(), card=Card(),
+            integrity=Standing(state="sound", size=40, covered=35, at=NOW), now=NOW,
+        )  # fmt: skip
+
+
+def test_what_is_left_of_the_running_cycle_is_told_with_its_range(told: Told) -> None:
+    view = view_of(WORDS, told)
+    assert [(stage.name, stage.state) for stage in view.stages][2:5] == [
+        ("Merge", "done"),
+        ("Train", "now"),
+        ("Evaluate", "todo"),
+    ]
+    assert "About 27\u00a0s left (16\u00a0s to 42\u00a0s; medians and range of the last 3" in view.left, "30 - 10 + 5 + 2 + 0"
+    late = view_of(WORDS, replace(told, since="2026-11-22T11:59:25Z"))
+    assert "About 7.0\u00a0s left (6.0\u00a0s to 17\u00a0s;" in late.left, "35 s into a phase that takes 30 or 40"
+    assert "Nothing new on the record for 1\u00a0h" in view_of(WORDS, replace(told, since="2026-11-22T11:00:00Z")).left
+    assert "Too few cycles" in view_of(WORDS, replace(told, usual={})).left
+
+
+def test_only_what_may_still_be_answered_waits(told: Told) -> None:
+    said = {
+        "expires_at": "2026-11-23T00:00:00Z",
+        "requested_at": "2026-11-22T00:00:00Z",
+        "quorum": {"persons": 2},
+        "details": {"cycle": "c0003"},
+    }
+    asked = Request(id="sha256:1", index=9, key="k", action="promote", subjects=(), said=said)
+    over = [
+        replace(asked, id="sha256:2", executed=11), replace(asked, id="sha256:3", said={**said, "expires_at": "2026-11-22T11:00:00Z"}),
+        replace(asked, id="sha256:4", answers=(Answer(index=10, key="p", approves=False, said={}),)), replace(asked, id="sha256:5", canary="salt"),
+    ]  # fmt: skip
+    view = view_of(WORDS, replace(told, acts=Acts(requests={one.id: one for one in [asked, *over]})))
+    assert [(one["about"], one["answers"]) for one in view.waiting] == [("c0003", "0 of 2 signatures")]
+    assert next(one for one in view.sheet.figures if one.label == WORDS("waits")).value == "1"
+
+
+@pytest.mark.parametrize(
+    ("standing", "value", "note"),
+    [
+        (Standing(state="sound", size=40, covered=35), "Verified", "checkpoint over 35 of 40 entries"),
+        (Standing(state="broken", size=40, breaks=7), "Unverified", "breaks at entry 7"),
+        (Standing(state="checking"), "Checking", "Checking"),
+    ],
+)
+def test_nothing_is_called_verified_that_was_not(told: Told, standing: Standing, value: str, note: str) -> None:
+    badge = next(one for one in view_of(WORDS, replace(told, integrity=standing)).sheet.figures if one.label == WORDS("record"))
+    assert (badge.value, badge.note, badge.mark == "good") == (value, note, value == "Verified")
+
+
+def test_budgets_are_forecast_and_thresholds_are_shares(told: Told) -> None:
+    used = Used(cycles=4, seconds=7200.0, flop=2e21, parameters=10)
+    table = budget_table(WORDS, Budgets(cycles=10, wall_hours=3.0, money_per_hour=5.0, money=12.0), used, told.rows)
+    rows = {row["what"]: row for row in table.rows}
+    assert rows["Cycles"]["left"] == 6
+    assert rows["Time of phases"]["left"] == 2, "one hour left, half an hour a cycle"
+    assert rows["Money"]["left"] == 0, "2 left, 2.50 a cycle"
+    assert rows["Money"]["method"].startswith("estimated")
+    assert "Energy" in table.note, "what is neither measured nor estimated is said"
+    shares = [row["share"] for row in threshold_table(WORDS, used).rows]
+    assert shares == [used.flop / limit * 100 for limit in THRESHOLDS.values()]
+
+
+def test_the_command_serves_nobody_else_without_a_sign_in(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="serves this machine alone"):
+        serve(tmp_path, 8501, "0.0.0.0")

@@ -42,6 +42,10 @@ class Used:
     """kWh of those phases by a model of the host, where there is one."""
     parameters: int = 0
     """Of the model that was trained last."""
+    paid: float = 0.0
+    """To models elsewhere."""
+    currencies: frozenset[str] = frozenset()
+    """In which it was paid."""
 
     def after(self, statement: Statement) -> Used:
         """One entry later; other kinds change nothing."""
@@ -51,7 +55,7 @@ class Used:
                 return self._phase(said)
             case "failure":
                 seconds = _between(said["started_at"], said["failed_at"])
-                return _drawn(replace(self, seconds=self.seconds + seconds), said, seconds)
+                return _drawn(replace(self._paying(said), seconds=self.seconds + seconds), said, seconds)
             case "close" if said["cycle"] != "c0000":
                 return replace(self, cycles=self.cycles + 1)
             case "import":
@@ -60,14 +64,18 @@ class Used:
         return self
 
     def running(self, seconds: float) -> Used:
-        """With an attempt that has run for so long and is not on the record yet."""
+        """With an attempt that ran for so long, on the record or not yet."""
         return replace(self, seconds=self.seconds + seconds, unmeasured=self.unmeasured + seconds)
+
+    def _paying(self, said: Any) -> Used:
+        money = said.get("cost", {}).get("money", {})
+        return replace(self, paid=self.paid + sum(money.values()), currencies=self.currencies | set(money))
 
     def _phase(self, said: Any) -> Used:
         summary, seconds = said["summary"], float(said["seconds"])
         parameters, each = int(summary.get("parameters", self.parameters)), 6.0 if said["phase"] == "train" else 2.0
         told = replace(
-            self,
+            self._paying(summary),
             seconds=self.seconds + seconds,
             flop=self.flop + each * parameters * passed(summary),
             parameters=parameters,
@@ -109,13 +117,24 @@ def lines(budgets: Budgets, used: Used) -> tuple[Line, ...]:
         guess = "codecarbon's model of the host" if watts is None else f"{watts:g} W x wall time"
         method = "measured" if not used.unmeasured else f"estimated: {guess} where it is not measured"
         found.append(Line(name="energy_kwh", used=energy, limit=budgets.energy_kwh, unit="kWh", method=method))
-    if rate is not None:
-        found.append(
-            Line(
-                name="money", used=hours * rate, limit=budgets.money, unit="", method=f"estimated: {rate:g} an hour x wall time"
-            )
-        )
+    if rate is not None or used.currencies or budgets.money is not None:
+        found.append(_money(budgets, used, hours))
     return tuple(found)
+
+
+def _money(budgets: Budgets, used: Used, hours: float) -> Line:
+    """Machines by the hour, models elsewhere by the token. Of several currencies the amounts are added as they stand."""
+    rate = budgets.money_per_hour
+    parts = [f"estimated: {rate:g} an hour x wall time"] if rate is not None else []
+    parts += ["counted: tokens x the plan's prices"] if used.currencies else []
+    unit = "+".join(sorted(used.currencies))
+    return Line(
+        name="money",
+        used=hours * (rate or 0.0) + used.paid,
+        limit=budgets.money,
+        unit=unit,
+        method="; ".join(parts) or "nothing has a price",
+    )
 
 
 def exhausted(budgets: Budgets, used: Used, *, between: bool) -> Line | None:
@@ -149,6 +168,8 @@ def _drawn(used: Used, told: Any, seconds: float) -> Used:
 
 def passed(summary: Any) -> float:
     """All that went through the model, where the summary tells it; else the tokens that were learnt or written."""
+    if "external" in summary:  # on another's machines
+        return 0.0
     told = summary.get("compute", {})
     if "updates" in told:
         return float(sum(update["tokens"] for update in told["updates"]))

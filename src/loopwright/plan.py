@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from loopwright.envelope import SignedEnvelope
+from loopwright.external import Endpoint, Judge, Prompt, PromptFile
 from loopwright.policy import Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
 from loopwright.recipe import Recipe, Recipes
 from loopwright.types import Digest, cycle_name, digest_value
@@ -26,6 +27,7 @@ __all__ = [
     "Exclude",
     "FieldGap",
     "Gate",
+    "GenerateSection",
     "Generator",
     "Metrics",
     "Mix",
@@ -77,6 +79,10 @@ class Generator(Section):
     max_new_tokens: Count = 128
     floor: Annotated[float, Field(gt=0, le=1)] = 0.04
     """Curriculum: a level's share goes by sqrt(p(1-p)) + floor, p its solve rate in the cycle before."""
+    endpoint: Endpoint | None = None
+    """A model elsewhere that answers in the champion's place (docs/endpoints.md)."""
+    prompt: PromptFile = "prompts/generate.txt"
+    """How it is asked: has ``{prompt}``, where the task's own prompt goes."""
 
 
 class Verifier(Section):
@@ -105,6 +111,8 @@ class Verifier(Section):
     """``unsafe_unverified`` takes every well-formed row: a control arm, named so in the record."""
     unsafe_no_hidden_tests: bool = False
     """Lets a domain without hidden checks run, and says so in the record: its verdicts can be learnt by heart."""
+    judge: Judge | None = None
+    """A model elsewhere that may refuse what passed every check."""
     recipe_files: tuple[str, ...] = ("recipe.yaml",)
     """Training files that a recipe proposal may change."""
 
@@ -263,8 +271,16 @@ class SeedSection(Section):
     unsafe_no_hidden_tests: bool = False
 
 
+class GenerateSection(Generator):
+    """What the generate phase sees."""
+
+    prompts: tuple[Prompt, ...] = ()
+
+
 class VerifySection(Verifier):
     """What the verify phase sees."""
+
+    prompts: tuple[Prompt, ...] = ()
 
     recipe_base: str
     """Text of the champion's ``recipe.yaml``, which a recipe proposal's diff must apply to."""
@@ -334,7 +350,7 @@ class CyclePlan(Section):
     """The plan of one cycle: a section a phase, nothing left to decide."""
 
     seed: SeedSection
-    generator: Generator
+    generator: GenerateSection
     verifier: VerifySection
     mix: Mix
     trainer: TrainSection
@@ -344,9 +360,14 @@ class CyclePlan(Section):
 
 
 def resolve(
-    plan: Plan, cycle: str, recipe: str, envelope: SignedEnvelope | None = None, field: FieldGap | None = None
+    plan: Plan,
+    cycle: str,
+    recipe: str,
+    envelope: SignedEnvelope | None = None,
+    field: FieldGap | None = None,
+    prompts: tuple[tuple[Prompt, ...], tuple[Prompt, ...]] = ((), ()),
 ) -> CyclePlan:
-    """The sections of one cycle; ``recipe`` is the text of the recipe in force."""
+    """The sections of one cycle; ``recipe`` is the text of the recipe in force, ``prompts`` are the generator's and the judge's."""
     wanted = {"last": cycle == cycle_name(plan.cycles), "always": True, "never": False}[plan.evaluator.pass_at.when]
     pass_at = PassAtSection(
         k=plan.evaluator.pass_at.k, temperature=plan.evaluator.pass_at.temperature, cycles=(cycle,) if wanted else ()
@@ -355,9 +376,10 @@ def resolve(
         seed=SeedSection(
             sources=plan.sources, exclude=plan.exclude, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests
         ),
-        generator=plan.generator,
+        generator=GenerateSection(**dict(plan.generator), prompts=prompts[0]),
         verifier=VerifySection(
-            **dict(plan.verifier), recipe_base=recipe, human_floor=plan.mix.human_floor, exclude=plan.exclude
+            **dict(plan.verifier) | {"prompts": prompts[1], "recipe_base": recipe, "exclude": plan.exclude},
+            human_floor=plan.mix.human_floor,
         ),
         mix=plan.mix,
         trainer=TrainSection(

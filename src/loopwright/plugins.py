@@ -27,6 +27,7 @@ __all__ = [
     "Inherits",
     "JudgesByModel",
     "KnowsGold",
+    "LearnsSome",
     "MakesFresh",
     "Merges",
     "ModelFamily",
@@ -170,9 +171,11 @@ class JudgesByModel(Protocol):
 
 
 def offered(domain: object, protocol: type[Offer]) -> Offer | None:
-    """The domain where it offers this protocol, else None; a domain that wraps another (``inner``) offers what that does."""
-    found = getattr(domain, "inner", domain)
-    return found if isinstance(found, protocol) else None
+    """What offers this protocol: the domain itself, or the one that it wraps (``inner``), and so on; else None."""
+    found: object | None = domain
+    while found is not None and not isinstance(found, protocol):
+        found = getattr(found, "inner", None)
+    return found
 
 
 class ModelFamily(Protocol):
@@ -209,6 +212,15 @@ class ModelFamily(Protocol):
 
     def parameters(self, model: Any) -> int:
         """How many; the cost estimate goes by it."""
+        ...
+
+
+@runtime_checkable
+class LearnsSome(Protocol):
+    """What a family adds to `ModelFamily` whose models cannot learn every text: others may write what it has no tokens for."""
+
+    def learnable(self, alphabet: Alphabet, prompt: str, answer: str) -> bool:
+        """Whether a model made for this alphabet can be trained on the pair."""
         ...
 
 
@@ -255,6 +267,8 @@ class PhaseContext:
     """Plug-ins by kind (``domain``, ``model``) as ``{"name", "settings"}``: what a worker loads them again from."""
     sealer: Sealer | None = None
     """What the sealed suite is locked away with; None: it lies open."""
+    offline: bool = False
+    """A replay: models elsewhere are not asked again, what they answered is taken from the workspace's private cache or fails."""
 
 
 def _entry(group: str, name: str) -> EntryPoint:

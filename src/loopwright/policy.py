@@ -173,7 +173,7 @@ class Budgets(Section):
     flop: Positive | None = None
     energy_kwh: Positive | None = None
     money: Positive | None = None
-    """In the currency of ``money_per_hour``."""
+    """In the currency of ``money_per_hour`` and of the endpoints' prices."""
     money_per_hour: Positive | None = None
     """What an hour of the machines costs."""
     watts: Positive | None = None

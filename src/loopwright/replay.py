@@ -19,7 +19,7 @@ from loopwright.plan import (
     DecideSection,
     EvaluateSection,
     ExamineSection,
-    Generator,
+    GenerateSection,
     Mix,
     Plan,
     Section,
@@ -32,11 +32,11 @@ from loopwright.run import SPECS, call_phase
 from loopwright.session import open_tools
 from loopwright.types import PHASES
 
-__all__ = ["inputs_of", "replay"]
+__all__ = ["inputs_of", "recorded_plan", "replay"]
 
 SECTIONS: Mapping[str, type[Section]] = {
     "seed": SeedSection,
-    "generate": Generator,
+    "generate": GenerateSection,
     "verify": VerifySection,
     "merge": Mix,
     "train": TrainSection,
@@ -63,7 +63,7 @@ def replay(root: Path, phase: str, cycle: str) -> dict[str, Any]:
     output, scratch = place / "output", place / "scratch"
     output.mkdir(parents=True)
     scratch.mkdir()
-    plan = _plan(root, config)
+    plan = recorded_plan(root, config)
     try:
         with open_tools(plan, root, "in-process") as tools:
             context = PhaseContext(
@@ -79,6 +79,7 @@ def replay(root: Path, phase: str, cycle: str) -> dict[str, Any]:
                 progress=lambda _done, _total, _unit: None,
                 refs=config["refs"],
                 sealer=tools.sealer,
+                offline=True,
             )
             summary = call_phase(SPECS[phase], _section(phase, config["config"]), inputs_of(root, phase, cycle), context)
         for made in output.iterdir():
@@ -127,7 +128,7 @@ def _section(phase: str, values: dict[str, Any]) -> Section:
     return SECTIONS[phase].model_validate_json(json.dumps(values))
 
 
-def _plan(root: Path, config: dict[str, Any]) -> Plan:
+def recorded_plan(root: Path, config: dict[str, Any]) -> Plan:
     """The workspace's plan where it still fits, with the plug-ins of the recorded phase."""
     path = root / "plan.json"
     recorded = json.loads(path.read_bytes()) if path.exists() else {}

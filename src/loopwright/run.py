@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
 from loopwright.clock import now
+from loopwright.endpoint import spent
 from loopwright.energy import Meter, NoMeter, drawn
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import domain_files, lock_digest, package_digests, plugin_package
@@ -28,6 +29,7 @@ from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
 from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
+from loopwright.prompts import asked_by
 from loopwright.runtime import Executor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import flown
@@ -226,7 +228,8 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, config)
         plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
-        packages = package_digests((*spec.packages, *plugins)) | domain_files(self.plan.domain.settings, self.root)
+        used = (*spec.packages, *plugins, *asked_by(section))
+        packages = package_digests(used) | domain_files(self.plan.domain.settings, self.root)
         digest = digest_bytes(config)
         key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, digest_value(packages))
         number = 1 + sum(failure.get("key") == key for failure in self.here.failures)
@@ -364,8 +367,10 @@ class Run:
         return replace(attempt, number=attempt.number + 1)
 
     def _lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
-        self.ledger.append("failure", [], predicate, role="controller", event=f"{attempt.key}:{attempt.number}:failed")
+        scratch, event = self._place(attempt) / "scratch", f"{attempt.key}:{attempt.number}:failed"
+        self.ledger.append("failure", [], {**predicate, **spent(scratch)}, role="controller", event=event)
         self.ledger.publish()
+        spent(scratch, forget=True)
         (self._place(attempt) / ALIVE).unlink(missing_ok=True)
 
 
@@ -377,7 +382,7 @@ def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], co
     module, _, name = spec.function.partition(":")
     flown(context.sandbox)  # what an attempt that failed left uncounted
     summary = getattr(importlib.import_module(module), name)(section, inputs, context)
-    return json.loads(canonical({**summary, **flown(context.sandbox)}))
+    return json.loads(canonical({**summary, **flown(context.sandbox), **spent(context.scratch)}))
 
 
 def attempt_config(cycle: str, phase: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from loopwright.clock import now
 from loopwright.consent import Consent
 from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
-from loopwright.identity import GENERATOR, code_digest, judge_digest, lock_digest, plugin_package
+from loopwright.identity import lock_digest
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
@@ -26,6 +26,7 @@ from loopwright.ledger.taint import refuse, taint
 from loopwright.needs import ask_after, obtain_admission, obtain_before, pending_recipe
 from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
+from loopwright.prompts import generator_code, generator_prompts, judge_code, judge_prompts
 from loopwright.quarantine import fall_back
 from loopwright.run import Run
 from loopwright.signed import envelope_for, field_gap, signed_envelope
@@ -90,7 +91,8 @@ def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     run.cycle, run.seed = name, record.seed
     run.observer.event(name, "", "opened", {"parent": record.parent, "prev": record.prev})
     state = _start(run.state, record, run)
-    yield resolve(run.plan, name, _recipe_text(run), envelope, field_gap(run.state, name)), state
+    prompts = generator_prompts(run.root, run.plan), judge_prompts(run.root, run.plan)
+    yield resolve(run.plan, name, _recipe_text(run), envelope, field_gap(run.state, name), prompts), state
     run.supervisor.check(name)  # what is halted is not promoted either
     _close(run, record)
 
@@ -198,7 +200,13 @@ def _quarantined(run: Run) -> None:
 def _judge_independent(run: Run) -> None:
     """Refuse a judge that shares a key or an ancestor with what it judges."""
     champion = run.state.cycles[run.state.champion].artifact("model") if run.state.champion else None
-    said = objections(run.state, champion.digest if champion else None, tuple(getattr(run.tools.domain, "judge_models", ())))
+    judge, maker = run.plan.verifier.judge, run.plan.generator.endpoint
+    judges = (
+        *getattr(run.tools.domain, "judge_models", ()),
+        *((judge.endpoint.identity, judge.endpoint.lineage) if judge else ()),
+    )
+    makers = (maker.identity, maker.lineage) if maker else ()
+    said = objections(run.state, champion.digest if champion else None, judges, makers)
     if said:
         raise RefusedError(
             f"who checks the builder is not independent of it: {'; '.join(said)}",
@@ -242,11 +250,10 @@ def _pinned(run: Run) -> None:
 
 def _code(run: Run) -> dict[str, Digest]:
     """Digests of who makes and who judges, and of the order of work."""
-    model = plugin_package("models", run.plan.model.name)
     flows = {path.name: digest_bytes(path.read_bytes()) for path in sorted((run.root / "flows").glob("*.py"))}
     return {
-        "generator": code_digest((*GENERATOR, model)),
-        "judge": judge_digest(run.plan.domain.name, run.plan.domain.settings, run.root),
+        "generator": generator_code(run.root, run.plan),
+        "judge": judge_code(run.root, run.plan),
         "flows": digest_value(flows),
     }
 

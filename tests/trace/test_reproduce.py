@@ -42,7 +42,7 @@ def test_one_byte_of_a_phase_is_seen_where_it_acts_and_nowhere_else(lab: Workspa
 
 
 def test_a_phase_that_cannot_run_is_no_difference(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise InfraError("no sandbox today")
 
     monkeypatch.setattr(verify_phase, "_judged", broken)

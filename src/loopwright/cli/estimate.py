@@ -97,7 +97,9 @@ def _budgets(workspace: Workspace, plan: Plan, cycles: int, seconds: float, flop
 
 
 def _later(used: Used, cycles: int, flop: float) -> Used:
-    return replace(used, cycles=used.cycles + cycles, flop=used.flop + flop)
+    """What models elsewhere cost so far goes on, by the cycle."""
+    paid = used.paid * (1 + cycles / max(1, used.cycles))
+    return replace(used, cycles=used.cycles + cycles, flop=used.flop + flop, paid=paid)
 
 
 def _limited(found: tuple[Line, ...]) -> list[Line]:

@@ -103,15 +103,18 @@ def fork(
 
 
 def check(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
-    """Check loop.yaml and recipe.yaml; print what they resolve to with --json."""
+    """Check loop.yaml, recipe.yaml and the prompts in use; print what they resolve to with --json."""
     from loopwright.planfile import load_plan, parse_recipes
     from loopwright.plugins import load_domain, load_family
+    from loopwright.prompts import generator_prompts, judge_prompts
 
     folder = workspace if (workspace / "loop.yaml").exists() else _root(workspace)
     plan = load_plan(folder / "loop.yaml")
     parse_recipes((folder / "recipe.yaml").read_text(encoding="utf-8"))
     load_domain(plan.domain.name, plan.domain.settings, folder)
     load_family(plan.model.name, plan.model.settings)
+    generator_prompts(folder, plan)
+    judge_prompts(folder, plan)
     if as_json:
         emit({"schema_version": 1, "digest": plan.digest, "plan": plan.model_dump(mode="json")})
     else:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.budgets import budgets_digest
-from loopwright.identity import judge_digest
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
 from loopwright.ledger.quorum import STRICT, InForce
 from loopwright.plan import Plan
 from loopwright.policy import Approvals, Quorum
+from loopwright.prompts import judge_code
 from loopwright.types import Artifact, Digest, digest_bytes
 
 __all__ = ["ACTIONS", "STRICT", "Ask", "describe", "force_now", "in_force", "quorum_of"]
@@ -73,7 +73,7 @@ def _envelope(here: _Here, details: Mapping[str, Any]) -> Ask:
 
 
 def _judge(here: _Here, details: Mapping[str, Any]) -> Ask:
-    digest = judge_digest(here.plan.domain.name, here.plan.domain.settings, here.root)
+    digest = judge_code(here.root, here.plan)
     closed = [name for name, record in here.state.cycles.items() if record.closed_at]
     told = {"since": closed[-1] if closed else None}
     return Ask(action="judge", details=told, subjects=(Artifact(kind="judge", digest=digest, path="judge"),))

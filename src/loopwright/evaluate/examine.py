@@ -252,8 +252,13 @@ def _gate(card: _Card, config: ExamineSection, inputs: Mapping[str, Path], conte
     training = json.loads((inputs["model"] / "training.json").read_bytes())
     card.recipe = training["recipe"]
     card.figures["human_share"] = _counted(training["recipe"]["human_share"], sum(training["rows"].values()))
-    if "accepted" in inputs:
+    if "accepted" in inputs and not _by_others(inputs["accepted"]):
         card.figures["proxy_gold_gap"] = figure.gap(_proxy(inputs["accepted"]), _gold(rows))
+
+
+def _by_others(accepted: Path) -> bool:
+    """Whether a model elsewhere wrote the rows: what passes of them and what the champion solves is no gap, but two models."""
+    return bool(json.loads((accepted / "probe.json").read_bytes()).get("external"))
 
 
 def _proxy(accepted: Path) -> dict[int, tuple[int, int, int]]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.errors import IntegrityError, PhaseError
+from loopwright.generate.elsewhere import answered_elsewhere
 from loopwright.generate.sampling import sample_shard
-from loopwright.plan import Generator
+from loopwright.plan import GenerateSection, Generator
 from loopwright.plugins import PhaseContext
 from loopwright.store.artifacts import recorded
 from loopwright.store.tables import PROPOSALS, SIGNATURES, read_table, write_table, write_tasks
@@ -24,19 +25,26 @@ from loopwright.types import Digest, Task, canonical, digest_value, seed_of
 __all__ = ["curriculum_weights", "generate"]
 
 
-def generate(config: Generator, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
+def generate(config: GenerateSection, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
     """Write ``proposals/`` from ``model``, ``accepted`` (for the curriculum), ``heldout`` and ``recipe``; return the summary.
 
+    Where the plan names an endpoint the model there answers, not the champion, and ``external`` says which.
+
     Raises:
-        PhaseError: the domain has no such tasks left.
+        InfraError, PlanError: see `loopwright.endpoint.answers`.
+        PhaseError: the domain has no such tasks left; or the endpoint refuses.
         IntegrityError: an input is damaged or has no record.
     """
     weights = curriculum_weights(inputs["accepted"] / "curriculum.json", config.floor)
     tasks = _tasks(config, inputs, context, weights)
-    model = recorded(context.root, inputs["model"].relative_to(context.root).as_posix()).digest
     shards = list(_shards(_rows(tasks, config.samples, context), config.shard_rows))
-    items = [_item(shard, config, inputs["model"], model, context) for shard in shards]
-    found = context.executor.map(sample_shard, items, context.progress, "shards")
+    if config.endpoint is None:
+        model = recorded(context.root, inputs["model"].relative_to(context.root).as_posix()).digest
+        items = [_item(shard, config, inputs["model"], model, context) for shard in shards]
+        found, external = context.executor.map(sample_shard, items, context.progress, "shards"), {}
+    else:
+        model, external = config.endpoint.identity, {"external": config.endpoint.described}
+        found = answered_elsewhere(config, shards, context)
     output = context.output / "proposals"
     write_tasks(output / "tasks.parquet", tasks)
     for number, (shard, answers) in enumerate(zip(shards, found, strict=True)):
@@ -55,12 +63,14 @@ def generate(config: Generator, inputs: Mapping[str, Path], context: PhaseContex
         "weights": {str(level): weight for level, weight in weights.items()},
         "samples": config.samples,
         "temperature": config.temperature,
+        **external,
         **counts,
     }
     (output / "generation.json").write_bytes(canonical(described))
+    prompts = {"prompts": [{"path": one.path, "digest": one.digest} for one in config.prompts]} if external else {}
     heads = [prompt for answers in found for _, _, prompt in answers]
     told = None if None in heads else sum(head or 0 for head in heads)
-    return {"kinds": kinds, **counts, "compute": {"prompt_tokens": told}}
+    return {"kinds": kinds, **counts, "compute": {"prompt_tokens": told}, **external, **prompts}
 
 
 def curriculum_weights(path: Path, floor: float) -> dict[int, float]:

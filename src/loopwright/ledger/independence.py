@@ -78,19 +78,29 @@ def _makers(state: LoopState, cycle: str) -> Iterator[Digest]:
     name: str | None = cycle
     while name is not None and name in state.cycles:
         record = state.cycles[name]
+        yield from _external(record)
         parent = state.cycles.get(record.parent or "")
         if parent is not None and (model := parent.artifact("model")):
             yield model.digest
         name = record.prev
 
 
-def objections(state: LoopState, champion: Digest | None, judges: Collection[Digest]) -> list[str]:
+def _external(record: CycleRecord) -> tuple[Digest, ...]:
+    """The model elsewhere that generated in this cycle, by its identity and by its family."""
+    said = record.phases["generate"].summary.get("external") if "generate" in record.phases else None
+    return (said["digest"], said["family"]) if said else ()
+
+
+def objections(
+    state: LoopState, champion: Digest | None, judges: Collection[Digest], generators: Collection[Digest] = ()
+) -> list[str]:
     """Why judge and builder of the next cycle are not independent, in words; empty where they are.
 
     Args:
         state: The record so far.
         champion: The model that will generate; None before the first.
-        judges: Models that the domain judges by; none for a domain that judges by running code.
+        judges: Models that judge; none where code is run and nothing else.
+        generators: Models that will generate besides the champion or in its place: those elsewhere, by identity and family.
     """
     keys = {one.principal.role: one.principal.public_key for one in state.roster.holdings.values() if one.revoked is None}
     said = [
@@ -100,7 +110,7 @@ def objections(state: LoopState, champion: Digest | None, judges: Collection[Dig
         if builder in keys and keys.get(judge) == keys[builder]
     ]
     for judge in sorted(judges):
-        shared = lineage(state, judge) & (lineage(state, champion) if champion else frozenset())
+        shared = lineage(state, judge) & ((lineage(state, champion) if champion else frozenset()) | frozenset(generators))
         if shared:
             said.append(
                 f"the judge model {judge[:19]}… and the generator share {len(shared)} ancestors, first {min(shared)[:19]}…"
@@ -132,11 +142,13 @@ def _link(
     judges: Collection[Digest],
 ) -> Link:
     made_with = model if phase in {"generate", "train"} else None
+    elsewhere = _external(record) if phase == "generate" else ()
+    made_with = elsewhere[0] if elsewhere else made_with
     by = CHECKERS[phase]
     checked = by is not None and by in record.phases
     maker, checker = _signer(state, record, phase), _signer(state, record, by) if by and checked else None
     same = checker is not None and checker.public_key == maker.public_key
-    ancestors = _shared(state, made_with, judges) if checked else ()
+    ancestors = _shared(state, made_with, judges, elsewhere) if checked else ()
     return Link(
         phase=phase,
         made=record.phases[phase].artifacts[0].digest,
@@ -149,10 +161,13 @@ def _link(
     )
 
 
-def _shared(state: LoopState, model: Digest | None, judges: Collection[Digest]) -> tuple[Digest, ...]:
+def _shared(
+    state: LoopState, model: Digest | None, judges: Collection[Digest], elsewhere: Collection[Digest]
+) -> tuple[Digest, ...]:
     if model is None:
         return ()
-    return tuple(sorted({digest for judge in judges for digest in lineage(state, judge) & lineage(state, model)}))
+    made = lineage(state, model) | frozenset(elsewhere)
+    return tuple(sorted({digest for judge in judges for digest in lineage(state, judge) & made}))
 
 
 def _named(principal: Principal) -> str:

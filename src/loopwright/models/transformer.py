@@ -6,6 +6,7 @@ model is made, so that naming the family costs nothing.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,14 @@ class TinyTransformer:
         network = _network(alphabet, self._settings)
         network.reset(seed)
         return network
+
+    def learnable(self, alphabet: Alphabet, prompt: str, answer: str) -> bool:
+        """Whether the pair is made of the alphabet's pieces (`loopwright.plugins.LearnsSome`)."""
+        try:
+            _codec(alphabet).pair(prompt, answer)
+        except ValueError:
+            return False
+        return True
 
     def save(self, model: Network, directory: Path) -> None:
         """Write ``model.safetensors`` and ``model.json`` (settings and alphabet): the same model, the same bytes."""
@@ -120,6 +129,11 @@ class TinyTransformer:
     def parameters(self, model: Network) -> int:
         """How many; tied weights count once."""
         return sum(parameter.numel() for parameter in model.parameters())
+
+
+@functools.lru_cache(maxsize=4)
+def _codec(alphabet: Alphabet) -> Codec:
+    return Codec(alphabet)
 
 
 def _network(alphabet: Alphabet, settings: Mapping[str, int]) -> Network:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loopwright.identity import GENERATOR, code_digest, judge_digest, lock_digest, plugin_package
+from loopwright.identity import lock_digest
 from loopwright.ledger.fold import CycleRecord
 from loopwright.plan import Plan
+from loopwright.prompts import generator_code, judge_code
 from loopwright.runtime.jobs import instruction_sets
 from loopwright.types import digest_bytes, digest_value
 
@@ -31,11 +32,10 @@ def recorded(cycle: CycleRecord) -> dict[str, Any]:
 
 def here(root: Path, plan: Plan) -> dict[str, Any]:
     """The same of this process, with the flows and the plug-ins of the workspace at ``root``."""
-    model = plugin_package("models", plan.model.name)
     flows = {path.name: digest_bytes(path.read_bytes()) for path in sorted((root / "flows").glob("*.py"))}
     return {
-        "generator": code_digest((*GENERATOR, model)),
-        "judge": judge_digest(plan.domain.name, plan.domain.settings, root),
+        "generator": generator_code(root, plan),
+        "judge": judge_code(root, plan),
         "flows": digest_value(flows),
         "lock": lock_digest(),
         "host": socket.gethostname(),

@@ -146,7 +146,8 @@ def row_links(root: Path, graph: Graph, found: pl.DataFrame) -> list[dict[str, A
     down = {
         path: _learnt(graph, artifact_id(path, digest)) for path, digest in found.select("path", "digest").unique().iter_rows()
     }
-    models = {item.digest: name for name, each in graph.state.cycles.items() if (item := each.artifact("model"))}
+    models = {item.digest: f"{name}/model" for name, each in graph.state.cycles.items() if (item := each.artifact("model"))}
+    models |= _elsewhere(graph)
     rows = []
     for row in found.join(drawn, on="id", how="left", maintain_order="left").to_dicts():
         cycle = row["path"].split("/")[1]
@@ -162,7 +163,7 @@ def row_links(root: Path, graph: Graph, found: pl.DataFrame) -> list[dict[str, A
                 "prompt": row["prompt_digest"],
                 "licence": row["licence"],
                 "origin": row["origin"],
-                "generator": None if human else {"digest": row["origin"], "model": f"{models.get(row['origin'], '?')}/model"},
+                "generator": None if human else {"digest": row["origin"], "model": models.get(row["origin"], "?/model")},
                 "drawn": None if human else {name: row[name] for name in ("sample", "seed", "tokens")},
                 "verifier": {"identity": row["verifier"], **_run(graph.state.cycles[cycle], human=human)},
                 "data_sets": data,
@@ -170,6 +171,14 @@ def row_links(root: Path, graph: Graph, found: pl.DataFrame) -> list[dict[str, A
             }
         )
     return rows
+
+
+def _elsewhere(graph: Graph) -> dict[str, str]:
+    """Models of nobody's here that generated, by their identity: the name that they answered under."""
+    made = [
+        each.phases["generate"].summary.get("external") for each in graph.state.cycles.values() if "generate" in each.phases
+    ]
+    return {said["digest"]: f"{said['model']} (external)" for said in made if said}
 
 
 def _run(cycle: CycleRecord, *, human: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from loopwright.errors import InfraError, IntegrityError, LoopwrightError, Usage
 from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
 from loopwright.ledger.statement import Statement
 from loopwright.plan import Plan
-from loopwright.replay import replay
+from loopwright.replay import recorded_plan, replay
 from loopwright.store import git
 from loopwright.store.artifacts import check, manifest_of, read_manifest
 from loopwright.trace.compare import Comparison, Tolerance, compare
@@ -116,8 +116,7 @@ def _closed(state: LoopState, cycle: str, phases: Sequence[str]) -> CycleRecord:
 
 
 def _plan(root: Path, done: PhaseRecord, cycle: str) -> Plan:
-    refs = json.loads((root / f"cycles/{cycle}/config/{done.phase}.json").read_bytes())["refs"]
-    return Plan.model_validate_json(json.dumps(refs))
+    return recorded_plan(root, json.loads((root / f"cycles/{cycle}/config/{done.phase}.json").read_bytes()))
 
 
 def _again(

@@ -19,6 +19,7 @@ from loopwright.errors import InfraError
 from loopwright.plan import VerifySection
 from loopwright.plugins import Executable, PhaseContext, offered
 from loopwright.types import Task, Verdict, seed_of
+from loopwright.verify.judge import JUDGE
 from loopwright.verify.scan import scan
 from loopwright.verify.screening import refuse
 
@@ -205,6 +206,8 @@ def _reason(status: str, said: str) -> str | None:
     if status != "FAIL":
         return status.lower().replace("_", " ")
     purpose = said.partition(" ")[0]
+    if purpose == JUDGE:
+        return "refused by the judge model"
     return f"{purpose} check failed" if purpose in PURPOSES else "check failed"
 
 

@@ -2,7 +2,8 @@
 
 A row is refused for the first of these that applies: its form (``schema``), its task (``unknown task``, ``task
 differs``), behaviour that belongs to the gate or sealed suite (``held out``), no or broken text, text of
-a suite (``contaminated``), what a recall left out (``recalled``), a repetition within the
+a suite (``contaminated``), what a recall left out (``recalled``), text of a model elsewhere that the loop's own has no
+tokens for (``not learnable``), a repetition within the
 cycle or of the archive, what the static scan found, a check that failed or how the candidate ended, nearness
 to another row where the plan asks for it, the plan's limit a task, and what a second look at a sample of the accepted ones found (`loopwright.verify.measuring`).
 """
@@ -25,6 +26,7 @@ from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_frame
 from loopwright.types import canonical
+from loopwright.verify.judge import judged
 from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
 from loopwright.verify.measuring import PROBE, Gold, gold_rows, measured
 from loopwright.verify.nearness import refuse_near
@@ -39,6 +41,7 @@ from loopwright.verify.screening import (
     match_tasks,
     refuse_duplicates,
     refuse_recalled,
+    refuse_unlearnable,
     stated_tasks,
     well_formed,
 )
@@ -60,25 +63,27 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         IntegrityError: an input is not what was recorded, or is no table of proposals.
         PlanError: the domain has no hidden checks, and the plan does not say that this is meant.
     """
+    context = judged(config, context)
     output = context.output / "accepted"
     output.mkdir(parents=True)
-    generator, drawn = _generation(inputs["proposals"])
+    generator, external, drawn = _generation(inputs["proposals"])
     gold = gold_rows(config, context)
-    judged = _judged(config, inputs, gold, context)
-    frame, probe = measured(limit(judged.frame, config.per_task).sort("row"), gold, judged.gold, config, context)
+    seen = _judged(config, inputs, gold, context, elsewhere=external is not None)
+    frame, probe = measured(limit(seen.frame, config.per_task).sort("row"), gold, seen.gold, config, context)
     same = {"origin": generator, "licence": LICENCE, "cycle": context.cycle, "verifier": _verifier(config, context)}
     accepted, refused = pl.col("reason").is_null(), pl.col("reason").is_not_null()
     write_frame(output / "rows.parquet", ROWS, frame, accepted, same)
     write_frame(output / "refused.parquet", DETAILS, frame, refused, same)
     levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
-    (output / PROBE).write_bytes(canonical({"schema": 1, **probe}))
+    told = {"schema": 1, **probe} if external is None else {"schema": 1, **probe, "external": external}
+    (output / PROBE).write_bytes(canonical(told))
     summary: dict[str, Any] = {
         "accepted": frame["reason"].null_count(),
         "refused": dict(sorted(frame["reason"].drop_nulls().value_counts().iter_rows())),
         "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
-        "isolation": dict(judged.isolation),
-        "scanned": judged.scanned,
+        "isolation": dict(seen.isolation),
+        "scanned": seen.scanned,
         "accept": config.accept,
         "probe": probe,
     }
@@ -86,11 +91,14 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
         summary["unsafe_no_hidden_tests"] = True
     if judges := tuple(getattr(context.domain, "judge_models", ())):
         summary["judge_models"] = list(judges)
+    if config.judge is not None:
+        summary["judge"] = config.judge.endpoint.described
+        summary["prompts"] = [{"path": one.path, "digest": one.digest} for one in config.prompts]
     diff = inputs["proposals"] / "recipe.diff"
     return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
 
 
-def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext) -> Judged:
+def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext, *, elsewhere: bool) -> Judged:
     """All rows, each without a reason or with its first, and what the verifier did."""
     frame = read_proposals(inputs["proposals"]).drop("tokens", "seed").sort("sample", "row")
     tasks = stated_tasks(frame, context.domain)
@@ -99,6 +107,8 @@ def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, conte
     frame = frame.with_columns(tried=pl.col("reason").is_null())
     frame = clean_text(well_formed(frame), _held_text(inputs["heldout"]))
     frame = refuse_recalled(frame, frozenset(config.exclude.rows))
+    if elsewhere:
+        frame = refuse_unlearnable(frame, context.family, context.domain.alphabet())
     archive = _archived(context.root, inputs["archive"])
     if config.accept == "unsafe_unverified":
         frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))
@@ -122,8 +132,8 @@ def _archived(root: Path, archive: Path) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=dict.fromkeys(("id", "prompt", "answer"), pl.String)), *rows])
 
 
-def _generation(proposals: Path) -> tuple[str, list[str]]:
-    """Digest of the model that wrote the rows, and the levels that it was asked for, as the generate phase states them."""
+def _generation(proposals: Path) -> tuple[str, Any, list[str]]:
+    """Digest of the model that wrote the rows, what it is where it's no model of the loop, and the levels that it was asked for."""
     try:
         said = json.loads((proposals / "generation.json").read_bytes())
         model, levels = said["model"], sorted(said["weights"], key=int)
@@ -132,7 +142,7 @@ def _generation(proposals: Path) -> tuple[str, list[str]]:
             f"generation.json does not say which model made the proposals, and for which levels: {error!r}",
             "run the generate phase again",
         ) from error
-    return str(model), levels
+    return str(model), said.get("external"), levels
 
 
 def _verifier(config: VerifySection, context: PhaseContext) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from loopwright.domains.contamination import FEWEST_BREAKS, contaminated, suspects
-from loopwright.plugins import Domain
+from loopwright.plugins import Alphabet, Domain, LearnsSome
 from loopwright.store.tables import content_id
 from loopwright.types import Task, digest_bytes
 
@@ -28,6 +28,7 @@ __all__ = [
     "refuse",
     "refuse_duplicates",
     "refuse_recalled",
+    "refuse_unlearnable",
     "stated_tasks",
     "well_formed",
 ]
@@ -106,6 +107,17 @@ def well_formed(frame: pl.DataFrame) -> pl.DataFrame:
     """Refuse answers without text, and answers with control characters other than tab and line feed."""
     frame = refuse(frame, pl.col("answer").str.strip_chars() == "", "empty answer")
     return refuse(frame, pl.col("answer").str.contains(r"[\x00-\x08\x0B-\x1F\x7F]"), "malformed answer")
+
+
+def refuse_unlearnable(frame: pl.DataFrame, family: object, alphabet: Alphabet) -> pl.DataFrame:
+    """Refuse what the loop's own model has no tokens for; only a model elsewhere writes such rows."""
+    if not isinstance(family, LearnsSome):
+        return frame
+    asked = frame.filter(pl.col("reason").is_null()).select("prompt", "answer").unique()
+    lost = [pair for pair in asked.iter_rows() if not family.learnable(alphabet, *pair)]
+    known = pl.DataFrame(lost, schema={"prompt": pl.String, "answer": pl.String}, orient="row")
+    frame = frame.join(known.with_columns(lost=pl.lit(value=True)), on=["prompt", "answer"], how="left", maintain_order="left")
+    return refuse(frame, pl.col("lost").is_not_null(), "not learnable").drop("lost")
 
 
 def refuse_recalled(frame: pl.DataFrame, recalled: Collection[str]) -> pl.DataFrame:

@@ -37,7 +37,7 @@ def keys_of(model: Any) -> Iterator[str]:
 
 
 PLAN = sorted({*keys_of(Plan)})
-UNKNOWN = ["suites", "suite_seed", "heldout", "metric", "policy", "judge", "eval", "champion", "__class__", "model_config"]
+UNKNOWN = ["suites", "suite_seed", "heldout", "metric", "policy", "eval", "champion", "__class__", "model_config"]
 FILES = [
     *("loop.yaml", "dvc.yaml", "cycles.yaml", "flows/cycle.py", "flows/loop.py", "cluster/local.yaml", "reports/cycle/fields.yaml"),
     *("cycles/c0000/suites/gate.parquet", "cycles/c0000/suites/sealed.parquet", "cycles/c0000/heldout/signatures.parquet"),

@@ -32,6 +32,8 @@ PAGES = (
     Entry(name="cycles", section="loop"),
     Entry(name="cycle", section="loop"),
     Entry(name="builder", section="answer"),
+    Entry(name="reports", section="answer", needs=("engineer", "manager", "compliance"), confidential=True),
+    Entry(name="alerts", section="loop"),
     Entry(name="settings", section="app", confidential=True),
 )
 """In the order of the navigation; the first one is where a visitor arrives."""

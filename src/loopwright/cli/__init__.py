@@ -13,6 +13,7 @@ import sys
 import typer
 
 from loopwright.cli import (
+    alerts,
     check,
     documents,
     govern,
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, check, people, keys, govern, incident, record, proofs, witness, trace, documents,
+    workspaces, loops, launch, views, alerts, check, people, keys, govern, incident, record, proofs, witness, trace, documents,
 )  # fmt: skip
 for module in MODULES:
     module.register(app)

@@ -87,7 +87,9 @@ def main() -> int:
 
 def _pictures(chromium: Any, address: str, name: str, options: argparse.Namespace) -> None:
     for shape, (width, height, colours) in SHAPES.items():
-        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=colours, locale=f"{options.lang}-GB")
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=colours, locale=f"{options.lang}-GB"
+        )
         page = context.new_page()
         settled(page, f"{address}{'&' if '?' in address else '?'}lang={options.lang}")
         if options.whole:

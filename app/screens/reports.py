@@ -31,12 +31,9 @@ from loopwright.ledger.access import saw
 from loopwright.report.document import Claim
 from loopwright.types import digest_bytes
 
-SECONDS = 1.0
-"""Between two looks at a job that runs."""
-MEGABYTES = 50
-"""Of a file that is to be checked."""
-PREVIEW = 900
-"""Pixels."""
+SECONDS = 1.0  # between two looks at a job that runs
+MEGABYTES = 50  # of a file that is to be checked
+PREVIEW = 900  # pixels high
 
 
 def show(here: Here, view: View) -> None:
@@ -98,19 +95,20 @@ def _chosen(here: Here, view: View) -> Choice | None:
             "document",
             words("column.document"),
             {"": words("choose"), **{row["document"]: f"{row['title']}" for row in view.rows}},
-            width=420,
+            width=360,
         )
         choice = view.choice
         if choice is None:
             return None
         audiences = {name: words.named("audience", name) for name in choice.row["audiences"]}
-        one_of("audience", words("column.audience"), audiences, default=choice.row["audiences"][-1], width=200)
+        one_of("audience", words("column.audience"), audiences, default=choice.row["audiences"][-1], width=180)
         languages = {name: name for name in choice.row["languages"]}
-        one_of("written", words("column.language"), languages, default=choice.language, width=110)
+        one_of("written", words("column.language"), languages, default=choice.language, width=100)
         if choice.row["scope"] != "loop":
-            typed("about", words.named("scope", choice.row["scope"]), placeholder=choice.about, width=140)
+            typed("about", words("column.about"), placeholder=choice.about, width=130)
     st.text(choice.row["law"])
-    draw.quiet(f"{choice.row['due']}. {words('law_verified' if choice.row['verified'] else 'law_unverified')}")
+    law = "" if choice.row["verified"] else f" {words('law_unverified')}"
+    draw.quiet(f"{choice.row['due']}.{law}")
     return choice
 
 

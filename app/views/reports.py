@@ -194,11 +194,12 @@ def documents_table(
     found = [{**_row(words, row), **_standing(words, row["document"], standing)} for row in rows]
     marks: Mapping[str, Mark] = {words("complete"): "good", words("incomplete"): "warn"}
     columns = (
-        Column(key="document", label=words("column.document"), width="medium"), Column(key="title", label=words("column.title"), width="large"),
+        Column(key="title", label=words("column.title"), width="large"),
         *((Column(key="status", label=words("column.status"), marks=marks), Column(key="open", label=words("column.open"), kind="count")) if standing else ()),
         Column(key="due", label=words("column.due"), width="medium"), Column(key="law", label=words("column.law"), width="medium"),
         Column(key="verified", label=words("column.verified"), kind="yesno"), Column(key="audiences", label=words("column.audiences"), width="medium"),
         Column(key="scope", label=words("column.scope")), Column(key="languages", label=words("column.languages")), Column(key="fields", label=words("column.fields"), kind="count"),
+        Column(key="document", label=words("column.document"), width="medium"),
     )  # fmt: skip
     note = words("standing_at", time=words.time(status.started_at)) if standing else words("standing_none")
     return Table(name="documents", title="", columns=columns, rows=found, note=note)
@@ -261,7 +262,7 @@ def fields_table(words: Words, made: Document) -> Table:
     """A row a field: what it is, how it stands, who owes it, when it is due. Open ones first."""
     rows = [_field(words, claim) for claim in ordered(made)]
     columns = (
-        Column(key="ref", label=words("column.ref"), width="small"), Column(key="label", label=words("column.field"), width="large"),
+        Column(key="ref", label=words("column.ref")), Column(key="label", label=words("column.field"), width="large"),
         Column(key="state", label=words("column.state"), marks={words.named("state", state): mark for state, mark in STATES.items()}),
         Column(key="owner", label=words("column.owner")), Column(key="due", label=words("column.due"), width="medium"), Column(key="date", label=words("column.date")),
         Column(key="by", label=words("column.by")), Column(key="id", label=words("column.id"), width="medium"),

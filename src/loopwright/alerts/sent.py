@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from loopwright.alerts.journal import Kept, note_sent
@@ -80,18 +81,29 @@ def send(root: Path, name: str, alerts: Sequence[Kept]) -> int:
 
 
 def _notified(told: Sequence[str], title: str, body: str) -> int:
-    """Addresses that took the message. apprise logs addresses when it fails, so it may log nothing."""
+    """Addresses that took the message."""
     import apprise
 
-    logger = logging.getLogger("apprise")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate, logger.disabled = False, True
     took = 0
-    for number, address in enumerate(told, start=1):
-        service = apprise.Apprise()
-        if not service.add(address):
-            raise UsageError(f"address {number} is none that apprise knows", "https://appriseit.com/services lists their forms")
-        took += bool(
-            service.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT, timeout=PATIENCE / len(told))
-        )
+    with _silent():
+        for number, address in enumerate(told, start=1):
+            service = apprise.Apprise()
+            if not service.add(address):
+                raise UsageError(f"address {number} is none that apprise knows", "its documentation lists the forms")
+            patience = PATIENCE / len(told)
+            took += bool(service.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT, timeout=patience))
     return took
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """apprise logs addresses where it fails, and the libraries under it the paths that they call: secrets, so none logs anything."""
+    loggers = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

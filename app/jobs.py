@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,10 +63,11 @@ def start(root: Path, name: str, verbs: Sequence[Sequence[str]], about: Mapping[
         }
         _write(folder / "job.json", told)
         (folder / "ended.json").unlink(missing_ok=True)
-        subprocess.Popen(  # it inherits the lock, and holds it until it ends in whatever way
+        work = subprocess.Popen(  # it inherits the lock, and holds it until it ends in whatever way
             [sys.executable, "-m", "app.jobs", str(folder)], cwd=Path(__file__).resolve().parent.parent, pass_fds=[lock.fileno()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+    threading.Thread(target=work.wait, daemon=True).start()  # nobody else collects it
     return True
 
 

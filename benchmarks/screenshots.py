@@ -11,6 +11,7 @@ import argparse
 import io
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -27,9 +28,13 @@ PAGES = {
     "overview": "",
     "cycles": "cycles",
     "cycle": "cycle?tab=gate",
-    "reports": "reports?document=cycle&tab=fields",
-    "alerts": "alerts",
+    "reports": "reports?document=annex-iv&tab=fields",
 }
+DRAWN = {
+    "overview": "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg",
+    **dict.fromkeys(("cycles", "cycle", "reports"), "[data-testid=stDataFrame] canvas"),
+}
+"""What a page draws last."""
 SHAPES = {"light": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (390, 844, "light")}
 """Width, height, colours."""
 
@@ -52,7 +57,11 @@ def settled(page: Any, address: str) -> None:
     page.goto(address)
     page.get_by_role("heading", level=1).first.wait_for(timeout=120_000)
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton], [data-testid=stStatusWidget]')", timeout=120_000)
-    page.wait_for_timeout(1500)
+    before, same = -1, 0
+    while same < 4:
+        now = page.evaluate("document.querySelectorAll('*').length")
+        before, same = now, same + 1 if now == before else 0
+        page.wait_for_timeout(500)
 
 
 def small(png: bytes) -> bytes:
@@ -79,6 +88,8 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         root = shutil.copytree(options.of, Path(place) / options.of.name, symlinks=True)
+        build = ["report", "build", "annex-iv", "--format", "json", "--language", options.lang, "--workspace", str(root)]
+        subprocess.run([sys.executable, "-m", "loopwright", *build], check=True, stdout=subprocess.DEVNULL)
         with served(root) as (address, _), browser() as chromium:
             for name in options.only:
                 _pictures(chromium, f"{address}/{PAGES[name]}", name, options)
@@ -92,6 +103,8 @@ def _pictures(chromium: Any, address: str, name: str, options: argparse.Namespac
         )
         page = context.new_page()
         settled(page, f"{address}{'&' if '?' in address else '?'}lang={options.lang}")
+        page.locator(DRAWN[name]).first.wait_for(timeout=60_000)
+        page.wait_for_timeout(1500)
         if options.whole:
             tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
             page.set_viewport_size({"width": width, "height": min(4000, tall + 60)})

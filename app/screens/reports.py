@@ -179,7 +179,7 @@ def _build(here: Here, view: View, choice: Choice) -> None:
         return
     with st.container(horizontal=True):
         for formats, key in (("pdf,html,json", "build"), ("json", "build_fields")):
-            if st.button(words(key), key=key, type="primary" if key == "build" else "secondary"):
+            if st.button(words(key), key=key):
                 saw(here.root, "report", choice.stem, by=here.visitor.key)
                 jobs.start(here.root, "report", build_verbs(here.root, choice, formats), {"stem": choice.stem})
                 st.rerun()

@@ -139,11 +139,11 @@ def _choice(
     if row is None:
         return None
     about = {"cycle": asked.about or last or "", "incident": asked.about or (incidents[-1] if incidents else ""), "loop": ""}
-    tongue = asked.language or language
+    tongues = [one for one in (asked.language, language) if one in row["languages"]]
     return Choice(
         document=row["document"], row=row, about=about[row["scope"]],
         audience=asked.audience if asked.audience in row["audiences"] else row["audiences"][-1],
-        language=tongue if tongue in row["languages"] else row["languages"][0],
+        language=[*tongues, *row["languages"]][0],
     )  # fmt: skip
 
 

@@ -79,6 +79,8 @@ HEADINGS = {
     "cycles": "Cycles of lab",
     "cycle": "Cycle c0003",
     "builder": "Who is checking",
+    "reports": "Reports",
+    "alerts": "Alerts",
     "settings": "Settings",
 }
 
@@ -131,4 +133,38 @@ def test_a_link_shows_what_was_sent_in_the_readers_language_on_a_phone(address: 
     page.goto(saved.as_uri())
     assert page.get_by_role("heading", name="Zyklen von lab").is_visible()
     assert page.get_by_text(HOSTILE).count() == 1, "a file that opens anywhere, and whose text is text"
+    context.close()
+
+
+@pytest.mark.slow
+def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: Browser, tmp_path: Path) -> None:
+    root = record_hostile(tmp_path / "lab")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(repository / "app/app.py"),
+        f"--server.port={port}",
+        "--",
+        str(root),
+    ]
+    context = browser.new_context(locale="en-GB")
+    page = context.new_page()
+    with (tmp_path / "log").open("w") as log:
+        with subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as server:
+            _until_it_answers(port, server, tmp_path / "log")
+            settled(page, f"http://127.0.0.1:{port}/cycles?decision=promote", "Cycles of lab")
+            page.get_by_text("3 of 4 cycles match").wait_for()
+            server.terminate()
+        with subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as server:
+            _until_it_answers(port, server, tmp_path / "log")
+            page.locator("[data-testid=stApp][data-test-connection-state=CONNECTED]").wait_for(timeout=60_000)
+            page.get_by_role("button", name="Promoted", exact=True).click()
+            page.get_by_text("4 of 4 cycles match").wait_for(timeout=60_000)
+            assert "decision" not in page.url, "the page that was open went on, with its filter in the address"
+            server.terminate()
     context.close()

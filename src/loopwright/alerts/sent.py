@@ -97,7 +97,7 @@ def _notified(told: Sequence[str], title: str, body: str) -> int:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """apprise logs addresses where it fails, and the libraries under it the paths that they call: secrets, so none logs anything."""
+    """Apprise logs addresses where it fails, and the libraries under it the paths that they call: secrets, so none logs anything."""
     loggers = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests", "asyncio")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -3,7 +3,7 @@
     python benchmarks/dashboard_sessions.py --workspace LOOP [--sessions 8] [--pairs 6]
 
 Cycles are turned one by one, by turns without and with the sessions open on the overview, so that both meet the same machine. A session speaks
-Streamlit's protocol as a browser does: it asks for the page, and again for each part that refreshes itself. Prints JSON: growth of the cycle
+Streamlit's protocol, and asks for the whole page every five seconds: more than a browser does, which asks for the part that refreshes itself. Prints JSON: growth of the cycle
 time (from the record, open to close) as the mean of the paired ratios with a 95 % t interval; exits 1 where its upper limit is over the bar.
 """
 
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from dashboard import limits, served
@@ -26,6 +27,8 @@ from dashboard import limits, served
 from loopwright.workspace import find
 
 BAR = 0.10
+EVERY = 5.0
+"""Seconds, as in `app.frame`."""
 
 
 class Visitors:
@@ -35,35 +38,32 @@ class Visitors:
         self._address, self._count = address.replace("http", "ws") + "/_stcore/stream", count
         self._loop = asyncio.new_event_loop()
         self.messages = self.asked = 0
-        """Messages that came, and times that a page or a part of one was asked for."""
+        """Messages that came, and times that the page was asked for."""
 
     async def _visit(self) -> None:
         from streamlit.proto.BackMsg_pb2 import BackMsg
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
         from websockets.asyncio.client import connect
 
-        async with connect(self._address, subprotocols=["streamlit"], max_size=None) as socket, asyncio.TaskGroup() as group:  # type: ignore[list-item]
-            known: set[str] = set()
+        async def ask(socket: Any) -> None:
+            message = BackMsg()
+            message.rerun_script.query_string = ""
+            while True:
+                await socket.send(message.SerializeToString())
+                self.asked += 1
+                await asyncio.sleep(EVERY)
 
-            async def ask(fragment: str = "", every: float = 0.0) -> None:
-                while True:
-                    await asyncio.sleep(every)
-                    message = BackMsg()
-                    message.rerun_script.fragment_id = fragment
-                    message.rerun_script.is_auto_rerun = bool(fragment)
-                    await socket.send(message.SerializeToString())
-                    self.asked += 1
-                    if not every:
-                        return
+        async with connect(self._address, subprotocols=["streamlit"], max_size=None) as socket:  # type: ignore[list-item]
+            asking = asyncio.create_task(ask(socket))
+            try:
+                async for _ in socket:
+                    self.messages += 1
+            finally:
+                asking.cancel()
 
-            await ask()
-            async for data in socket:
-                self.messages += 1
-                told = ForwardMsg()
-                told.ParseFromString(data if isinstance(data, bytes) else data.encode())
-                if told.HasField("auto_rerun") and told.auto_rerun.fragment_id not in known:
-                    known.add(told.auto_rerun.fragment_id)
-                    group.create_task(ask(told.auto_rerun.fragment_id, told.auto_rerun.interval))
+    async def _closed(self) -> None:
+        """Until every session has said goodbye."""
+        mine = asyncio.current_task()
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not mine), return_exceptions=True)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -77,6 +77,7 @@ class Visitors:
         finally:
             for visit in visits:
                 visit.cancel()
+            asyncio.run_coroutine_threadsafe(self._closed(), self._loop).result(30)
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join()
         if broken:

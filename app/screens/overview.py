@@ -48,13 +48,13 @@ def show(here: Here, view: View) -> None:
 def _alerts(here: Here, view: View) -> None:
     if not view.alerts:
         return
-    words = here.words.of("alerts")
+    said = here.words.of("alerts")
     with st.container(border=True, gap="xsmall"):
         for level, says in view.alerts[:FEW]:
-            draw.mark(LEVELS[level], f"{words(f'level.{level}')}: {says}")
+            draw.mark(LEVELS[level], f"{said(f'level.{level}')}: {says}")
         if len(view.alerts) > FEW:
-            draw.quiet(words("more", n=here.words.count(len(view.alerts) - FEW)))
-        link(here, "alerts", words("title"))
+            draw.quiet(said("more", n=here.words.count(len(view.alerts) - FEW)))
+        link(here, "alerts", said("title"))
 
 
 def _reasons(here: Here, view: View) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -136,12 +137,8 @@ def test_a_link_shows_what_was_sent_in_the_readers_language_on_a_phone(address: 
     context.close()
 
 
-@pytest.mark.slow
-def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: Browser, tmp_path: Path) -> None:
-    root = record_hostile(tmp_path / "lab")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+@contextmanager
+def serving(repository: Path, root: Path, port: int, log: Path) -> Iterator[None]:
     command = [
         sys.executable,
         "-m",
@@ -152,19 +149,28 @@ def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: B
         "--",
         str(root),
     ]
+    with log.open("a") as file, subprocess.Popen(command, cwd=root.parent, stdout=file, stderr=file) as server:
+        try:
+            _until_it_answers(port, server, log)
+            yield
+        finally:
+            server.kill()
+
+
+@pytest.mark.slow
+def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: Browser, tmp_path: Path) -> None:
+    root = record_hostile(tmp_path / "lab")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     context = browser.new_context(locale="en-GB")
     page = context.new_page()
-    with (tmp_path / "log").open("w") as log:
-        with subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as server:
-            _until_it_answers(port, server, tmp_path / "log")
-            settled(page, f"http://127.0.0.1:{port}/cycles?decision=promote", "Cycles of lab")
-            page.get_by_text("3 of 4 cycles match").wait_for()
-            server.terminate()
-        with subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as server:
-            _until_it_answers(port, server, tmp_path / "log")
-            page.locator("[data-testid=stApp][data-test-connection-state=CONNECTED]").wait_for(timeout=60_000)
-            page.get_by_role("button", name="Promoted", exact=True).click()
-            page.get_by_text("4 of 4 cycles match").wait_for(timeout=60_000)
-            assert "decision" not in page.url, "the page that was open went on, with its filter in the address"
-            server.terminate()
+    with serving(repository, root, port, tmp_path / "log"):
+        settled(page, f"http://127.0.0.1:{port}/cycles?decision=promote", "Cycles of lab")
+        page.get_by_text("3 of 4 cycles match").wait_for()
+    with serving(repository, root, port, tmp_path / "log"):
+        page.wait_for_timeout(3000)
+        page.get_by_role("button", name="Promoted", exact=True).click(timeout=40_000)
+        page.get_by_text("4 of 4 cycles match").wait_for(timeout=40_000)
+        assert "decision" not in page.url, "the page that was open went on, with its filter in the address"
     context.close()

@@ -108,6 +108,7 @@ def test_a_file_is_built_checked_shown_and_a_changed_one_is_told(
     loops: Callable[[str], Path], opened, text, tmp_path: Path
 ) -> None:
     root = shutil.copytree(loops("rest"), tmp_path / "lab")
+    (root / "loop.yaml").write_text("name: lab\n")
     page = opened(root, "reports", document="cycle", tab="files")
     assert "Not built yet." in text(page)
     page.button(key="build").click().run()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -266,7 +268,7 @@ def _verify(here: Here, view: View) -> None:
         _checked(here, result)
 
 
-def _checked(here: Here, result: dict) -> None:
+def _checked(here: Here, result: Mapping[str, Any]) -> None:
     words, checks = here.words, result["checks"]
     bad = [one for one in checks if one["result"] == "failed"]
     title = words("upload_bad", n=words.count(len(bad))) if bad else words("upload_good")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.jobs import Job, look
-from app.sheet import Column, Figure, Mark, Sheet, Table
+from app.sheet import Column, Figure, Kind, Mark, Sheet, Table
 from app.words import Words
 from loopwright.index import Index
 from loopwright.report.document import Claim, Document
@@ -320,11 +320,9 @@ def filed_tables(words: Words, filed: Sequence[Mapping[str, Any]]) -> list[Table
     ]  # fmt: skip
 
 
-def _columns(words: Words, texts: Sequence[str], **kinds: Any) -> tuple[Column, ...]:
-    return tuple(
-        Column(key=key, label=words(f"column.{key}"), kind=kind)
-        for key, kind in {**dict.fromkeys(texts, "text"), **kinds}.items()
-    )
+def _columns(words: Words, texts: Sequence[str], **kinds: Kind) -> tuple[Column, ...]:
+    told: Mapping[str, Kind] = {**dict.fromkeys(texts, "text"), **kinds}  # type: ignore[dict-item]  # a literal
+    return tuple(Column(key=key, label=words(f"column.{key}"), kind=kind) for key, kind in told.items())
 
 
 def build_verbs(root: Path, choice: Choice, formats: str) -> list[list[str]]:

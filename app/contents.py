@@ -32,12 +32,14 @@ PAGES = (
     Entry(name="cycles", section="loop"),
     Entry(name="cycle", section="loop"),
     Entry(name="data", section="loop", needs=("engineer", "manager", "compliance"), confidential=True),
+    Entry(name="alerts", section="loop"),
     Entry(name="decisions", section="decide", needs=("engineer", "manager", "compliance"), confidential=True),
     Entry(name="controls", section="decide", needs=("engineer", "manager", "compliance")),
     Entry(name="recall", section="decide", needs=("engineer", "manager", "compliance")),
     Entry(name="builder", section="answer"),
     Entry(name="lineage", section="answer"),
     Entry(name="audit", section="answer"),
+    Entry(name="reports", section="answer", needs=("engineer", "manager", "compliance"), confidential=True),
     Entry(name="settings", section="app", confidential=True),
 )
 """In the order of the navigation; the first one is where a visitor arrives."""

@@ -128,6 +128,10 @@ class Words:
         day = dates.format_date(moment, "medium", locale=self.locale)
         return f"{day} {moment:%H:%M} UTC"
 
+    def day(self, iso: str | None) -> str:
+        """A date."""
+        return dates.format_date(datetime.fromisoformat(iso), "medium", locale=self.locale) if iso else NOTHING
+
     def ago(self, iso: str | None, now: datetime | None = None) -> str:
         """How long ago, in words."""
         if not iso:

@@ -9,10 +9,12 @@ from app.address import asked, tab
 from app.chart import describe, score_curve
 from app.frame import Here, link, present
 from app.sheet import Mark
+from app.views.alerts import LEVELS
 from app.views.overview import WINDOWS, Stage, View, read
 from loopwright.index import Index
 
 SIZES = {str(size): str(size) for size in WINDOWS}
+FEW = 5  # alerts that are shown here
 STATES: dict[str, Mark] = {"done": "good", "now": "wait", "failed": "bad", "todo": "none"}
 
 
@@ -23,6 +25,7 @@ def show(here: Here, view: View) -> None:
     if not view.points and not view.stages and not view.sheet.figures:
         return
     draw.figures(view.sheet.figures[:5])
+    _alerts(here, view)
     if view.waiting:
         _waiting(here, view)
     if view.stages:
@@ -40,6 +43,18 @@ def show(here: Here, view: View) -> None:
         st.header(draw.plain(here.words("integrity")), anchor=False)
         draw.figures(view.integrity)
         draw.quiet(here.words("integrity_note"))
+
+
+def _alerts(here: Here, view: View) -> None:
+    if not view.alerts:
+        return
+    said = here.words.of("alerts")
+    with st.container(border=True, gap="xsmall"):
+        for level, says in view.alerts[:FEW]:
+            draw.mark(LEVELS[level], f"{said(f'level.{level}')}: {says}")
+        if len(view.alerts) > FEW:
+            draw.quiet(said("more", n=here.words.count(len(view.alerts) - FEW)))
+        link(here, "alerts", said("title"))
 
 
 def _reasons(here: Here, view: View) -> None:

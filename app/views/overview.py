@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.chart import Point, points_of
 from app.integrity import Standing, standing
 from app.sheet import Column, Figure, Mark, Notice, Sheet, Table
+from app.views.alerts import now_standing, sentence
 from app.views.money import budget_table, threshold_table
 from app.words import Words
 from loopwright.budgets import Used
@@ -91,6 +92,8 @@ class View:
     """Of the last decision, as the gate wrote them."""
     decided: str = ""
     """The cycle that was decided last."""
+    alerts: tuple[tuple[str, str], ...] = ()
+    """Level and sentence of each that stands (`app.views.alerts`)."""
 
 
 def read(index: Index, here: Here, window: int = WINDOWS[0]) -> View:
@@ -109,7 +112,8 @@ def read(index: Index, here: Here, window: int = WINDOWS[0]) -> View:
         usual=index.seconds_by_phase(), acts=index.state().acts, used=index.used, budgets=plan.budgets if plan else None,
         card=plan.gate.card if plan else Card(), integrity=standing(here.root), now=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     )  # fmt: skip
-    return view_of(here.words, said)
+    alerts, _ = now_standing(index, here)
+    return replace(view_of(here.words, said), alerts=tuple((one.level, sentence(here.words, one)) for one in alerts))
 
 
 def view_of(words: Words, told: Told) -> View:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from loopwright.envelope import SignedEnvelope
 from loopwright.external import Endpoint, Judge, Prompt, PromptFile
-from loopwright.policy import Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
+from loopwright.policy import Alerts, Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
 from loopwright.recipe import Recipe, Recipes
 from loopwright.types import Digest, cycle_name, digest_value
 
@@ -26,12 +26,10 @@ __all__ = [
     "Examiner",
     "Exclude",
     "FieldGap",
-    "Gate",
     "GenerateSection",
     "Generator",
     "Metrics",
     "Mix",
-    "PassAt",
     "Plan",
     "Plugin",
     "Recipe",
@@ -249,11 +247,12 @@ class Plan(Section):
     versioning: Versioning = Versioning()
     record: Record = Record()
     metrics: Metrics = Metrics()
+    alerts: Alerts = Alerts()
 
     @property
     def digest(self) -> Digest:
-        """Identity of the decisions: all but where the work runs and is written down, how much of it, and where figures are shown."""
-        elsewhere = {"runtime", "record", "metrics", "versioning", "cycles", "budgets", "retention"}
+        """Identity of the decisions: all but where the work runs and is written down, how much of it, where figures are shown, and who is called."""
+        elsewhere = {"runtime", "record", "metrics", "versioning", "cycles", "budgets", "retention", "alerts"}
         return digest_value(self.model_dump(mode="json", exclude=elsewhere))
 
     @property

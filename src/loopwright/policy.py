@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
+    "Alerts",
     "Approvals",
     "Budgets",
     "Card",
@@ -178,3 +179,18 @@ class Budgets(Section):
     """What an hour of the machines costs."""
     watts: Positive | None = None
     """What the machines draw, for an estimate where energy is not measured."""
+
+
+class Alerts(Section):
+    """When the loop calls somebody. It only tells: what halts a loop is elsewhere. Where to is no part of the plan (`loopwright alerts`)."""
+
+    stop: bool = True
+    """At a halt, a freeze, a failed phase, or a light of the collapse card at stop."""
+    waiting_hours: Positive | None = 1.0
+    """When a request has waited for persons so long; None: never."""
+    drift_cycles: Count | None = 3
+    """When the same light of the collapse card was at warning in so many cycles in a row; None: never."""
+    budget: Share | None = 0.8
+    """When this share of a budget is used; None: never."""
+    integrity: bool = True
+    """When the record is not what was signed."""

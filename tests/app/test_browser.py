@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,6 +87,8 @@ HEADINGS = {
     "recall": "what would it reach?",
     "audit": "Audit log",
     "data": "Rows of c0002",
+    "reports": "Reports",
+    "alerts": "Alerts",
     "settings": "Settings",
     "decisions": "Decisions",
     "controls": "Controls",
@@ -166,4 +169,42 @@ def test_a_click_in_the_lineage_goes_on_to_what_was_clicked_and_asks_nobody_else
     page.go_back()
     assert picture.get_attribute("aria-label")
     assert asked <= {urlsplit(address).netloc, "blob:", "data:"}
+
+
+@contextmanager
+def serving(repository: Path, root: Path, port: int, log: Path) -> Iterator[None]:
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(repository / "app/app.py"),
+        f"--server.port={port}",
+        "--",
+        str(root),
+    ]
+    with log.open("a") as file, subprocess.Popen(command, cwd=root.parent, stdout=file, stderr=file) as server:
+        try:
+            _until_it_answers(port, server, log)
+            yield
+        finally:
+            server.kill()
+
+
+@pytest.mark.slow
+def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: Browser, tmp_path: Path) -> None:
+    root = record_hostile(tmp_path / "lab")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = browser.new_context(locale="en-GB")
+    page = context.new_page()
+    with serving(repository, root, port, tmp_path / "log"):
+        settled(page, f"http://127.0.0.1:{port}/cycles?decision=promote", "Cycles of lab")
+        page.get_by_text("3 of 4 cycles match").wait_for()
+    with serving(repository, root, port, tmp_path / "log"):
+        page.wait_for_timeout(3000)
+        page.get_by_role("button", name="Promoted", exact=True).click(timeout=40_000)
+        page.get_by_text("4 of 4 cycles match").wait_for(timeout=40_000)
+        assert "decision" not in page.url, "the page that was open went on, with its filter in the address"
     context.close()

@@ -13,6 +13,7 @@ import sys
 import typer
 
 from loopwright.cli import (
+    alerts,
     check,
     documents,
     domains,
@@ -44,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, check, domains, models, people, letters, keys, govern, incident, record, proofs, witness,
+    workspaces, loops, launch, views, alerts, check, domains, models, people, letters, keys, govern, incident, record, proofs, witness,
     trace, documents,
 )  # fmt: skip
 for module in MODULES:

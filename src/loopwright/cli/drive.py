@@ -42,13 +42,15 @@ def drive(
         as_json: Print the overview as JSON.
         launcher: The person who starts it, besides those whose keys lie in this account.
     """
+    from loopwright.cli.alerts import Watch
     from loopwright.cli.sinks import open_sinks  # TensorBoard's imports, only for a run
     from loopwright.cli.tables import print_overview
 
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     view: Observer = LiveView(sys.stderr) if sys.stderr.isatty() else PlainLines(sys.stderr)
     with LogFile(workspace.private / "logs" / f"{name}.log") as log, open_sinks(workspace) as sinks:
-        observer = Fanout((view, log, *sinks))
+        watch = Watch(workspace)
+        observer = Fanout((view, log, *sinks, watch))
         try:
             with open_run(workspace, observer, launcher) as run:
                 promoted = _turn(workspace, run, _last(run, cycles, until), until_promoted=until_promoted)
@@ -56,6 +58,7 @@ def drive(
                     run.dvc.push()
         finally:
             observer.close()
+            watch.ended()
     state = workspace.state()
     if as_json:
         emit(overview(state))

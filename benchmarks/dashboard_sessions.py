@@ -1,0 +1,123 @@
+"""What visitors cost a running loop: eight WebSocket sessions on the dashboard, none of which draws anything.
+
+    python benchmarks/dashboard_sessions.py --workspace LOOP [--sessions 8] [--pairs 6]
+
+Cycles are turned one by one, by turns without and with the sessions open on the overview, so that both meet the same machine. A session speaks
+Streamlit's protocol, and asks for the whole page every five seconds: more than a browser does, which asks for the part that refreshes itself. Prints JSON: growth of the cycle
+time (from the record, open to close) as the mean of the paired ratios with a 95 % t interval; exits 1 where its upper limit is over the bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from dashboard import limits, served
+
+from loopwright.workspace import find
+
+BAR = 0.10
+EVERY = 5.0
+"""Seconds, as in `app.frame`."""
+
+
+class Visitors:
+    """Sessions in a thread of their own."""
+
+    def __init__(self, address: str, count: int) -> None:
+        self._address, self._count = address.replace("http", "ws") + "/_stcore/stream", count
+        self._loop = asyncio.new_event_loop()
+        self.messages = self.asked = 0
+        """Messages that came, and times that the page was asked for."""
+
+    async def _visit(self) -> None:
+        from streamlit.proto.BackMsg_pb2 import BackMsg
+        from websockets.asyncio.client import connect
+
+        async def ask(socket: Any) -> None:
+            message = BackMsg()
+            message.rerun_script.query_string = ""
+            while True:
+                await socket.send(message.SerializeToString())
+                self.asked += 1
+                await asyncio.sleep(EVERY)
+
+        async with connect(self._address, subprotocols=["streamlit"], max_size=None) as socket:  # type: ignore[list-item]
+            asking = asyncio.create_task(ask(socket))
+            try:
+                async for _ in socket:
+                    self.messages += 1
+            finally:
+                asking.cancel()
+
+    async def _closed(self) -> None:
+        """Until every session has said goodbye."""
+        mine = asyncio.current_task()
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not mine), return_exceptions=True)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """While the block runs."""
+        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        thread.start()
+        visits = [asyncio.run_coroutine_threadsafe(self._visit(), self._loop) for _ in range(self._count)]
+        try:
+            yield
+            broken = [visit.exception() for visit in visits if visit.done()]
+        finally:
+            for visit in visits:
+                visit.cancel()
+            asyncio.run_coroutine_threadsafe(self._closed(), self._loop).result(30)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+        if broken:
+            raise SystemExit(f"{len(broken)} of {self._count} sessions broke: {broken[0]!r}")
+
+
+def cycle(root: Path) -> float:
+    """Turn one; its seconds by the record."""
+    command = [sys.executable, "-m", "loopwright", "run", "--cycles", "1", "--workspace", str(root)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = find(root).state()
+    last = state.cycles[str(state.last)]
+    began, ended = (datetime.fromisoformat(str(one)) for one in (last.opened_at, last.closed_at))
+    return (ended - began).total_seconds()
+
+
+def main() -> int:
+    """Turn pairs of cycles."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--sessions", type=int, default=8)
+    parser.add_argument("--pairs", type=int, default=6)
+    options = parser.parse_args()
+    root, alone, beside, messages, asked = options.workspace.resolve(), [], [], 0, 0
+    with served(root) as (address, _):
+        for pair in range(options.pairs):
+            for watched in (False, True) if pair % 2 == 0 else (True, False):
+                if not watched:
+                    alone.append(cycle(root))
+                    continue
+                visitors = Visitors(address, options.sessions)
+                with visitors.open():
+                    beside.append(cycle(root))
+                messages, asked = messages + visitors.messages, asked + visitors.asked
+    growth = [after / before - 1 for before, after in zip(alone, beside, strict=True)]
+    told = limits(growth) if len(growth) > 1 else {"value": round(growth[0], 3), "n": 1}
+    counted = {"sessions": options.sessions, "messages": messages, "asked": asked}
+    print(json.dumps({**counted, "alone (s)": alone, "with sessions (s)": beside, "growth": told, "bar": BAR}))
+    return 0 if told.get("high", told["value"]) <= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,7 @@ of the host makes of it (``energy``), and then it is called estimated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -44,8 +44,13 @@ class Used:
     """Of the model that was trained last."""
     paid: float = 0.0
     """To models elsewhere."""
-    currencies: frozenset[str] = frozenset()
-    """In which it was paid."""
+    currencies: tuple[str, ...] = ()
+    """In which it was paid, sorted."""
+
+    @classmethod
+    def told(cls, plain: Mapping[str, Any]) -> Used:
+        """From the plain JSON that it was kept as."""
+        return cls(**{**plain, "currencies": tuple(plain.get("currencies", ()))})
 
     def after(self, statement: Statement) -> Used:
         """One entry later; other kinds change nothing."""
@@ -69,7 +74,7 @@ class Used:
 
     def _paying(self, said: Any) -> Used:
         money = said.get("cost", {}).get("money", {})
-        return replace(self, paid=self.paid + sum(money.values()), currencies=self.currencies | set(money))
+        return replace(self, paid=self.paid + sum(money.values()), currencies=tuple(sorted({*self.currencies, *money})))
 
     def _phase(self, said: Any) -> Used:
         summary, seconds = said["summary"], float(said["seconds"])

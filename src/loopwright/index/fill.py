@@ -85,7 +85,7 @@ class _Filling:
     def __init__(self, index: sqlite3.Connection, ledger: Ledger, known: Mapping[str, Any]) -> None:
         self.index, self.ledger = index, ledger
         self.told = {name: known.get(name) for name in ("champion", "last", "open", "latest", "name", "workspace", "demo")}
-        self.used = Used(**known.get("used", {}))
+        self.used = Used.told(known.get("used", {}))
         self.genesis = _read(ledger.entries_from(0, 1)[0], 0)
         self.waiting: dict[str, list[Statement]] = {}
 

@@ -93,7 +93,7 @@ class Index:
     @property
     def used(self) -> Used:
         """What the loop has used up (`loopwright.budgets`)."""
-        return Used(**self._told["used"])
+        return Used.told(self._told["used"])
 
     def page(self, where: Filter, *, sort: str = "n", descending: bool = True, start: int = 0, limit: int = 50) -> Page:
         """Cycles that the filter lets through, with the columns of `COLUMNS`. ValueError: no such order."""

@@ -15,7 +15,7 @@ from loopwright.index.rows import COLUMNS
 
 __all__ = ["VERSION", "connection", "file_of"]
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of tables or of what a row says: a file of another version is dropped and filled again."""
 
 _FILE = Path(".loopwright") / "index.db"

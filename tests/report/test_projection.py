@@ -20,7 +20,8 @@ from loopwright.ledger.answers import keep
 from loopwright.ledger.statement import Statement
 from loopwright.report.declaration import AUDIENCES, Declaration
 from loopwright.report.document import Document
-from loopwright.report.engine import EMBEDDED, build_from, document_of
+from loopwright.report.enclosed import DOCUMENT
+from loopwright.report.engine import build_from, document_of
 from loopwright.report.facts import Fact
 from loopwright.report.loading import Loaded, load
 from loopwright.report.record import Record, open_record
@@ -108,7 +109,7 @@ def test_what_is_hidden_is_nowhere_in_data_and_page(opened: Callable[[], Record]
     hidden_from = {field: set(chance.sample(outsiders, chance.randint(0, 4))) for field in fields}
     loaded = marked(record.root, name, hidden_from)
     made = document_of(record, loaded, None, language="en", audience=audience)
-    html = render(made, loaded.words("en"), loaded.sources, EMBEDDED, "", {}).html
+    html = render(made, loaded.words("en"), loaded.sources, DOCUMENT, "", {}).html
     _nowhere(made, html, *marks_of(loaded, audience))
     visible = [field for field in fields if audience not in hidden_from[field]]
     assert made.status.of == len(made.claims) == len(visible)

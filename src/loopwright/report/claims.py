@@ -101,10 +101,13 @@ class _Maker:
         )
 
     def _answer(self, field: FieldSpec) -> Answer | None:
-        """What a person said to this field, else to the item of the profile that it asks for: said once, it answers every document."""
-        items = (field.id,) if field.source == "auto" else (field.id, *field.query[:1])
-        found = (standing(self.subject.state.acts, item, self.subject.about) for item in items)
-        return next((answer for answer in found if answer is not None), None)
+        """What a person said to this field, else to the item of the profile that it asks for: said once, it answers every document.
+
+        A field that the record answers takes nothing of it but that it does not apply: the item's words are its value already.
+        """
+        found = (standing(self.subject.state.acts, item, self.subject.about) for item in (field.id, *field.query[:1]))
+        answer = next((answer for answer in found if answer is not None), None)
+        return answer if field.source != "auto" or (answer and answer.state == "not-applicable") else None
 
     def _state(
         self, field: FieldSpec, facts: tuple[doc.FactShown, ...], answer: Answer | None, statement: doc.Statement | None
@@ -122,7 +125,7 @@ class _Maker:
             return "not applicable", "", statement
         if answer.state == "confirmed" and answer.confirms != seen_digest(field, self.subject.facts):
             return open_state, self.subject.words.say("changed_since", entry=answer.index, by=statement.by), None
-        return ("not provided", "", None) if field.source == "auto" else ("statement", "", statement)
+        return "statement", "", statement
 
     def _inapplicable(self, field: FieldSpec) -> NotApplicable | None:
         """The rule by which the record itself says that it does not apply."""

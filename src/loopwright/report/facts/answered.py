@@ -81,12 +81,16 @@ def _reference(see: Reader) -> str:
 
 @fact("release.placed", "answered")
 def _placed(see: Reader) -> bool:
-    """True where a date was answered, or the plan in force keeps a model of the loop as placed on the market."""
+    """Whether a model is on the market: a date was answered, or the plan in force keeps one as placed; a person said that none applies."""
     if answer(see, "release.eu_date") or answer(see, "release.date"):
         return True
     if see.opened().get("retention"):
         return True
-    raise Absent("release")
+    told = [standing(see.state.acts, path, see.source.cycle or LOOP) for path in ("release.eu_date", "release.date")]
+    if any(one is None or one.state != "not-applicable" for one in told):
+        raise Absent("release")
+    see.leaf(*(one.index for one in told if one))
+    return False
 
 
 @fact("release.retention_until", "derived")

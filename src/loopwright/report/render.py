@@ -134,7 +134,7 @@ def render(
         limit=ITEMS,
         marks=_MARKS,
         unit=words.unit,
-        terms=partial(_terms, words),
+        terms=words.entry,
         claims={claim.id: claim for claim in document.claims},
         attached=attached,
         command=command,
@@ -157,12 +157,6 @@ def _about(document: Document, words: Vocabulary) -> str:
     return words.say(
         "about_none" if about.id == NONE else f"about_{about.scope}", cycle=about.cycle, loop=about.loop, id=about.id
     )
-
-
-def _terms(words: Vocabulary, text: str) -> str:
-    """``phase train c0003``: the kind of an entry stays as the format calls it, the phase is a word of ours."""
-    kind, *rest = text.split(" ")
-    return " ".join([kind, *map(words.term, rest)])
 
 
 def _due(writer: Writer, due: Due) -> str:

@@ -20,7 +20,7 @@ UNMEASURED = {"XI-1-2e", "MDF-8.1", "MDF-8.2"}
 UNCLASSIFIED = {"TS-2.1a", "TS-2.2.2a", "TS-2.3a", "TS-2.4a", "TS-2.6a"}
 """One source of this loop says of its origin only "a test", which is no class: whether it was public or crawled, a person has to say."""
 UNTRIED = {"AR-5d"}
-"""What was memorised is measured where the examiner found a row to try it on, and this loop's model writes nothing that passes."""
+"""It shows how far verifier and gate differ, over the levels that both have; this loop's few tasks have none in common."""
 
 
 @pytest.fixture(scope="module")

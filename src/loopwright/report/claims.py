@@ -79,7 +79,7 @@ class _Maker:
         """One field's claim."""
         answer = self._answer(field)
         rule = self._inapplicable(field)
-        facts = () if rule else tuple(fact for fact in self._facts(field) if answer is None or fact.path != answer.field)
+        facts = () if rule else tuple(self._facts(field, answer.field if answer else None))
         statement = self._statement(answer) if answer else None
         state, reason, kept = (
             ("not applicable", self.labels.na[rule.reason], None) if rule else self._state(field, facts, answer, statement)
@@ -131,12 +131,12 @@ class _Maker:
         """The rule by which the record itself says that it does not apply."""
         return next((rule for rule in field.na if self.subject.facts[rule.when].value is True), None)
 
-    def _facts(self, field: FieldSpec) -> Iterator[doc.FactShown]:
-        """What the record has of them; the first is shown as the field declares."""
+    def _facts(self, field: FieldSpec, said: str | None) -> Iterator[doc.FactShown]:
+        """What the record has of them, but of ``said``, whose words are the statement; the first is shown as the field declares."""
         shown = field.shown
         for path in shown.query:
             fact = self.subject.facts[path]
-            if fact.value is None:
+            if fact.value is None or path == said:
                 continue
             first = path == shown.query[0]
             show = (shown.show if first else None) or self.subject.words.shown(path)

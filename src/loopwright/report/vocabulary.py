@@ -17,10 +17,10 @@ from loopwright.report.facts.registry import names
 __all__ = ["Vocabulary"]
 
 WORDED = frozenset({
-    "aid", "allows", "bad", "changed", "check", "class", "decision", "effect", "event", "fact", "figure", "from", "harm", "judge", "kind",
+    "aid", "allows", "amount", "bad", "changed", "check", "class", "decision", "effect", "event", "fact", "figure", "from", "harm", "judge", "kind",
     "length_unit", "makes",
     "method", "metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason",
-    "relation", "report", "rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict",
+    "relation", "report", "rule", "source", "split", "stage", "standing", "standing_with", "state", "suite", "test", "trigger", "unit", "use", "verdict",
     "what",
 })  # fmt: skip
 """Columns whose cells are words of ours. Prompts, answers, groups, settings and values are data."""

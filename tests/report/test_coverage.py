@@ -15,7 +15,7 @@ from loopwright.report.engine import build_from
 from loopwright.report.loading import load
 from loopwright.report.record import open_record
 
-UNMEASURED = {"XI-1-2e", "MDF-8.1", "MDF-8.2"}
+UNMEASURED = {"XI-1-2e", "MDF-8.1"}
 """This loop's plan measures no energy (`runtime.energy: none`): that its energy is NOT PROVIDED is right, and owed by somebody."""
 UNCLASSIFIED = {"TS-2.1a", "TS-2.2.2a", "TS-2.3a", "TS-2.4a", "TS-2.6a"}
 """One source of this loop says of its origin only "a test", which is no class: whether it was public or crawled, a person has to say."""

@@ -50,7 +50,8 @@ class Used:
     @classmethod
     def told(cls, plain: Mapping[str, Any]) -> Used:
         """From the plain JSON that it was kept as."""
-        return cls(**{**plain, "currencies": tuple(plain.get("currencies", ()))})
+        known: dict[str, Any] = {**plain, "currencies": tuple(plain.get("currencies", ()))}
+        return cls(**known)
 
     def after(self, statement: Statement) -> Used:
         """One entry later; other kinds change nothing."""

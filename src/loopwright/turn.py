@@ -18,6 +18,8 @@ from loopwright.consent import Consent
 from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import lock_digest
 from loopwright.ledger import Ledger
+from loopwright.ledger.answers import FOLDER as WORDS
+from loopwright.ledger.filings import FOLDER as FROZEN
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.independence import objections
 from loopwright.ledger.model_signature import SIGNED, sign_recorded
@@ -37,8 +39,9 @@ from loopwright.types import Artifact, Digest, cycle_name, cycle_number, digest_
 
 __all__ = ["DRIVER_PATHS", "CycleState", "close_abandoned", "settle", "turn", "upcoming"]
 
-DRIVER_PATHS = ("cycles", "ledger", "cycles.yaml", "dvc.lock", "plan.json")
-"""What the driver itself writes and commits; everything else in a workspace is a person's."""
+DRIVER_PATHS = ("cycles", "ledger", "cycles.yaml", "dvc.lock", "plan.json", WORDS, FROZEN)
+"""What the program itself writes and commits; everything else in a workspace is a person's. A person's answer or filing that was
+killed before its commit is committed by the next run."""
 
 NO_RECIPE = "recipes/none.diff"
 

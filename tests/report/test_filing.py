@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import random
 import zipfile
@@ -12,16 +11,13 @@ from pathlib import Path
 import cyclonedx.schema._res as cyclonedx
 import page
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from jsonschema import Draft7Validator
 from pypdf import PdfReader
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
 from loopwright.errors import RefusedError, UsageError
+from loopwright.govern.answers import Given, answer
 from loopwright.govern.filing import Report, file_report
 from loopwright.govern.requests import Desk
 from loopwright.ledger.filings import register
@@ -29,34 +25,17 @@ from loopwright.report import BuiltReport, build
 from loopwright.report.filed import auditors_bundle, rows
 from loopwright.report.signing import read_signatures, sign_pdf, signer_of
 from loopwright.report.verify import Checked, verify_file
+from loopwright.session import open_run
+from loopwright.store import git
+from loopwright.turn import settle
 from loopwright.workspace import Workspace
 from tests.run.small import copy_of
+from tests.trace.conftest import Quiet
 
 
 @pytest.fixture(scope="module")
 def built(turned: Path, tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     return build(turned, "loop", None, tmp_path_factory.mktemp("built"))
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder, key = tmp_path_factory.mktemp("certificate"), ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Provider's seal")])
-    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    usage = x509.KeyUsage(
-        digital_signature=True, content_commitment=True, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=True, crl_sign=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin + datetime.timedelta(days=9000))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "seal.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "seal.key").write_bytes(key.private_bytes(*plain))
-    return folder / "seal.pem", folder / "seal.key"
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +166,23 @@ def test_a_report_is_reviewed_then_approved_by_another_then_submitted(turned: Pa
         assert archive.read(name) == report.pdf
     raw = (workspace.root / "ledger").rglob("*")
     assert not any(b"AI Office" in path.read_bytes() for path in raw if path.is_file())  # the log has digests alone
+
+
+def test_the_next_run_commits_the_words_that_a_killed_command_left(
+    turned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = copy_of(turned, tmp_path / "lab")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as before_the_commit, Desk(workspace, lambda _: b"") as desk:
+        before_the_commit.setattr(git, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            answer(desk, Given(field="org.name", document="profile", state="statement", text="A lab"))
+    (workspace.root / "filings").mkdir()
+    (workspace.root / "filings" / "frozen.pdf").write_bytes(b"%PDF-1.7")
+    with open_run(workspace, Quiet()) as run:
+        settle(run)
+    assert git.dirty(workspace.root) == []
+    assert list((workspace.root / "answers").iterdir())

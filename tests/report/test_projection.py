@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,15 +20,16 @@ from hypothesis import strategies as st
 from loopwright.ledger.acts import Acts
 from loopwright.ledger.answers import keep
 from loopwright.ledger.statement import Statement
-from loopwright.report.declaration import AUDIENCES, Declaration
+from loopwright.report.declaration import AUDIENCES, Declaration, FieldSpec
 from loopwright.report.document import Document
-from loopwright.report.engine import EMBEDDED, build_from, document_of
+from loopwright.report.enclosed import DOCUMENT, EVIDENCE, enclosed
+from loopwright.report.engine import build_from, document_of
 from loopwright.report.facts import Fact
 from loopwright.report.loading import Loaded, load
 from loopwright.report.record import Record, open_record
 from loopwright.report.render import render
 from loopwright.report.sources import Sources, documents
-from loopwright.types import digest_bytes
+from loopwright.types import canonical, digest_bytes
 from tests.report.recorded import record_loop
 
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -108,7 +111,7 @@ def test_what_is_hidden_is_nowhere_in_data_and_page(opened: Callable[[], Record]
     hidden_from = {field: set(chance.sample(outsiders, chance.randint(0, 4))) for field in fields}
     loaded = marked(record.root, name, hidden_from)
     made = document_of(record, loaded, None, language="en", audience=audience)
-    html = render(made, loaded.words("en"), loaded.sources, EMBEDDED, "", {}).html
+    html = render(made, loaded.words("en"), loaded.sources, DOCUMENT, "", {}).html
     _nowhere(made, html, *marks_of(loaded, audience))
     visible = [field for field in fields if audience not in hidden_from[field]]
     assert made.status.of == len(made.claims) == len(visible)
@@ -145,3 +148,40 @@ def test_what_is_hidden_is_not_in_the_file_nor_in_what_is_attached(
     every = text + plain.decode("latin-1") + attached.decode() + names + built.files["html"].read_text()
     assert [one for one in hidden if one in every] == []
     assert all(field.id in text for field in loaded.declaration.fields[1::2])
+
+
+@pytest.mark.parametrize(
+    ("document", "file", "path"),
+    [
+        ("bill-of-materials", "bom.cdx.json", "model.id"),
+        ("model-documentation", "bom.cdx.json", "model.id"),
+        ("compute-account", "compute-ledger.csv", "compute.ledger"),
+    ],
+)
+def test_an_enclosed_file_is_made_of_what_its_audience_sees(answered: Path, document: str, file: str, path: str) -> None:
+    """Where the field that a file is drawn from is hidden, outsiders get no such file, and no proof of what is hidden."""
+    record, loaded = open_record(answered), load(answered, document)
+    sections = tuple(
+        section.model_copy(update={"fields": tuple(map(partial(_hidden, path), section.fields))})
+        for section in loaded.declaration.sections
+    )
+    loaded = replace(loaded, declaration=loaded.declaration.model_copy(update={"sections": sections, "audiences": AUDIENCES}))
+    names = dict[str, set[str]]()
+    for audience in ("internal", "public"):
+        made = document_of(record, loaded, None, language="en", audience=audience)
+        page = render(made, loaded.words("en"), loaded.sources, DOCUMENT, "", loaded.labels("en").text)
+        files = enclosed(made, canonical(made.model_dump(mode="json", by_alias=True)), page.files, record, loaded.words("en"))
+        names[audience] = {one.name for one in files}
+        proofs = json.loads(next(one.data for one in files if one.name == EVIDENCE))
+        assert {one["leaf"] for one in proofs["proofs"]} == {row.leaf for row in made.evidence if row.leaf is not None}
+        assert {row["id"] for row in proofs["evidence"]} == {
+            ref for claim in made.claims for ref in (*_refs(claim), *claim.grounds)
+        }
+        assert any(fact.path == path for claim in made.claims for fact in claim.facts) == (audience == "internal")
+    assert file in names["internal"] - names["public"]
+
+
+def _hidden(path: str, field: FieldSpec) -> FieldSpec:
+    """The field, for those within alone where it asks for this, or for anything that a view of it shows."""
+    asked = {*field.query, *(each for view in field.views for each in view.query)}
+    return field.model_copy(update={"audience": ("internal",) if path in asked else AUDIENCES})

@@ -74,6 +74,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Make a demonstration workspace and turn its loop; run it again to go on."""
+    from loopwright.cli.demonstration import answer_profile
     from loopwright.cli.drive import drive
     from loopwright.workspace import Workspace, create
 
@@ -81,6 +82,7 @@ def demo(
         workspace = Workspace(root=directory.resolve())
     else:
         workspace = create(directory, overrides={"name": "demo", "seed": seed, **pairs(settings)}, demo=True)
+        answer_profile(workspace)
     drive(workspace, cycles=None, until=cycles, until_promoted=False, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ Versions are never overwritten: a new answer stands before the old one, a withdr
 from __future__ import annotations
 
 import mimetypes
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from loopwright.errors import LoopwrightError, UsageError
 from loopwright.govern.requests import Desk
 from loopwright.ledger.answers import FOLDER, LOOP, MEDIA_TYPE, history, keep
 from loopwright.ledger.fold import LoopState
+from loopwright.ledger.ledger import Draft
 from loopwright.store import git
 from loopwright.types import Digest
 
-__all__ = ["Given", "answer", "covered"]
+__all__ = ["Given", "answer", "answer_all", "covered"]
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes of an attached file: it goes into git."""
@@ -50,28 +52,45 @@ def answer(desk: Desk, given: Given, name: str | None = None) -> dict[str, Any]:
     Raises:
         UsageError: nothing is on the record that it could be about, or be withdrawn; a file cannot be read, or is too large.
     """
+    [made] = answer_all(desk, [given], name)
+    return made
+
+
+def answer_all(desk: Desk, given: Sequence[Given], name: str | None = None) -> list[dict[str, Any]]:
+    """`answer` each of these, of as many fields, at once: one transaction, one checkpoint and one commit."""
     state = desk.consent.state()
+    principal, hand = desk.hand(state, name, "operator")
+    versions = [_version(state, one) for one in given]
+    said = [
+        {
+            "field": one.field,
+            "about": one.about,
+            "version": version,
+            "state": one.state,
+            "digest": (digest := _kept(desk.root, one)),
+            "media_type": MEDIA_TYPE if digest else None,
+            "document": one.document,
+            "confirms": one.confirms,
+            "answered_at": now(),
+        }
+        for one, version in zip(given, versions, strict=True)
+    ]
+    drafts = [Draft(kind="answer", predicate=one, role="person", event=f"answer:{uuid.uuid4().hex}") for one in said]
+    leaves = desk.ledger.append_many(drafts, hand)
+    desk.ledger.publish()
+    what = given[0].field if len(given) == 1 else f"{len(given)} fields"
+    git.commit(desk.root, (FOLDER,), f"record: an answer to {what}")
+    seen = covered(desk)
+    return [{"leaf": leaf, "key": principal.id, "covered": seen, **one} for leaf, one in zip(leaves, said, strict=True)]
+
+
+def _version(state: LoopState, given: Given) -> int:
+    """Which version of the answer this will be."""
     _known(state, given.about)
     before = history(state.acts, given.field, given.about)
     if given.state == "withdrawn" and (not before or before[-1].state == "withdrawn"):
         raise UsageError(f"no answer to {given.field} about {given.about} stands", "`loopwright report check DOCUMENT`")
-    principal, _ = desk.hand(state, name, "operator")
-    digest = _kept(desk.root, given)
-    predicate = {
-        "field": given.field,
-        "about": given.about,
-        "version": len(before) + 1,
-        "state": given.state,
-        "digest": digest,
-        "media_type": MEDIA_TYPE if digest else None,
-        "document": given.document,
-        "confirms": given.confirms,
-        "answered_at": now(),
-    }
-    index = desk.say("answer", [], predicate, name)
-    if digest:
-        git.commit(desk.root, (FOLDER,), f"record: an answer to {given.field}")
-    return {"leaf": index, "key": principal.id, "covered": covered(desk), **predicate}
+    return len(before) + 1
 
 
 def covered(desk: Desk) -> bool:

@@ -198,13 +198,13 @@ class Ledger:
             [index] = snapshot.append([(event, entry)])
         return index
 
-    def append_many(self, drafts: Sequence[Draft]) -> list[int]:
+    def append_many(self, drafts: Sequence[Draft], hand: Hand | None = None) -> list[int]:
         """`append` each of these in one transaction: all of them are durable when this returns, or none is there.
 
         A disk takes a hundred as fast as one, and the process of a role signs all that is its own in one turn. Events are kept
-        once here, too; errors as of `append`.
+        once here, too; ``hand`` and errors as of `append`.
         """
-        entries = self._sealed([(draft, self._principal(draft.role)) for draft in drafts])
+        entries = self._sealed([(draft, self._holder(hand) if hand else self._principal(draft.role)) for draft in drafts], hand)
         return self._group.add([(draft.event, entry) for draft, entry in zip(drafts, entries, strict=True)])
 
     def anchor_access(self) -> list[int]:
@@ -335,15 +335,15 @@ class Ledger:
 
     def _signatures(self, principal: Principal, payloads: Sequence[bytes], hand: Hand | None = None) -> list[bytes]:
         """By the hand, or by the role's process, in one turn: its last signature shows that none was lost and which key it holds."""
-        last = signable(principal.role, self.workspace, payloads[-1])
-        made = [hand.sign(last)] if hand else self._signer.sign_many(principal.role, payloads)
+        wanted = [signable(principal.role, self.workspace, payload) for payload in (payloads if hand else payloads[-1:])]
+        last, made = wanted[-1], list(map(hand.sign, wanted)) if hand else self._signer.sign_many(principal.role, payloads)
         if len(made) != len(payloads) or not signed_by(principal, made[-1], last):
             problem = f"the {principal.role} key on this machine is not the one that the workspace's genesis entry enrols"
             raise WorkspaceError(problem, "restore the workspace's keys from their backup")
         return made
 
     def _sealed(self, drafts: Sequence[tuple[Draft, Principal]], hand: Hand | None = None) -> list[bytes]:
-        """The entry of each draft, signed by its principal; the ``hand`` signs one."""
+        """The entry of each draft, signed by its principal: by the ``hand``, where it is theirs."""
         payloads = [self.payload(draft) for draft, _ in drafts]
         signers = [principal for _, principal in drafts]
         made = {

@@ -79,7 +79,7 @@ class _Maker:
         """One field's claim."""
         answer = self._answer(field)
         rule = self._inapplicable(field)
-        facts = () if rule else tuple(fact for fact in self._facts(field) if answer is None or fact.path != answer.field)
+        facts = () if rule else tuple(self._facts(field, answer.field if answer else None))
         statement = self._statement(answer) if answer else None
         state, reason, kept = (
             ("not applicable", self.labels.na[rule.reason], None) if rule else self._state(field, facts, answer, statement)
@@ -101,10 +101,13 @@ class _Maker:
         )
 
     def _answer(self, field: FieldSpec) -> Answer | None:
-        """What a person said to this field, else to the item of the profile that it asks for: said once, it answers every document."""
-        items = (field.id,) if field.source == "auto" else (field.id, *field.query[:1])
-        found = (standing(self.subject.state.acts, item, self.subject.about) for item in items)
-        return next((answer for answer in found if answer is not None), None)
+        """What a person said to this field, else to the item of the profile that it asks for: said once, it answers every document.
+
+        A field that the record answers takes nothing of it but that it does not apply: the item's words are its value already.
+        """
+        found = (standing(self.subject.state.acts, item, self.subject.about) for item in (field.id, *field.query[:1]))
+        answer = next((answer for answer in found if answer is not None), None)
+        return answer if field.source != "auto" or (answer and answer.state == "not-applicable") else None
 
     def _state(
         self, field: FieldSpec, facts: tuple[doc.FactShown, ...], answer: Answer | None, statement: doc.Statement | None
@@ -122,18 +125,18 @@ class _Maker:
             return "not applicable", "", statement
         if answer.state == "confirmed" and answer.confirms != seen_digest(field, self.subject.facts):
             return open_state, self.subject.words.say("changed_since", entry=answer.index, by=statement.by), None
-        return ("not provided", "", None) if field.source == "auto" else ("statement", "", statement)
+        return "statement", "", statement
 
     def _inapplicable(self, field: FieldSpec) -> NotApplicable | None:
         """The rule by which the record itself says that it does not apply."""
         return next((rule for rule in field.na if self.subject.facts[rule.when].value is True), None)
 
-    def _facts(self, field: FieldSpec) -> Iterator[doc.FactShown]:
-        """What the record has of them; the first is shown as the field declares."""
+    def _facts(self, field: FieldSpec, said: str | None) -> Iterator[doc.FactShown]:
+        """What the record has of them, but of ``said``, whose words are the statement; the first is shown as the field declares."""
         shown = field.shown
         for path in shown.query:
             fact = self.subject.facts[path]
-            if fact.value is None:
+            if fact.value is None or path == said:
                 continue
             first = path == shown.query[0]
             show = (shown.show if first else None) or self.subject.words.shown(path)

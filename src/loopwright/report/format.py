@@ -55,12 +55,14 @@ class Writer:
     """Our own words that stand in tables, in this language; what is none of them stays as it is."""
 
     def number(self, value: float, digits: int | None = None) -> str:
-        """Whole numbers whole, others with three decimals or as many as are asked for; a true minus sign."""
+        """Whole numbers whole, others with three decimals or as many as are asked for, and two figures at least; a true minus sign."""
         if isinstance(value, float) and not math.isfinite(value):
             return str(value)
         if value and not (1e-4 <= abs(value) < _LARGEST) and not (isinstance(value, int) and abs(value) < _LARGEST):
             return self.power(value, 2 if digits is None else digits)
         places = digits if digits is not None else 0 if isinstance(value, int) else 3
+        if places and 0 < abs(value) < 10**-places:  # nothing that was measured is printed as nought
+            places = 1 - math.floor(math.log10(abs(value)))
         pattern = "#,##0" + ("." + "0" * places if places else "")
         return _plain(format_decimal(value, format=pattern, locale=self.locale))
 

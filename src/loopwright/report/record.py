@@ -13,7 +13,10 @@ from loopwright.ledger.fold import LoopState, fold
 from loopwright.ledger.note import Checkpoint, read_text
 from loopwright.report.facts import Fact, catalogue
 
-__all__ = ["Record", "open_record"]
+__all__ = ["NONE", "Record", "open_record"]
+
+NONE = "none"
+"""What an incident's document is about where nobody has opened one: then it says that of every field, and no more."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,7 +36,7 @@ class Record:
     def about(self, scope: str, asked: str | None) -> tuple[str, str]:
         """What a document is about, and the cycle that its facts are of.
 
-        UsageError where the record has no such cycle or incident, or none at all.
+        UsageError where the record has no such cycle or incident, or no cycle at all.
         """
         newest = self.state.last or next(reversed(list(self.state.cycles)), None)
         if newest is None:
@@ -49,9 +52,12 @@ class Record:
 
     def _incident(self, asked: str | None) -> str:
         known = list(dict.fromkeys(one.predicate["incident"] for one in getattr(self.state.acts, "incidents", ())))
-        if not known or (asked is not None and asked not in known):
-            what = f"no incident {asked!r}" if asked else "no incident"
-            raise UsageError(f"the record has {what}", f"one of: {', '.join(known)}" if known else "`loopwright incident open`")
+        known = known or [NONE]
+        if asked is not None and asked not in known:
+            open_it = "`loopwright incident open`"
+            raise UsageError(
+                f"the record has no incident {asked!r}", open_it if known == [NONE] else f"one of: {', '.join(known)}"
+            )
         return asked or known[-1]
 
     def facts(self, about: str, cycle: str) -> Mapping[str, Fact]:

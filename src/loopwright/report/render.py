@@ -20,6 +20,7 @@ from loopwright.report.charts import Chart, draw, read_charts
 from loopwright.report.document import Claim, Document, Due, FactShown
 from loopwright.report.format import DIGEST, Writer
 from loopwright.report.pdf import DataFile
+from loopwright.report.record import NONE
 from loopwright.report.sources import Sources
 from loopwright.report.vocabulary import Vocabulary
 
@@ -133,7 +134,7 @@ def render(
         limit=ITEMS,
         marks=_MARKS,
         unit=words.unit,
-        terms=partial(_terms, words),
+        terms=words.entry,
         claims={claim.id: claim for claim in document.claims},
         attached=attached,
         command=command,
@@ -153,13 +154,9 @@ def _filled(template: Template, **values: Any) -> str:
 
 def _about(document: Document, words: Vocabulary) -> str:
     about = document.about
-    return words.say(f"about_{about.scope}", cycle=about.cycle, loop=about.loop, id=about.id)
-
-
-def _terms(words: Vocabulary, text: str) -> str:
-    """``phase train c0003``: the kind of an entry stays as the format calls it, the phase is a word of ours."""
-    kind, *rest = text.split(" ")
-    return " ".join([kind, *map(words.term, rest)])
+    return words.say(
+        "about_none" if about.id == NONE else f"about_{about.scope}", cycle=about.cycle, loop=about.loop, id=about.id
+    )
 
 
 def _due(writer: Writer, due: Due) -> str:

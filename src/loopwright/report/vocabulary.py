@@ -17,10 +17,10 @@ from loopwright.report.facts.registry import names
 __all__ = ["Vocabulary"]
 
 WORDED = frozenset({
-    "aid", "allows", "changed", "check", "decision", "effect", "event", "fact", "figure", "from", "harm", "judge", "kind",
+    "aid", "allows", "amount", "bad", "changed", "check", "class", "decision", "effect", "event", "fact", "figure", "from", "harm", "judge", "kind",
     "length_unit", "makes",
     "method", "metric", "name", "origin", "origin_class", "outcome", "phase", "question", "quorum", "reads", "reason",
-    "relation", "report", "rule", "source", "split", "stage", "state", "suite", "test", "trigger", "unit", "use", "verdict",
+    "relation", "report", "rule", "source", "split", "stage", "standing", "standing_with", "state", "suite", "test", "trigger", "unit", "use", "verdict",
     "what",
 })  # fmt: skip
 """Columns whose cells are words of ours. Prompts, answers, groups, settings and values are data."""
@@ -75,6 +75,11 @@ class Vocabulary:
     def _in(self, column: str, word: str) -> str | None:
         """Where a word means something of its own in a column, as `kept.outcome` in the table of phrases."""
         return phrases().get(f"{word}.{column}", {}).get(self.language)
+
+    def entry(self, what: str) -> str:
+        """What a line of the evidence index is: ``phase train c0003`` in the reader's words. Names of files and fields stay."""
+        kind, *rest = what.split(" ")
+        return " ".join([self._in("entry", kind) or kind, *map(self.term, rest)])
 
     def recorded(self, path: str, value: Any) -> Any:
         """A recorded text that is a word of ours, in the reader's; what persons answered stays as it is."""

@@ -5,9 +5,11 @@ The words are read from ``answers/`` and held against the digest that was signed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from loopwright.ledger.answers import FOLDER, LOOP, content, standing
+from loopwright.ledger.statement import Statement
 from loopwright.report.facts.binding import BOUND, fact, table
 from loopwright.report.facts.reading import Absent, Reader
 
@@ -81,12 +83,16 @@ def _reference(see: Reader) -> str:
 
 @fact("release.placed", "answered")
 def _placed(see: Reader) -> bool:
-    """True where a date was answered, or the plan in force keeps a model of the loop as placed on the market."""
+    """Whether a model is on the market: a date was answered, or the plan in force keeps one as placed; a person said that none applies."""
     if answer(see, "release.eu_date") or answer(see, "release.date"):
         return True
     if see.opened().get("retention"):
         return True
-    raise Absent("release")
+    told = [standing(see.state.acts, path, see.source.cycle or LOOP) for path in ("release.eu_date", "release.date")]
+    if any(one is None or one.state != "not-applicable" for one in told):
+        raise Absent("release")
+    see.leaf(*(one.index for one in told if one))
+    return False
 
 
 @fact("release.retention_until", "derived")
@@ -105,30 +111,20 @@ def _retention_until(see: Reader) -> str:
 
 @fact("policy.framework_versions", "answered")
 def _framework_versions(see: Reader) -> Any:
-    return table(
-        "version time signer state digest",
-        [row[2:7] for row in see.fact("sign.answers")["rows"] if row[0] == "policy.framework"],
-    )
+    """Every version of that one answer: it stands on these entries, and on no other answer's."""
+    versions = _versions(see, [one for one in see.of_kind("answer") if one.predicate["field"] == "policy.framework"])
+    return table("version time signer state digest", [row[2:7] for row in versions])
 
 
 @fact("sign.answers")
 def _answers(see: Reader) -> Any:
     """Every version of every answer, in the order of the log; the words stand where they are asked for."""
-    rows = []
-    for said in see.entries("answer"):
-        told = said.predicate
-        if told["digest"]:
-            see.digests.add(told["digest"])
-        rows.append(
-            [
-                told["field"],
-                told["about"],
-                told["version"],
-                told["answered_at"],
-                said.keyid,
-                told["state"],
-                told["digest"],
-                said.index,
-            ]
-        )
-    return table("field about version time signer state digest leaf", rows)
+    return table("field about version time signer state digest leaf", _versions(see, see.of_kind("answer")))
+
+
+def _versions(see: Reader, answers: Sequence[Statement]) -> list[list[Any]]:
+    """A line for each, which is noted as evidence with its words."""
+    see.leaf(*(one.index for one in answers))
+    see.digests.update(one.predicate["digest"] for one in answers if one.predicate["digest"])
+    order = ("field", "about", "version", "answered_at", "", "state", "digest")
+    return [[one.predicate[key] if key else one.keyid for key in order] + [one.index] for one in answers]

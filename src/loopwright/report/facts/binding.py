@@ -24,7 +24,8 @@ def fact(path: str, method: str = "recorded") -> Callable[[Reading], Reading]:
 
     ``method`` is one of: recorded (copied from an entry or from evidence), counted (a whole number of what the record has), derived
     (computed from recorded values by the words of the registry), measured (by the phase that the entry is of), drawn (a sample by
-    a seed), fitted (least squares), answered (a person said so), installed (this installation, whose digest the record has).
+    a seed), fitted (least squares), answered (a person said so), installed (this installation, whose digest the record has), law (a row of ``reports/law.yaml``, which
+    the digest of the report's sources covers).
     """
 
     def bind(reading: Reading) -> Reading:

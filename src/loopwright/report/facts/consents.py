@@ -98,7 +98,7 @@ def _promotions(see: Reader) -> Any:
         about = [asked for asked in _asked(see) if asked.action == "promote" and _cycle_of(see, asked) == name]
         said = [answer for asked in about for answer in asked.answers]
         see.leaf(*(answer.index for answer in said))
-        evidence = ", ".join(item["digest"] for item in done.inputs if item["name"] in {"evaluation", "card"})
+        evidence = [item["digest"] for item in done.inputs if item["name"] in {"evaluation", "card"}]
         persons = len({answer.key for answer in said if answer.approves})
         rows.append(
             [

@@ -113,10 +113,9 @@ def _rules(see: Reader) -> Any:
     return table("rule had threshold outcome", rows)
 
 
-def _limit(see: Reader, name: str, warn: float | None, stop: float | None) -> str:
+def _limit(see: Reader, name: str, warn: float | None, stop: float | None) -> dict[str, float]:
     side = _policy(see)["card"][name]["bad"]
-    told = [f"{word} {side} {limit:g}" for word, limit in (("warn", warn), ("stop", stop)) if limit is not None]
-    return ", ".join(told)
+    return {f"{word} {side}": limit for word, limit in (("warn", warn), ("stop", stop)) if limit is not None}
 
 
 def _tests(see: Reader) -> Iterator[list[Any]]:
@@ -124,14 +123,14 @@ def _tests(see: Reader) -> Iterator[list[Any]]:
     said, wanted = _decision(see), _policy(see)
     if said.get("p_value") is None:
         return
-    yield ["significance", said["p_value"], f"< {said['alpha']:g}", _kept(said["p_value"] < said["alpha"])]
+    yield ["significance", said["p_value"], {"less than": said["alpha"]}, _kept(said["p_value"] < said["alpha"])]
     gain = said["gain"]
-    yield ["min_gain", gain, f">= {wanted['min_gain']:g}", _kept(gain["value"] >= wanted["min_gain"])]
-    yield ["max_jump", gain, f"<= {wanted['max_jump']:g}", _kept(gain["value"] <= wanted["max_jump"])]
+    yield ["min_gain", gain, {"at least": wanted["min_gain"]}, _kept(gain["value"] >= wanted["min_gain"])]
+    yield ["max_jump", gain, {"at most": wanted["max_jump"]}, _kept(gain["value"] <= wanted["max_jump"])]
     if said.get("retention"):
         lost = said["retention"]
-        yield ["max_drop", lost, f">= -{wanted['max_drop']:g}", _kept(lost["value"] >= -wanted["max_drop"])]
-    yield ["gate_uses", said["look"], f"<= {wanted['gate_uses']}", _kept(said["look"] <= wanted["gate_uses"])]
+        yield ["max_drop", lost, {"at least": -wanted["max_drop"]}, _kept(lost["value"] >= -wanted["max_drop"])]
+    yield ["gate_uses", said["look"], {"at most": wanted["gate_uses"]}, _kept(said["look"] <= wanted["gate_uses"])]
 
 
 def _kept(good: bool) -> str:

@@ -245,7 +245,7 @@ def _freeze(see: Reader) -> Any:
 
 
 def _rules(path: str, kind: str | None) -> None:
-    @fact(path)
+    @fact(path, method="law")
     def _(see: Reader) -> Any:
         rows = [one for one in read_clocks(law_of(see.source.root)) if kind in {None, one.incident} and not one.under]
         told = [[one.report, one.ref, list(one.harm), *span_of(one), one.start] for one in rows]

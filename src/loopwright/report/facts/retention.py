@@ -51,14 +51,14 @@ def _row(see: Reader, rule: Retention) -> list[Any]:
 
 
 def _keep(name: str, row: str) -> None:
-    @fact(f"policy.keep_{name}", method="derived")
+    @fact(f"policy.keep_{name}", method="law")
     def _(see: Reader) -> Any:
         rules = [one for one in law_of(see.source.root).retention if one.id == row]
         return table("ref length length_unit least from counted_from until", [_row(see, one) for one in rules])
 
 
 def _clock(name: str, row: str) -> None:
-    @fact(f"policy.clock_{name}", method="derived")
+    @fact(f"policy.clock_{name}", method="law")
     def _(see: Reader) -> Any:
         rules = [one for one in law_of(see.source.root).clocks if one.field == row]
         return table(

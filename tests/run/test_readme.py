@@ -29,7 +29,7 @@ def test_the_verbs_of_the_first_screen_exist(command: str) -> None:
 
 def test_the_commands_of_your_own_loop_work(tmp_path: Path) -> None:
     here, seen = tmp_path, []
-    for command in [*commands(BLOCKS[1]), *commands(BLOCKS[2])]:
+    for command in [line for block in BLOCKS[1:4] for line in commands(block)]:
         for part in command.split("&&"):
             words = shlex.split(part.strip().replace("c0003", "c0001"))
             if words[0] == "cd":
@@ -43,12 +43,15 @@ def test_the_commands_of_your_own_loop_work(tmp_path: Path) -> None:
                 words += ["--cycles", "1"]
             if words[1] == "app":
                 words.append("--help")
+            if "FILE.pdf" in words:
+                words[words.index("FILE.pdf")] = str(next((here / "build").rglob("training-summary-*.pdf")))
             done = subprocess.run([sys.executable, "-m", *words], cwd=here, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{part}: {done.stdout}{done.stderr}"
+            says_no = words[1:3] == ["report", "check"]  # nobody has answered for this loop yet
+            assert done.returncode == (3 if says_no else 0), f"{part}: {done.stdout}{done.stderr}"
             seen.append(words[1])
-    own = ["init", "plan", "run", "status", "show", "verify", "report", "app"]
-    assert seen == [*own, "keys", "lineage", "diff", "reproduce", "export", "verify"]
-    assert list((here / "build").rglob("cycle-c0001.pdf"))
+    own = ["init", "plan", "run", "status", "show", "verify", "report", "launch", "app"]
+    assert seen == [*own, "keys", "lineage", "diff", "reproduce", "export", "verify", *["report"] * 4]
+    assert list((here / "build").rglob("cycle-c0001-internal-en.pdf"))
 
 
 def test_files_that_the_readme_points_to_exist() -> None:

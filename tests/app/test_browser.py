@@ -97,7 +97,7 @@ ASKED = {"recall": "recall?what=c0001/accepted", "audit": "audit?entry=7"}
 """Where a page alone shows little."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_every_page_is_drawn_asks_nobody_else_and_can_be_read(address: str, browser: Browser, scheme: str) -> None:
     asked: set[str] = set()
     said: list[str] = []

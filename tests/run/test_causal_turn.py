@@ -20,6 +20,9 @@ from loopwright.workspace import Workspace
 from tests.models.llama import write_llama
 from tests.run.small import SMALL, small_recipe
 
+pytestmark = pytest.mark.slow
+"""A whole cycle of a language model takes a minute; what the family does alone is in `tests/models/test_causal.py`."""
+
 PAGE = (Path(__file__).parents[2] / "docs" / "language-models.md").read_text(encoding="utf-8")
 BLOCKS = [
     [line.split("#")[0].strip() for line in block.splitlines()] for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)

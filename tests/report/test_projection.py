@@ -79,12 +79,13 @@ def marked(root: Path, name: str, hidden_from: Mapping[str, set[str]]) -> Loaded
         for field in section.fields:
             new = mark("id", name, field.id)
             who = tuple(one for one in AUDIENCES if one == "internal" or one not in hidden_from.get(field.id, set()))
-            fields.append(field.model_copy(update={"id": new, "audience": who, "na": (), "show": None}))
+            fields.append(field.model_copy(update={"id": new, "audience": who, "na": (), "show": None, "views": ()}))
             words[new] = {"label": mark("label", new), "help": mark("help", new)}
         sections.append(section.model_copy(update={"fields": tuple(fields), "id": section.id}))
     declaration: Declaration = told.model_copy(update={"sections": tuple(sections), "audiences": AUDIENCES, "scope": "loop"})
     titles = {section.id: mark("title", name, section.id) for section in told.sections}
-    labels = {"title": "t", "purpose": "p", "limits": "l", "applies": "a", "sections": titles, "fields": words}
+    parts = {section.part: "q" for section in told.sections if section.part}
+    labels = {"title": "t", "purpose": "p", "limits": "l", "applies": "a", "parts": parts, "sections": titles, "fields": words}
     files = {path: data for path, data in loaded.sources.files.items() if path != f"{name}/template.html.j2"}
     files[f"{name}/labels.en.yaml"] = yaml.safe_dump(labels).encode()
     return Loaded(sources=Sources(document=name, files=files), declaration=declaration, law=loaded.law)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import tempfile
 import time
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import t as student
+from ratios import mean_ratio
 
 from loopwright.domains.reasoning import ReasoningGym
 from loopwright.models.causal import CausalLM
@@ -179,14 +178,6 @@ def training(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "plain_seconds_a_step": round(statistics.median(seconds), 3),
         "weights_equal": equal,
     }
-
-
-def mean_ratio(ratios: Sequence[float]) -> dict[str, Any]:
-    """Geometric mean of paired ratios with its 95 % interval."""
-    logs = [math.log(ratio) for ratio in ratios]
-    middle, half = statistics.mean(logs), student.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
-    value, low, high = (round(math.exp(point), 3) for point in (middle, middle - half, middle + half))
-    return {"value": value, "low": low, "high": high, "n": len(logs), "method": "geometric mean, t interval 95%"}
 
 
 def main() -> int:

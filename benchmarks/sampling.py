@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import t as student
+from ratios import mean_ratio
 
 from loopwright.domains.programs import Programs
 from loopwright.models.codec import EOS
@@ -85,14 +84,6 @@ def timed(sample: Callable[..., list[Sample]], *arguments: Any) -> tuple[float, 
     begun = time.process_time()
     found = sample(*arguments)
     return time.process_time() - begun, found
-
-
-def mean_ratio(ratios: Sequence[float]) -> dict[str, Any]:
-    """Geometric mean of paired ratios with its 95 % interval."""
-    logs = [math.log(ratio) for ratio in ratios]
-    middle, half = statistics.mean(logs), student.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
-    value, low, high = (round(math.exp(point), 3) for point in (middle, middle - half, middle + half))
-    return {"value": value, "low": low, "high": high, "n": len(logs), "method": "geometric mean, t interval 95%"}
 
 
 def main() -> int:

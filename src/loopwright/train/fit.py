@@ -6,12 +6,12 @@ Importing this module loads neither torch nor Lightning, so that a driver can na
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loopwright.errors import PhaseError
+from loopwright.models.threads import threads
 from loopwright.plugins import Alphabet, ModelFamily, load_family
 from loopwright.runtime import Worker
 from loopwright.train.mixing import read_mixture
@@ -42,7 +42,7 @@ def fit(job: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
     mixture = read_mixture(
         job["rows"], recipe["batch"], recipe["shards"], recipe["human_share"], seed_of(job["seed"], "mixture")
     )
-    with _threads(job["threads"]):
+    with threads(job["threads"]):
         from loopwright.train.counting import Clock, device_facts, trained
         from loopwright.train.loop import learn
 
@@ -70,16 +70,3 @@ def _model(family: ModelFamily, job: Mapping[str, Any]) -> Any:
         return family.load(Path(job["model"]))
     alphabet = Alphabet(words=tuple(job["alphabet"]["words"]), lexemes=tuple(job["alphabet"]["lexemes"]))
     return family.create(alphabet, seed_of(job["seed"], "model"))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads; as before afterwards, since an in-process worker shares its process."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

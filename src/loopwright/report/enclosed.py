@@ -7,12 +7,12 @@ signed checkpoint; what an entry says needs the record, and is not in here. It a
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Sequence
 
 from loopwright.ledger.merkle import leaf_hash
 from loopwright.ledger.note import verifier_key
-from loopwright.ledger.proofs import inclusion, over
+from loopwright.ledger.proofs import inclusion, tiled
+from loopwright.ledger.reading import FOLDER
 from loopwright.report.bom import NAME as BILL
 from loopwright.report.bom import bill
 from loopwright.report.document import Document
@@ -63,8 +63,7 @@ def enclosed(
 def _proofs(made: Document, record: Record, digests: dict[str, str]) -> bytes:
     size, entries = made.provenance.checkpoint.size, record.log.entries
     leaves = sorted({row.leaf for row in made.evidence if row.leaf is not None})
-    hashes = [leaf_hash(entries[at]) for at in range(size)]
-    roots = functools.cache(over(lambda start, stop: hashes[start:stop]))  # proofs of one tree share most of their subtrees
+    roots = tiled(lambda name: (record.root / FOLDER / name).read_bytes(), size)
     logs = [one.principal for one in record.state.roster.holdings.values() if one.principal.role == "log"]
     keys = [verifier_key(made.provenance.checkpoint.origin, base64.b64decode(one.public_key)) for one in logs]
     return canonical(
@@ -77,7 +76,7 @@ def _proofs(made: Document, record: Record, digests: dict[str, str]) -> bytes:
             "proofs": [
                 {
                     "leaf": leaf,
-                    "leaf_hash": hashes[leaf].hex(),
+                    "leaf_hash": leaf_hash(entries[leaf]).hex(),
                     "path": [one.hex() for one in inclusion(roots, leaf, size)],
                 }
                 for leaf in leaves

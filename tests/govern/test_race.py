@@ -98,6 +98,26 @@ def test_what_is_said_of_other_things_delays_and_what_never_ends_is_told(
     assert len(said(people, "execute")) == 1
 
 
+def test_entries_around_the_reading_of_the_head_are_no_forgery(
+    lab: Workspace, people: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, head, ledger = granted(people), type(people.ledger).head, people.ledger
+
+    def another_writes() -> None:
+        with Desk(lab, nobody) as other:
+            other.ask("recipe", {"path": "recipes/longer.diff"}, "safety")
+
+    def busy() -> tuple[int, bytes]:
+        monkeypatch.undo()
+        another_writes()
+        found = head(ledger)
+        another_writes()
+        return found
+
+    monkeypatch.setattr(ledger, "head", busy)
+    assert people.consent.carry_out(request.id) == ledger.size - 1
+
+
 def test_many_races_end_with_no_veto_before_what_it_was_against(lab: Workspace, people: Desk) -> None:
     for number in range(12):
         request = granted(people)

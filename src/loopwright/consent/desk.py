@@ -216,12 +216,13 @@ class Consent:
 
     def _verified(self, asked: Request, found: Standing, state: LoopState) -> None:
         """Request and approvals as stored: signed by whom they name, in this log, which goes on from the request's checkpoint."""
-        entries = self.ledger.entries()
+        stands, root = self.ledger.head()
+        entries = self.ledger.entries_from(0, stands)  # others may append meanwhile; the log up to this root stays what it was
         size, tree = asked.said["checkpoint"]["size"], CompactRange()
         tree = tree.extend(map(leaf_hash, entries[:size]))
         if base64.b64encode(tree.root()).decode() != asked.said["checkpoint"]["root"]:
             raise IntegrityError(f"request {asked.id[7:19]} was made in another log than this one", "loopwright verify")
-        if tree.extend(map(leaf_hash, entries[size:])).root() != self.ledger.head()[1]:
+        if tree.extend(map(leaf_hash, entries[size:])).root() != root:
             raise IntegrityError("the log's entries are not those under its root", "loopwright verify")
         for index in (asked.index, *found.approvals):
             envelope, statement = unseal(entries[index]), read_statement(entries[index], index)

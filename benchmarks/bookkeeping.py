@@ -28,8 +28,8 @@ from typing import Any
 import polars as pl
 
 from loopwright.domains.contamination import FILE, NGRAMS, rows_of
-from loopwright.plan import VerifySection
 from loopwright.plugins import PhaseContext
+from loopwright.sections import VerifySection
 from loopwright.store.archive import describe, write_link
 from loopwright.store.artifacts import manifest_of, seal, write_manifest
 from loopwright.store.tables import ROWS, SIGNATURES, write_table

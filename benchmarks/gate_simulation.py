@@ -34,7 +34,7 @@ import polars as pl
 from scipy.stats import binomtest
 
 from loopwright.gate import FRESH, decide_promotion, spend
-from loopwright.plan import DecideSection
+from loopwright.sections import DecideSection
 
 KEPT = Path(__file__).parent / "results" / "gate_simulation.json"
 POLICY = DecideSection(headline=(4, 8))

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from loopwright.gate import decide
-from loopwright.plan import DecideSection
+from loopwright.sections import DecideSection
 
 BAR_SECONDS = 5.0
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from loopwright.plan import CyclePlan
 from loopwright.run import Run
+from loopwright.sections import CyclePlan
 from loopwright.turn import CycleState
 from loopwright.types import Artifact
 

@@ -1,7 +1,6 @@
 """The plan: all that a person decides in advance, as one strict, frozen, hashed model (read by `loopwright.planfile`).
 
-`resolve` turns it into the sections that one cycle's phases see: each phase gets its own, with nothing left open, and
-that section goes into its phase key.
+What one cycle's phases see of it is in `loopwright.sections`.
 """
 
 from __future__ import annotations
@@ -11,22 +10,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loopwright.envelope import SignedEnvelope
-from loopwright.external import Endpoint, Judge, Prompt, PromptFile
+from loopwright.external import Endpoint, Judge, PromptFile
 from loopwright.policy import Alerts, Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
 from loopwright.recipe import Recipe, Recipes
-from loopwright.types import Digest, cycle_name, digest_value
+from loopwright.types import Digest, digest_value
 
 __all__ = [
-    "CyclePlan",
-    "DecideSection",
-    "EvaluateSection",
     "Evaluator",
-    "ExamineSection",
     "Examiner",
     "Exclude",
-    "FieldGap",
-    "GenerateSection",
     "Generator",
     "Metrics",
     "Mix",
@@ -37,13 +29,9 @@ __all__ = [
     "Record",
     "Runtime",
     "Section",
-    "SeedSection",
     "Source",
-    "TrainSection",
     "Trainer",
     "Verifier",
-    "VerifySection",
-    "resolve",
 ]
 
 
@@ -260,140 +248,3 @@ class Plan(Section):
         """Identity of what a promotion takes: how answers and models are checked, the gate's rules, and who has to sign."""
         checks = {"verifier", "evaluator", "examiner", "gate", "approvals"}
         return digest_value(self.model_dump(mode="json", include=checks))
-
-
-class SeedSection(Section):
-    """What the seed phase sees."""
-
-    sources: tuple[Source, ...]
-    exclude: Exclude = Exclude()
-    unsafe_no_hidden_tests: bool = False
-
-
-class GenerateSection(Generator):
-    """What the generate phase sees."""
-
-    prompts: tuple[Prompt, ...] = ()
-
-
-class VerifySection(Verifier):
-    """What the verify phase sees."""
-
-    prompts: tuple[Prompt, ...] = ()
-
-    recipe_base: str
-    """Text of the champion's ``recipe.yaml``, which a recipe proposal's diff must apply to."""
-    human_floor: Share
-    exclude: Exclude = Exclude()
-
-
-class TrainSection(Trainer):
-    """What the train phase sees."""
-
-    recipe: str | None
-    """Text of ``recipe.yaml`` for the first model; None later: the champion's or the archive's is used."""
-    human_floor: Share
-    """A recipe that asks for less human data than this gets this much."""
-
-
-class PassAtSection(Section):
-    """pass@k as resolved for a cycle."""
-
-    k: Count
-    temperature: Positive
-    cycles: tuple[str, ...]
-    """This cycle's name where it is asked for; else nothing."""
-
-
-class EvaluateSection(Section):
-    """What the evaluate phase sees."""
-
-    headline: tuple[Count, Count]
-    shard_tasks: Count
-    max_new_tokens: Count
-    pass_at: PassAtSection
-
-
-class ExamineSection(Examiner):
-    """What the examine phase sees."""
-
-    sentinel_shard: Count
-    """Gate tasks a work item, and tokens an answer, as the evaluate phase has them: the same lists of prompts, the same answers."""
-    sentinel_tokens: Count
-
-
-class FieldGap(Section):
-    """Gate score of a model less what it did in the field, with a 95 % interval."""
-
-    model: Digest
-    value: float
-    low: float
-    high: float
-    n: Count
-    """Of the field result."""
-    leaf: Count
-    """The observation's entry in the log."""
-
-
-class DecideSection(Gate):
-    """What the decide phase sees."""
-
-    headline: tuple[Count, Count]
-    envelope: SignedEnvelope | None = None
-    """As it was signed; None where there is none."""
-    field: FieldGap | None = None
-    """The latest that the record knew when the cycle opened."""
-
-
-class CyclePlan(Section):
-    """The plan of one cycle: a section a phase, nothing left to decide."""
-
-    seed: SeedSection
-    generator: GenerateSection
-    verifier: VerifySection
-    mix: Mix
-    trainer: TrainSection
-    evaluator: EvaluateSection
-    examiner: ExamineSection
-    gate: DecideSection
-
-
-def resolve(
-    plan: Plan,
-    cycle: str,
-    recipe: str,
-    envelope: SignedEnvelope | None = None,
-    field: FieldGap | None = None,
-    prompts: tuple[tuple[Prompt, ...], tuple[Prompt, ...]] = ((), ()),
-) -> CyclePlan:
-    """The sections of one cycle; ``recipe`` is the text of the recipe in force, ``prompts`` are the generator's and the judge's."""
-    wanted = {"last": cycle == cycle_name(plan.cycles), "always": True, "never": False}[plan.evaluator.pass_at.when]
-    pass_at = PassAtSection(
-        k=plan.evaluator.pass_at.k, temperature=plan.evaluator.pass_at.temperature, cycles=(cycle,) if wanted else ()
-    )
-    return CyclePlan(
-        seed=SeedSection(
-            sources=plan.sources, exclude=plan.exclude, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests
-        ),
-        generator=GenerateSection(**dict(plan.generator), prompts=prompts[0]),
-        verifier=VerifySection(
-            **dict(plan.verifier) | {"prompts": prompts[1], "recipe_base": recipe, "exclude": plan.exclude},
-            human_floor=plan.mix.human_floor,
-        ),
-        mix=plan.mix,
-        trainer=TrainSection(
-            **dict(plan.trainer), recipe=recipe if cycle == "c0000" else None, human_floor=plan.mix.human_floor
-        ),
-        evaluator=EvaluateSection(
-            headline=plan.evaluator.headline,
-            shard_tasks=plan.evaluator.shard_tasks,
-            max_new_tokens=plan.evaluator.max_new_tokens,
-            pass_at=pass_at,
-        ),
-        examiner=ExamineSection(
-            **dict(plan.examiner),
-            sentinel_shard=plan.evaluator.shard_tasks,
-            sentinel_tokens=plan.evaluator.max_new_tokens,
-        ),
-        gate=DecideSection(**dict(plan.gate), headline=plan.evaluator.headline, envelope=envelope, field=field),
-    )

@@ -15,20 +15,18 @@ from typing import Any
 import yaml
 
 from loopwright.errors import UsageError
-from loopwright.plan import (
+from loopwright.plan import Mix, Plan, Section
+from loopwright.plugins import PhaseContext
+from loopwright.run import SPECS, call_phase
+from loopwright.sections import (
     DecideSection,
     EvaluateSection,
     ExamineSection,
     GenerateSection,
-    Mix,
-    Plan,
-    Section,
     SeedSection,
     TrainSection,
     VerifySection,
 )
-from loopwright.plugins import PhaseContext
-from loopwright.run import SPECS, call_phase
 from loopwright.session import open_tools
 from loopwright.types import PHASES
 

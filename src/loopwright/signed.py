@@ -12,8 +12,9 @@ from loopwright.envelope import SETTINGS, SignedEnvelope, flat
 from loopwright.errors import WaitingForPerson
 from loopwright.ledger.field import gap, laboratory
 from loopwright.ledger.fold import LoopState
-from loopwright.plan import FieldGap, Plan
+from loopwright.plan import Plan
 from loopwright.planfile import parse_envelope
+from loopwright.sections import FieldGap
 from loopwright.types import Digest, digest_bytes
 
 __all__ = ["FILE", "envelope_for", "field_gap", "generation", "settings_of", "signed_envelope"]

@@ -26,11 +26,11 @@ from loopwright.ledger.model_signature import SIGNED, sign_recorded
 from loopwright.ledger.refusals import unbroken
 from loopwright.ledger.taint import refuse, taint
 from loopwright.needs import ask_after, obtain_admission, obtain_before, pending_recipe
-from loopwright.plan import CyclePlan, resolve
 from loopwright.planfile import parse_recipes
 from loopwright.prompts import generator_code, generator_prompts, judge_code, judge_prompts
 from loopwright.quarantine import fall_back
 from loopwright.run import Run
+from loopwright.sections import CyclePlan, resolve
 from loopwright.signed import envelope_for, field_gap, signed_envelope
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from loopwright.evaluate import sampling
-from loopwright.plan import EvaluateSection, PassAtSection
 from loopwright.plugins import PhaseContext, Sample
+from loopwright.sections import EvaluateSection, PassAtSection
 from loopwright.store.tables import write_tasks
 from loopwright.types import Check, Task, Verdict
 

@@ -12,11 +12,11 @@ import pytest
 from loopwright.domains.operations import answer_of, steps_of
 from loopwright.evaluate import RESULTS, evaluate
 from loopwright.gate import decide
-from loopwright.plan import DecideSection
 from loopwright.plugins import PhaseContext, load_domain, load_family
 from loopwright.runtime.inprocess import InProcessExecutor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.pool import open_sandbox
+from loopwright.sections import DecideSection
 from loopwright.store.tables import read_table, write_table, write_tasks
 
 PROGRAMS = {"name": "programs", "settings": {"suite_per_level": 6}}

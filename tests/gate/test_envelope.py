@@ -14,9 +14,9 @@ from loopwright.envelope import Allowed, Bound, Envelope, SignedEnvelope, flat
 from loopwright.errors import PlanError
 from loopwright.gate import FRESH, Ruling, decide
 from loopwright.gate.envelope import Facts, judge, under_envelope
-from loopwright.plan import DecideSection, FieldGap
 from loopwright.planfile import parse_envelope
 from loopwright.policy import Light
+from loopwright.sections import DecideSection, FieldGap
 from tests.gate.test_gate import Context, table
 
 STEADY = settings(deadline=None, max_examples=60)

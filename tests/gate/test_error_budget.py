@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from loopwright.gate import FRESH, History, Paired, decide_promotion, p_value, spend
-from loopwright.plan import DecideSection
+from loopwright.sections import DecideSection
 
 POLICY = DecideSection(headline=(4, 8))
 LEVELS = np.repeat(np.arange(2, 9), 58)

@@ -17,7 +17,7 @@ from scipy.stats import ttest_rel
 
 from loopwright.errors import IntegrityError
 from loopwright.gate import FRESH, History, Paired, decide, decide_promotion, gain_score, p_value, spend
-from loopwright.plan import DecideSection
+from loopwright.sections import DecideSection
 from loopwright.types import canonical, digest_bytes, digest_value
 
 STEADY = settings(deadline=None, max_examples=50)  # a loaded machine is no defect

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loopwright.gate import FRESH, History, decide_promotion
 from loopwright.gate.guards import luck
-from loopwright.plan import DecideSection
+from loopwright.sections import DecideSection
 
 POLICY = DecideSection(headline=(4, 8))
 FREE = DecideSection(headline=(4, 8), max_jump=1.0, max_slice_drop=1.0, max_drop=1.0, gate_uses=10**9)

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from loopwright.gate import decide
 from loopwright.gate.lights import lamps
-from loopwright.plan import DecideSection
 from loopwright.policy import Card, Light
+from loopwright.sections import DecideSection
 
 FINE = {
     "real_cross_entropy": 1.0, "generated_tails": 0.05, "rare_recall": 1.0, "behaviours": 1.0, "vendi": 1.0, "entropy": 1.0,

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from loopwright.generate.human import seed
-from loopwright.plan import SeedSection, Source
+from loopwright.plan import Source
 from loopwright.plugins import PhaseContext, load_domain, load_family
 from loopwright.runtime.inprocess import InProcessExecutor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.pool import open_sandbox
+from loopwright.sections import SeedSection
 from loopwright.store.artifacts import manifest_of, publish, seal, write_manifest
 
 REFS = {

@@ -11,7 +11,8 @@ import pytest
 from loopwright.errors import InfraError, PhaseError, PlanError
 from loopwright.generate.frozen import HUMAN, PANEL
 from loopwright.generate.human import seed
-from loopwright.plan import SeedSection, Source
+from loopwright.plan import Source
+from loopwright.sections import SeedSection
 from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, read_tasks
 from loopwright.types import Verdict

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopwright.errors import PlanError
-from loopwright.plan import Plan, resolve
+from loopwright.plan import Plan
 from loopwright.planfile import load_plan, parse_recipes, plan_schema
+from loopwright.sections import resolve
 from loopwright.workspace import set_plan, template
 
 ROOT = Path(__file__).parents[2]

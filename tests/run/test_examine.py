@@ -14,9 +14,9 @@ import pytest
 
 from loopwright.errors import HaltedError
 from loopwright.evaluate.examine import FIGURES, examine
-from loopwright.plan import resolve
 from loopwright.plugins import PhaseContext
 from loopwright.replay import inputs_of
+from loopwright.sections import resolve
 from loopwright.session import open_run, open_tools
 from loopwright.types import Verdict
 from loopwright.workspace import Workspace, load_flow

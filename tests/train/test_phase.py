@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from loopwright.errors import IntegrityError, PhaseError, PlanError
-from loopwright.plan import TrainSection
 from loopwright.plugins import Alphabet, PhaseContext, load_family
 from loopwright.runtime.inprocess import InProcessExecutor
+from loopwright.sections import TrainSection
 from loopwright.store.archive import describe, write_link
 from loopwright.store.artifacts import manifest_of, seal, write_manifest
 from loopwright.train import train

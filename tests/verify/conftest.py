@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from loopwright.plan import VerifySection
 from loopwright.plugins import PhaseContext
+from loopwright.sections import VerifySection
 from loopwright.store.archive import describe, write_link
 from loopwright.store.artifacts import manifest_of, seal, write_manifest
 from loopwright.store.tables import PROPOSALS, ROWS, SIGNATURES, write_table

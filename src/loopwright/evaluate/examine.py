@@ -22,8 +22,8 @@ from loopwright.evaluate.pressing import answerable, pressed, stress_suite
 from loopwright.evaluate.scores import RESULTS
 from loopwright.evaluate.slices import amplification, by_column, slice_columns
 from loopwright.intervals import wilson
-from loopwright.plan import ExamineSection
 from loopwright.plugins import PhaseContext
+from loopwright.sections import ExamineSection
 from loopwright.store.archive import shards
 from loopwright.store.tables import read_table, read_tasks, write_table
 from loopwright.types import Score, Task, canonical, cycle_number, seed_of

@@ -15,8 +15,8 @@ from typing import Any
 from loopwright.errors import InfraError, IntegrityError
 from loopwright.evaluate.sampling import Ask, answer, greedy, repeated
 from loopwright.evaluate.scores import RESULTS, SAMPLES, Result, by_level, by_slice
-from loopwright.plan import EvaluateSection
 from loopwright.plugins import PhaseContext, Sample
+from loopwright.sections import EvaluateSection
 from loopwright.store.suites import read_suite
 from loopwright.store.tables import read_table, write_table
 from loopwright.types import Task, Verdict, canonical

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loopwright.plan import EvaluateSection
 from loopwright.plugins import ModelFamily, PhaseContext, Sample, load_family
+from loopwright.sections import EvaluateSection
 from loopwright.store.hashing import measure
 from loopwright.store.statcache import StatCache
 from loopwright.types import Digest, Task, seed_of

@@ -17,7 +17,7 @@ from loopwright.gate.paired import Paired, gain_score, pair_up
 if TYPE_CHECKING:
     import polars as pl
 
-    from loopwright.plan import DecideSection
+    from loopwright.sections import DecideSection
 
 __all__ = ["Guard", "field", "jump", "luck", "peak", "wear", "worst_slice"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from loopwright.envelope import SignedEnvelope
-    from loopwright.plan import DecideSection
+    from loopwright.sections import DecideSection
 
 __all__ = ["decide"]
 

@@ -16,7 +16,7 @@ from loopwright.types import Action, Score
 if TYPE_CHECKING:
     import polars as pl
 
-    from loopwright.plan import DecideSection
+    from loopwright.sections import DecideSection
 
 __all__ = ["Ruling", "decide_promotion", "first_champion", "nothing_accepted"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from loopwright.endpoint import Desk, Question, answers
 from loopwright.errors import PlanError
-from loopwright.plan import GenerateSection
 from loopwright.plugins import PhaseContext
 from loopwright.prompts import fill
+from loopwright.sections import GenerateSection
 
 __all__ = ["answered_elsewhere"]
 

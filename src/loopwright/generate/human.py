@@ -17,8 +17,9 @@ from loopwright.domains.accepting import purposes_of
 from loopwright.domains.contamination import FILE, NGRAMS, contaminated, rows_of
 from loopwright.errors import InfraError, PhaseError
 from loopwright.generate.frozen import freeze
-from loopwright.plan import Exclude, SeedSection, Source
+from loopwright.plan import Exclude, Source
 from loopwright.plugins import PhaseContext, plugin_identity
+from loopwright.sections import SeedSection
 from loopwright.store.archive import Link, Shard, write_link
 from loopwright.store.artifacts import seal
 from loopwright.store.suites import write_suite

@@ -16,8 +16,9 @@ from typing import Any
 from loopwright.errors import IntegrityError, PhaseError
 from loopwright.generate.elsewhere import answered_elsewhere
 from loopwright.generate.sampling import sample_shard
-from loopwright.plan import GenerateSection, Generator
+from loopwright.plan import Generator
 from loopwright.plugins import PhaseContext
+from loopwright.sections import GenerateSection
 from loopwright.store.artifacts import recorded
 from loopwright.store.tables import PROPOSALS, SIGNATURES, read_table, write_table, write_tasks
 from loopwright.types import Digest, Task, canonical, digest_value, seed_of

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.errors import IntegrityError, PhaseError
-from loopwright.plan import TrainSection
 from loopwright.planfile import parse_recipes
 from loopwright.plugins import Inherits, PhaseContext, offered
+from loopwright.sections import TrainSection
 from loopwright.store.archive import shards
 from loopwright.train.fit import fit
 from loopwright.types import canonical, digest_value, seed_of

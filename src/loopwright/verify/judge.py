@@ -16,10 +16,10 @@ from typing import Any
 from loopwright.endpoint import Desk, Question, answers
 from loopwright.errors import PlanError
 from loopwright.external import Judge
-from loopwright.plan import VerifySection
 from loopwright.plugins import Domain, PhaseContext
 from loopwright.prompts import fill
 from loopwright.sandbox import Sandbox
+from loopwright.sections import VerifySection
 from loopwright.types import Digest, Progress, Task, Verdict, seed_of
 
 __all__ = ["JUDGE", "JudgedDomain", "judged"]

@@ -16,8 +16,8 @@ import polars as pl
 
 from loopwright.domains.accepting import PURPOSES, purposes_of
 from loopwright.errors import InfraError
-from loopwright.plan import VerifySection
 from loopwright.plugins import Executable, PhaseContext, offered
+from loopwright.sections import VerifySection
 from loopwright.types import Task, Verdict, seed_of
 from loopwright.verify.judge import JUDGE
 from loopwright.verify.scan import scan

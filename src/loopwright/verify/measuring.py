@@ -18,8 +18,8 @@ import polars as pl
 
 from loopwright.errors import PlanError
 from loopwright.intervals import halves, wilson
-from loopwright.plan import VerifySection
 from loopwright.plugins import JudgesByModel, KnowsGold, PhaseContext, offered
+from loopwright.sections import VerifySection
 from loopwright.types import Score, Task, digest_value, seed_of
 from loopwright.verify.judging import judge_pairs
 from loopwright.verify.screening import refuse

@@ -17,8 +17,8 @@ from typing import Any
 
 import polars as pl
 
-from loopwright.plan import VerifySection
 from loopwright.plugins import Executable, PhaseContext, offered
+from loopwright.sections import VerifySection
 from loopwright.verify import normal
 from loopwright.verify.scan import read_by
 from loopwright.verify.screening import refuse

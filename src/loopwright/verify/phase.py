@@ -21,8 +21,8 @@ import polars as pl
 
 from loopwright.domains.contamination import FILE, NGRAMS
 from loopwright.errors import IntegrityError
-from loopwright.plan import VerifySection
 from loopwright.plugins import PhaseContext, plugin_identity
+from loopwright.sections import VerifySection
 from loopwright.store.archive import shards
 from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_frame
 from loopwright.types import canonical

@@ -27,6 +27,7 @@ from loopwright.replay import replay
 from loopwright.session import open_run
 from loopwright.trace.graph import graph_of
 from loopwright.trace.lineage import row_links
+from loopwright.trace.reproduce import reproduce
 from loopwright.trace.rows import open_rows
 from loopwright.turn import _judge_independent
 from loopwright.workspace import Workspace, set_plan, template
@@ -132,6 +133,7 @@ def replayed(lab: Workspace, proxy: Proxy) -> None:  # noqa: F811
     before = {path.name: path.read_bytes() for path in place.iterdir()}
     replay(lab.root, "generate", "c0001")
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    assert reproduce(lab, "c0001", ("generate",))["verdict"] == "identical"
     assert len(proxy.asked) == count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from loopwright.ledger.verify import verify
 from loopwright.store.hashing import measure
 from loopwright.trace.compare import Tolerance, compare
 from loopwright.trace.diff import diff
+from loopwright.trace.environment import recorded
 from loopwright.trace.reproduce import reproduce
 from loopwright.workspace import Workspace
 
@@ -86,6 +88,12 @@ def test_verdicts_agree_or_not(turned: Path, tmp_path: Path) -> None:
     assert found.measured == {"agreement": 1 - 1 / table.height}
     loose = compare("evaluate", "cycles/c0001/evaluation", evaluation, tmp_path, manifest, Tolerance(agreement=0.9))
     assert loose.verdict == "within"
+
+
+def test_what_a_phase_drew_is_no_environment(turned: Path) -> None:
+    record = Workspace(root=turned).state().cycles["c0001"]
+    drew = {name: replace(done, environment={**done.environment, "energy": {"kwh": 1}}) for name, done in record.phases.items()}
+    assert recorded(replace(record, phases=drew)) == recorded(record)
 
 
 def test_the_difference_of_two_cycles(turned: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,10 @@ from loopwright.external import Endpoint
 from loopwright.store.files import write_atomic
 from loopwright.types import Digest, canonical, digest_value
 
-__all__ = ["Answer", "Cache", "Question"]
+__all__ = ["KEPT", "Answer", "Cache", "Question"]
+
+KEPT = ".loopwright/answers"
+"""Where answers lie, from the workspace's root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Cache:
     """``.loopwright/answers``: never in git, never pushed; a folder that may be deleted, and then answers are paid for again."""
 
     def __init__(self, root: Path, endpoint: Endpoint) -> None:
-        self._folder = root / ".loopwright" / "answers"
+        self._folder = root / KEPT
         self._how = {"schema": 1, "model": endpoint.identity, "limit": endpoint.token_limit, "seeded": endpoint.seeded}
 
     def key(self, question: Question) -> Digest:

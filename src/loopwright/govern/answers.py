@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.clock import now
-from loopwright.errors import LoopwrightError, UsageError
+from loopwright.errors import UsageError
 from loopwright.govern.requests import Desk
 from loopwright.ledger.answers import FOLDER, LOOP, MEDIA_TYPE, history, keep
 from loopwright.ledger.fold import LoopState
@@ -21,7 +21,7 @@ from loopwright.ledger.ledger import Draft
 from loopwright.store import git
 from loopwright.types import Digest
 
-__all__ = ["Given", "answer", "answer_all", "covered"]
+__all__ = ["Given", "answer", "answer_all", "attached"]
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes of an attached file: it goes into git."""
@@ -80,7 +80,7 @@ def answer_all(desk: Desk, given: Sequence[Given], name: str | None = None) -> l
     desk.ledger.publish()
     what = given[0].field if len(given) == 1 else f"{len(given)} fields"
     git.commit(desk.root, (FOLDER,), f"record: an answer to {what}")
-    seen = covered(desk)
+    seen = desk.cover()
     return [{"leaf": leaf, "key": principal.id, "covered": seen, **one} for leaf, one in zip(leaves, said, strict=True)]
 
 
@@ -91,15 +91,6 @@ def _version(state: LoopState, given: Given) -> int:
     if given.state == "withdrawn" and (not before or before[-1].state == "withdrawn"):
         raise UsageError(f"no answer to {given.field} about {given.about} stands", "`loopwright report check DOCUMENT`")
     return len(before) + 1
-
-
-def covered(desk: Desk) -> bool:
-    """Sign a checkpoint where the log's key lies here: documents are drawn from what one covers."""
-    try:
-        desk.ledger.sign_checkpoint()
-    except LoopwrightError:
-        return False  # whoever runs the loop signs the next one
-    return True
 
 
 def _known(state: LoopState, about: str) -> None:
@@ -114,17 +105,18 @@ def _kept(root: Path, given: Given) -> Digest | None:
         return None
     if given.text is not None and not 0 < len(given.text.strip()) <= _LONGEST:
         raise UsageError(f"a text of {len(given.text)} characters; allowed: 1 to {_LONGEST:,}", "attach it with --file")
-    files = [(path.name, mimetypes.guess_type(path.name)[0] or "application/octet-stream", _read(path)) for path in given.files]
     reason = given.text if given.state == "not-applicable" else None
-    return keep(root, None if reason else given.text, reason, files)
+    return keep(root, None if reason else given.text, reason, [attached(path) for path in given.files])
 
 
-def _read(path: Path) -> bytes:
+def attached(path: Path) -> tuple[str, str, bytes]:
+    """A file that a person gives with their words: its name, media type and bytes; UsageError where it cannot be kept."""
     try:
         if path.stat().st_size > _LARGEST:
             raise UsageError(
                 f"{path} has {path.stat().st_size:,} bytes; allowed: {_LARGEST:,}", "keep it elsewhere, and say where"
             )
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "give a file") from error
+    return path.name, mimetypes.guess_type(path.name)[0] or "application/octet-stream", data

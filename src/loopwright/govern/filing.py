@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from loopwright.clock import now
 from loopwright.errors import RefusedError, UsageError
-from loopwright.govern.answers import covered
+from loopwright.govern.answers import attached
 from loopwright.govern.requests import Desk
 from loopwright.ledger.answers import FOLDER as WORDS
 from loopwright.ledger.answers import keep
@@ -65,7 +64,7 @@ def file_report(
     principal, _ = desk.hand(loop, name, "operator")
     if why := objection(register(loop.acts, loop.roster).get(file), state, principal.who):
         raise RefusedError(f"not {state}: {why}", "`loopwright report register` shows who did what")
-    words = keep(desk.root, note, recipient, [_read(receipt)] if receipt else ()) if recipient or note or receipt else None
+    words = keep(desk.root, note, recipient, [attached(receipt)] if receipt else ()) if recipient or note or receipt else None
     write_file(frozen(desk.root, file), report.pdf)
     predicate = {
         "file": file,
@@ -80,12 +79,4 @@ def file_report(
     }
     index = desk.say("filing", [], predicate, name)
     git.commit(desk.root, (FOLDER, WORDS) if words else (FOLDER,), f"record: a report was {state}")
-    return {"leaf": index, "key": principal.id, "covered": covered(desk), **predicate}
-
-
-def _read(path: Path) -> tuple[str, str, bytes]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "name the file that the recipient sent") from error
-    return path.name, mimetypes.guess_type(path.name)[0] or "application/octet-stream", data
+    return {"leaf": index, "key": principal.id, "covered": desk.cover(), **predicate}

@@ -6,7 +6,6 @@ authority of its own: an answer without a signature of an enrolled person's key 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any, Self
 from loopwright.budgets import agreed
 from loopwright.clock import now
 from loopwright.consent import Ask, Consent, describe
-from loopwright.errors import RefusedError, UsageError, WorkspaceError
+from loopwright.errors import LoopwrightError, RefusedError, UsageError
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
@@ -155,13 +154,16 @@ class Desk:
         self.ledger.publish()
         return index
 
-    def cover(self) -> None:
-        """Let a checkpoint cover what was said, where the log's key lies here; elsewhere the next one does.
+    def cover(self) -> bool:
+        """Let a checkpoint cover what was said, where the log's key lies here; False elsewhere: whoever runs the loop signs the next.
 
         Documents are drawn from what a checkpoint covers, and a loop that is frozen or halted makes no other.
         """
-        with contextlib.suppress(WorkspaceError):
+        try:
             self.ledger.sign_checkpoint()
+        except LoopwrightError:
+            return False
+        return True
 
     def lift(self, action: str, details: Mapping[str, Any], name: str | None) -> tuple[Request, Standing]:
         """Ask for this where nobody has, or carry it out where persons granted it; the request, and where it stands then.

@@ -22,11 +22,12 @@ NOT_RECORDED = "not recorded"
 
 
 def recorded(cycle: CycleRecord) -> dict[str, Any]:
-    """Code digests, lock, and where the phases ran; of several hosts all are named."""
+    """Code digests, lock, and where the phases ran; of several hosts all are named. What a phase drew is a reading, no place."""
     seen: dict[str, set[str]] = {}
     for done in cycle.phases.values():
         for name, value in done.environment.items():
-            seen.setdefault(name, set()).add(str(value))
+            if name not in {"energy", "energy_kwh"}:
+                seen.setdefault(name, set()).add(str(value))
     return {**cycle.pins, **{name: " | ".join(sorted(values)) for name, values in sorted(seen.items())}}
 
 

@@ -1,8 +1,8 @@
 """A cycle once more, in a clean clone and from the record alone: does every phase give the bytes that were signed?
 
-The clone is git's at the cycle's commit, its data are links to DVC's objects, and each phase gets its recorded configuration and
-its recorded inputs, both compared with the signed statement first. So a phase is judged by itself, whatever came before it, and the
-first that differs is named. The verdict is signed by the controller; it says on which machine and with which code it was reached.
+The clone is git's at the cycle's commit, its data are links to DVC's objects, answers of a model elsewhere those that were
+kept, and each phase gets its recorded configuration and its recorded inputs, both compared with the signed statement first. So a
+phase is judged by itself, whatever came before it, and the first that differs is named. The verdict is signed by the controller; it says on which machine and with which code it was reached.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.clock import now
+from loopwright.endpoint.cache import KEPT
 from loopwright.errors import InfraError, IntegrityError, LoopwrightError, UsageError
 from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
 from loopwright.ledger.statement import Statement
@@ -92,6 +93,8 @@ def clean_clone(workspace: Workspace, state: LoopState, cycle: str) -> Iterator[
             store.checkout()
         finally:
             store.close()
+        if (workspace.root / KEPT).is_dir():  # a model elsewhere is not asked again
+            shutil.copytree(workspace.root / KEPT, root / KEPT, copy_function=os.link)
         yield root
     finally:
         _remove(root)

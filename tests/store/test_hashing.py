@@ -19,7 +19,7 @@ from loopwright.store.statcache import StatCache
 from loopwright.types import Manifest
 
 NAMES = st.lists(st.from_regex(r"[a-z0-9_]{1,8}", fullmatch=True), min_size=1, max_size=3).map(
-    lambda parts: "/".join([*parts, "f"])
+    lambda parts: "/".join([*parts, "file."])  # no folder is called so
 )
 
 

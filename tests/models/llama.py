@@ -32,7 +32,7 @@ def write_tokenizer(folder: Path, *, chat: bool = True, more: int = 0) -> int:
     return len(pieces)
 
 
-def write_llama(folder: Path, *, seed: int = 0, chat: bool = True) -> Path:
+def write_llama(folder: Path, *, seed: int = 0, chat: bool = True, hidden: int = 32) -> Path:
     """Config, weights and tokenizer; the weights are drawn by the seed, wide enough that answers differ."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -41,7 +41,7 @@ def write_llama(folder: Path, *, seed: int = 0, chat: bool = True) -> Path:
     size = write_tokenizer(folder, chat=chat)
     config = LlamaConfig(
         vocab_size=size + 5,
-        hidden_size=32,
+        hidden_size=hidden,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,

@@ -11,6 +11,7 @@ imported before a model is read, so that naming the family costs nothing.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from loopwright.errors import IntegrityError, PluginError
 from loopwright.models.causal_adapters import Lora, add_adapters, merge_adapters, read_adapters, write_adapters
 from loopwright.models.causal_folder import inspect_folder, lineage_digest, read_model, read_tokenizer, write_model
 from loopwright.models.causal_text import Frame, Speech, chat_frame
+from loopwright.models.causal_vllm import ALLOWED, answer_by_vllm
 from loopwright.models.threads import threads
 from loopwright.plugins import Alphabet, Sample
 from loopwright.types import Digest, canonical
@@ -29,6 +31,9 @@ __all__ = ["CausalLM"]
 
 _DESCRIPTION = "model.json"
 _TUNINGS = ("lora", "full")
+_ENGINES = ("transformers", "vllm")
+_numbers = itertools.count(1)
+"""A model that is read gets a number: an engine that outlives it must not take the next one for it."""
 
 
 class CausalLM:
@@ -47,6 +52,7 @@ class CausalLM:
         name: What reports call the base; the folder's name by default.
         flop: Operations of the base's own training, as its provider states them.
         systemic: Whether its provider states it to be a model with systemic risk.
+        engine: Who computes answers: ``transformers``, or ``vllm`` with ``engine_settings`` (`loopwright.models.causal_vllm`).
     """
 
     def __init__(  # one keyword a setting of the plan
@@ -65,6 +71,8 @@ class CausalLM:
         name: str | None = None,
         flop: float | None = None,
         systemic: bool | None = None,
+        engine: str = "transformers",
+        engine_settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._folder = Path(path)
         if not self._folder.is_absolute():
@@ -73,6 +81,10 @@ class CausalLM:
             raise TypeError(f"tuning must be one of {', '.join(_TUNINGS)}, batch and threads at least 1")
         if not chat and not separator:
             raise TypeError("separator must not be empty: without chat it alone says where a prompt ends")
+        if engine not in _ENGINES or (refused := set(engine_settings or ()) - (ALLOWED if engine == "vllm" else set())):
+            named = f"engine_settings takes {', '.join(sorted(ALLOWED))}, not {refused}" if engine in _ENGINES else ""
+            raise TypeError(named or f"engine must be one of {', '.join(_ENGINES)}, not {engine!r}")
+        self._vllm = {**(engine_settings or {}), "dtype": "bfloat16" if bf16 else "float32"} if engine == "vllm" else None
         inspect_folder(self._folder)
         self._lora = _lora(lora or {}) if tuning == "lora" else None
         self._chat, self._separator = chat, separator
@@ -93,6 +105,7 @@ class CausalLM:
         frame = chat_frame(tokenizer, str(self._folder)) if self._chat else plain
         if self._lora:
             add_adapters(model, self._lora, seed)
+        model.folder, model.adapter, model.number = self._folder, None, next(_numbers)
         return self._ready(model, Speech(tokenizer, frame, _stops(model)), self._lora, identity)
 
     def save(self, model: Any, directory: Path) -> None:
@@ -133,6 +146,7 @@ class CausalLM:
         if lora:
             add_adapters(model, lora, 0)
             read_adapters(model, directory)
+        model.folder, model.adapter, model.number = folder, directory if lora else None, next(_numbers)
         return self._ready(model, Speech(tokenizer, frame, _stops(model)), lora, identity)
 
     def merge(self, source: Path, target: Path) -> None:
@@ -151,23 +165,32 @@ class CausalLM:
         Raises:
             PluginError: a prompt leaves no room for the answer in the model's context.
         """
+        if not prompts:
+            return []
+        heads = [model.speech.prompt(text) for text in prompts]
+        _fits(model, max(map(len, heads)) + max_new)
+        if self._vllm is not None:
+            answers = answer_by_vllm(model, heads, seeds, temperature, max_new, self._vllm)
+        else:
+            answers = self._sample(model, heads, seeds, temperature, max_new)
+        said = zip(answers, heads, strict=True)
+        return [Sample(text=model.speech.text(ids), tokens=len(ids), prompt=len(head)) for ids, head in said]
+
+    def _sample(
+        self, model: Any, heads: Sequence[tuple[int, ...]], seeds: Sequence[int], temperature: float, max_new: int
+    ) -> list[list[int]]:
         import torch
 
         from loopwright.models.causal_sampler import sample_answers
 
-        if not prompts:
-            return []
         if torch.cuda.is_available():
             model.to("cuda")
-        heads = [model.speech.prompt(text) for text in prompts]
-        _fits(model, max(map(len, heads)) + max_new)
         trains = model.training
         model.eval()
         with threads(self._threads), self._precision(model):
             answers = sample_answers(model, heads, seeds, temperature, max_new, self._batch)
         model.train(trains)
-        said = zip(answers, heads, strict=True)
-        return [Sample(text=model.speech.text(ids), tokens=len(ids), prompt=len(head)) for ids, head in said]
+        return answers
 
     def collate(self, model: Any, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
         """``ids`` and ``weight`` (rows, length), padded at the right, and the rows' ``lengths``. PluginError: a row is too long."""
@@ -229,7 +252,10 @@ class CausalLM:
         """The model with what belongs to it; a checkpointed one must be in training mode for its layers to forget."""
         model.speech, model.lora, model.lineage = speech, lora, identity
         if self._checkpointing:
-            model.activation_checkpointing_enable()
+            forget = (
+                getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+            )  # before 5.24
+            forget()
         return model.train(self._checkpointing)
 
 

@@ -46,7 +46,8 @@ def _decode(model: Any, prompts: Sequence[tuple[int, ...]], draws: Tensor | None
     rows = torch.arange(len(prompts), device=model.device)
     written = torch.zeros((len(prompts), most), dtype=torch.long, device=model.device)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-    cache, logits, mask = _prefill(model, prompts)
+    kept, logits, mask = _prefill(model, prompts)
+    [cache] = kept.values()
     busy = torch.ones_like(rows, dtype=torch.bool)
     for step in range(most):
         draw = None if draws is None else draws[step].index_select(0, rows)
@@ -63,14 +64,14 @@ def _decode(model: Any, prompts: Sequence[tuple[int, ...]], draws: Tensor | None
             cache.batch_select_indices(stay)
         mask = None if mask is None else torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
         places = (lengths.index_select(0, rows) + step).unsqueeze(1)
-        logits = model(
-            input_ids=token.unsqueeze(1), attention_mask=mask, position_ids=places, cache=cache, use_cache=True
-        ).logits[:, -1]
+        logits = model(input_ids=token.unsqueeze(1), attention_mask=mask, position_ids=places, use_cache=True, **kept).logits[
+            :, -1
+        ]
     return written
 
 
-def _prefill(model: Any, prompts: Sequence[tuple[int, ...]]) -> tuple[Any, Tensor, Tensor | None]:
-    """Read every different prompt once: the cache and the scores of the first token for each row, and where padding is, if any."""
+def _prefill(model: Any, prompts: Sequence[tuple[int, ...]]) -> tuple[dict[str, Any], Tensor, Tensor | None]:
+    """Read every different prompt once: the cache under the name that the model takes it by, the scores of the first token for each row, and where padding is, if any."""
     numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
     width = max(map(len, numbers))
     ids = torch.tensor([[*[0] * (width - len(prompt)), *prompt] for prompt in numbers], device=model.device)
@@ -79,7 +80,8 @@ def _prefill(model: Any, prompts: Sequence[tuple[int, ...]]) -> tuple[Any, Tenso
     places = (real.cumsum(1) - 1).clamp_(min=0)
     found = model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=True, logits_to_keep=1)
     owners = torch.tensor([numbers[prompt] for prompt in prompts], device=model.device)
+    name = "cache" if "cache" in found else "past_key_values"  # before transformers 5.24
     if len(numbers) < len(prompts):
-        found.cache.batch_select_indices(owners)
+        found[name].batch_select_indices(owners)
     logits = found.logits[:, -1].index_select(0, owners)
-    return found.cache, logits, None if mask is None else mask.index_select(0, owners)
+    return {name: found[name]}, logits, None if mask is None else mask.index_select(0, owners)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app import draw
@@ -9,8 +11,9 @@ from app.address import asked, number, one_of, pages, tab, typed
 from app.exports import csv_of
 from app.frame import Here, link, present
 from app.views.data import TABS, Asked, View, read
-from app.views.labelling import MOST, Queue, agreement, labels_of, queue_table
+from app.views.labelling import agreement, queue_table
 from loopwright.index import Index
+from loopwright.labelling import MOST, Labels, Queue, labels_of
 from loopwright.ledger.access import saw
 
 
@@ -24,7 +27,7 @@ def show(here: Here, view: View) -> None:
         return
     chosen = tab("tab", words("tabs"), {name: words(f"tab.{name}") for name in TABS}, back="page")
     if view.queue is not None:
-        _labelling(here, view.queue)
+        _labelling(here, view.queue, view.signed)
     if not view.sheet.tables:
         return
     _filters(here, view, chosen)
@@ -92,8 +95,8 @@ def _row(here: Here, view: View, row: dict) -> None:
                 link(here, "recall", words("if_recalled"), by="rows", what=row["id"])
 
 
-def _labelling(here: Here, found: Queue) -> None:
-    """A file to fill in, and what came back: counted, and kept nowhere."""
+def _labelling(here: Here, found: Queue, signed: Sequence[Labels]) -> None:
+    """A file to fill in, and how far answers agree: those that persons signed, and those that are only looked at here."""
     words = here.words
     st.text(words("label_intro", n=words.count(len(found.rows)), most=MOST))
     draw.quiet(words("label_counts", **{name: words.count(count) for name, count in found.counts.items()}))
@@ -115,7 +118,7 @@ def _labelling(here: Here, found: Queue) -> None:
     files = st.file_uploader(
         words("label_back"), type=["csv", "jsonl"], accept_multiple_files=True, key=f"labels-{found.cycle}"
     )
-    people = [labels_of(file.name, file.getvalue()) for file in files[:8]]
+    people = [*signed, *(labels_of(file.name, file.getvalue()) for file in files[:8])]
     for one in people:
         if one.problems:
             st.text(words("label_problems", name=one.name))
@@ -123,6 +126,7 @@ def _labelling(here: Here, found: Queue) -> None:
     if people:
         draw.table(words, agreement(words, people, found.verdicts))
     draw.quiet(words("label_note"))
+    st.code(f"loopwright label {found.cycle} --give FILE --as NAME", language=None)
     with st.expander(words("queue")):
         draw.table(words, table)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.sheet import Column, Notice, Sheet, Table
-from app.views.labelling import Queue, queue
 from app.words import Words
 from loopwright.errors import IntegrityError, LoopwrightError
 from loopwright.index import Index
+from loopwright.labelling import Labels, Queue, queue_of, signed
 from loopwright.ledger.fold import CycleRecord
 from loopwright.trace.rows import checked_table
 
@@ -68,6 +68,8 @@ class View:
     reasons: Mapping[str, int] = field(default_factory=dict)
     levels: Sequence[str] = ()
     queue: Queue | None = None
+    signed: Sequence[Labels] = ()
+    """What persons signed of the queue's rows."""
 
     @property
     def pages(self) -> int:
@@ -94,9 +96,9 @@ def read(index: Index, here: Here, asked: Asked) -> View:
     same: dict[str, Any] = {"cycle": name, "before": before, "after": after}
     try:
         if asked.tab == "label":
-            accepted, refused = (_scan(here.root, record, table) for table in TABLES.values())
-            found = queue(accepted, refused, name)
-            return View(sheet=Sheet(title=words("title", cycle=name), facts={"queue": found.counts}), queue=found, **same)
+            found, told = queue_of(here.root, record), signed(here.root, index.state(name), name)
+            sheet = Sheet(title=words("title", cycle=name), facts={"queue": found.counts})
+            return View(sheet=sheet, queue=found, signed=told, **same)
         return _browsed(words, index, here.root, asked, record, same)
     except (LoopwrightError, OSError) as error:
         command = getattr(error, "next_step", f"dvc checkout cycles/{name}/accepted")

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from loopwright.policy import Count, Positive, Section, Whole
 from loopwright.types import Digest, digest_bytes, digest_value
 
-__all__ = ["Endpoint", "Judge", "Price", "Prompt"]
+__all__ = ["Endpoint", "Judge", "Labeller", "Price", "Prompt"]
 
 _FILE = r"^prompts/[A-Za-z0-9_-][A-Za-z0-9._-]*\.txt$"
 _NAME = r"^[^\s\x00-\x1f\x7f]{1,200}$"
@@ -102,6 +102,15 @@ class Judge(Section):
     """Has ``{task}``, ``{first}`` and ``{second}``, and asks for 1 or 2: by it the judge's taste for its own is measured."""
     equals: Annotated[str, Field(pattern=r"^prompts/[A-Za-z0-9_-][A-Za-z0-9._-]*\.jsonl$")] = "prompts/equals.jsonl"
     """Lines ``{"prompt", "own", "other"}``: answers by the judge's family and by another that people found as good."""
+    max_tokens: Count = 16
+
+
+class Labeller(Section):
+    """A model that is asked for a second opinion on judged rows, beside people (`loopwright label`). It decides nothing."""
+
+    endpoint: Endpoint
+    prompt: PromptFile = "prompts/label.txt"
+    """Has ``{task}`` and ``{answer}``, and asks for right, wrong or unsure."""
     max_tokens: Count = 16
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loopwright.external import Endpoint, Judge, PromptFile
+from loopwright.external import Endpoint, Judge, Labeller, PromptFile
 from loopwright.policy import Alerts, Approvals, Budgets, Count, Exclude, Gate, Positive, Section, Share, Whole
 from loopwright.recipe import Recipe, Recipes
 from loopwright.types import Digest, digest_value
@@ -236,11 +236,13 @@ class Plan(Section):
     record: Record = Record()
     metrics: Metrics = Metrics()
     alerts: Alerts = Alerts()
+    labeller: Labeller | None = None
+    """A model elsewhere that says of judged rows what people are asked, too; None: nobody is asked."""
 
     @property
     def digest(self) -> Digest:
-        """Identity of the decisions: all but where the work runs and is written down, how much of it, where figures are shown, and who is called."""
-        elsewhere = {"runtime", "record", "metrics", "versioning", "cycles", "budgets", "retention", "alerts"}
+        """Identity of the decisions: all but where the work runs and is written down, how much of it, where figures are shown, and who is called or asked besides."""
+        elsewhere = {"runtime", "record", "metrics", "versioning", "cycles", "budgets", "retention", "alerts", "labeller"}
         return digest_value(self.model_dump(mode="json", exclude=elsewhere))
 
     @property

@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loopwright.errors import PlanError
-from loopwright.external import Prompt
+from loopwright.external import Labeller, Prompt
 from loopwright.identity import GENERATOR, code_digest, judge_digest, plugin_package
 from loopwright.plan import Plan, Section
 from loopwright.types import Digest, digest_bytes, digest_value
 
-__all__ = ["ENDPOINT", "asked_by", "fill", "generator_code", "generator_prompts", "judge_code", "judge_prompts"]
+__all__ = [
+    "ENDPOINT",
+    "asked_by",
+    "fill",
+    "generator_code",
+    "generator_prompts",
+    "judge_code",
+    "judge_prompts",
+    "labeller_prompt",
+]
 
 ENDPOINT = "loopwright.endpoint"
 """The package that asks; it counts as code of whoever asks by it."""
@@ -34,6 +43,11 @@ def judge_prompts(root: Path, plan: Plan) -> tuple[Prompt, ...]:
         return ()
     asked = {judge.prompt: {"task", "answer"}, judge.prefer: {"task", "first", "second"}, judge.equals: set[str]()}
     return tuple(_read(root, path, places) for path, places in asked.items())
+
+
+def labeller_prompt(root: Path, labeller: Labeller) -> Prompt:
+    """What a model is asked with for a second opinion."""
+    return _read(root, labeller.prompt, {"task", "answer"})
 
 
 def generator_code(root: Path, plan: Plan) -> Digest:

@@ -12,9 +12,10 @@ import pytest
 
 from app.views.audit import Asked as AuditAsked
 from app.views.audit import lines_of
-from app.views.labelling import MOST, agreement, kappa, labels_of
+from app.views.labelling import agreement
 from app.views.recall import Asked, command_of
 from app.words import Words
+from loopwright.labelling import MOST, kappa, labels_of
 from loopwright.ledger import Ledger
 from loopwright.ledger.access import ACCESS, saw
 from loopwright.ledger.signer import LocalSigner

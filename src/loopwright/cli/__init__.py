@@ -20,6 +20,7 @@ from loopwright.cli import (
     govern,
     incident,
     keys,
+    labels,
     launch,
     letters,
     loops,
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, alerts, check, domains, models, people, letters, keys, govern, incident, record, proofs, witness,
+    workspaces, loops, launch, views, alerts, check, domains, models, people, letters, labels, keys, govern, incident, record, proofs, witness,
     trace, documents,
 )  # fmt: skip
 for module in MODULES:

@@ -26,6 +26,7 @@ __all__ = [
     "AttachedFile",
     "Content",
     "content",
+    "file_bytes",
     "history",
     "keep",
     "standing",
@@ -131,6 +132,11 @@ def words(root: Path, digest: Digest) -> Content | None:
     for one in files:
         _read(root, _bytes_at(root, one.digest), one.digest)
     return Content(text=told["text"], reason=told["reason"], files=files)
+
+
+def file_bytes(root: Path, file: AttachedFile) -> bytes | None:
+    """An attached file as it was signed; None where it was erased, IntegrityError where it is another."""
+    return _read(root, _bytes_at(root, file.digest), file.digest)
 
 
 def _read(root: Path, path: Path, digest: Digest) -> bytes | None:

@@ -14,7 +14,7 @@ from loopwright.ledger.fold import CycleRecord, LoopState
 from loopwright.ledger.principals import Principal
 from loopwright.types import Digest
 
-__all__ = ["CHECKERS", "Link", "lineage", "objections", "who_checks"]
+__all__ = ["CHECKERS", "Link", "lineage", "makers_of", "objections", "who_checks"]
 
 CHECKERS: Mapping[str, str | None] = {
     "generate": "verify",
@@ -69,11 +69,11 @@ def lineage(state: LoopState, model: Digest) -> frozenset[Digest]:
             continue
         found.add(digest)
         if digest in made:
-            waiting += _makers(state, made[digest])
+            waiting += makers_of(state, made[digest])
     return frozenset(found)
 
 
-def _makers(state: LoopState, cycle: str) -> Iterator[Digest]:
+def makers_of(state: LoopState, cycle: str) -> Iterator[Digest]:
     """Models that a cycle's training could learn from: those that generated in it or before it, along ``prev``, and its parent."""
     name: str | None = cycle
     while name is not None and name in state.cycles:

@@ -216,19 +216,20 @@ class DvcStore:
             return
         if anew or seen[0] not in self._seen:
             self._contents = None
-        self._stages = self._read_stages()
-        declared = set(self._stages)
-        for stage in sorted(declared - set(lockfile.names(self._root))):
-            if stage.startswith("past@"):
+        recorded, past = set(lockfile.names(self._root)), cycles.read_past(self._root)
+        new = [name for name in past if f"past@{name}" not in recorded]
+        self._stages = self._read_stages(new)
+        for stage in (f"past@{name}" for name in new):
+            if stage in self._stages:
                 self._commit(stage, self._stages[stage], {})
-        lockfile.keep(self._root, declared)
+        lockfile.keep(self._root, {*self._stages, *(f"past@{name}" for name in past)})
         self._seen = seen
 
-    def _read_stages(self) -> Any:
-        """What ``dvc.yaml`` declares, by name.
+    def _read_stages(self, past: Sequence[str]) -> Any:
+        """What ``dvc.yaml`` declares, by name; of the past only these cycles.
 
         DVC's own parsers take seconds for the lock file and the maps of a hundred cycles. The first is not needed here,
-        and the second are handed over parsed.
+        and the second are handed over parsed. What is past and recorded is never recorded again.
         """
         from dvc.dvcfile import ProjectFile
         from dvc.exceptions import DvcException
@@ -237,7 +238,8 @@ class DvcStore:
         try:
             file = ProjectFile(self._repo, self._absolute("dvc.yaml"))
             self._contents = self._contents or file.contents
-            values = [cycles.plain(self._root) if name == cycles.FILE else name for name in self._contents.get("vars", [])]
+            maps = {**cycles.plain(self._root), "past": list(past)}
+            values = [maps if name == cycles.FILE else name for name in self._contents.get("vars", [])]
             vars(file)["contents"] = {**self._contents, "vars": values}
             stages = StageLoader(file, file.contents, {})
             list(stages)

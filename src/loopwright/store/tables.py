@@ -31,6 +31,7 @@ __all__ = [
     "frame_writer",
     "read_table",
     "read_tasks",
+    "row_groups",
     "write_table",
     "write_tasks",
 ]
@@ -133,15 +134,21 @@ def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[st
     Raises:
         IntegrityError: the file is missing, is damaged, lacks a column, or holds one of another type.
     """
+    return [row for group in row_groups(path, columns) for row in group.select(list(columns)).to_pylist()]
+
+
+def row_groups(path: Path | BytesIO, columns: Mapping[str, str]) -> Iterator[pyarrow.Table]:
+    """The table's row groups in their order, other columns among them: a file of any size takes the memory of one; errors as `read_table`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read()
+        with pq.ParquetFile(path) as file:
+            _same_columns(path, file.schema_arrow, columns)
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number)
     except (OSError, pa.ArrowException) as error:
         raise IntegrityError(f"{_named(path)} cannot be read: {error}", "`loopwright verify` says what changed") from error
-    _same_columns(path, table, columns)
-    return table.select(list(columns)).to_pylist()
 
 
 def write_tasks(path: Path | BytesIO, tasks: Sequence[Task]) -> None:
@@ -184,11 +191,11 @@ def _named(path: Path | BytesIO) -> str:
     return f"{path.name} in {path.parent}" if isinstance(path, Path) else "a sealed suite"
 
 
-def _same_columns(path: Path | BytesIO, table: pyarrow.Table, columns: Mapping[str, str]) -> None:
+def _same_columns(path: Path | BytesIO, schema: pyarrow.Schema, columns: Mapping[str, str]) -> None:
     import pyarrow as pa
 
     text = (pa.large_string(), pa.string_view())  # the same thing in a file; polars asks for them on reading
-    seen = {field.name: pa.string() if field.type in text else field.type for field in table.schema}
+    seen = {field.name: pa.string() if field.type in text else field.type for field in schema}
     wrong = [name for name, kind in columns.items() if seen.get(name) != pa.type_for_alias(kind)]
     if wrong:
         said = ", ".join(f"{name} is {seen.get(name, 'missing')}, expected {columns[name]}" for name in wrong)

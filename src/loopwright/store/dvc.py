@@ -30,6 +30,8 @@ __all__ = ["DvcStore"]
 
 _PATIENCE = 60.0
 """Seconds to wait for a dvc command that a person runs."""
+_REMOTES = {"aiobotocore", "aiohttp", "asyncssh", "boto3", "botocore", "s3fs", "sshfs"}
+"""Whose errors come through DVC as they are."""
 
 
 def _quiet() -> None:
@@ -57,6 +59,12 @@ def _translated(what: str) -> Iterator[None]:
     except OSError as error:
         problem = f"{what}: {error.strerror} ({error.filename})"
         raise InfraError(problem, "free space or set permissions, then run again") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _REMOTES:
+            raise
+        raise InfraError(
+            f"{what}: the remote failed: {error}", "see that it answers (`dvc remote list`), then run again"
+        ) from error
 
 
 class DvcStore:

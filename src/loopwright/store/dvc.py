@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
-from loopwright.store import cycles, lockfile, project
+from loopwright.store import cycles, git, lockfile, project
 from loopwright.store.hashing import FileStat, Sealed, measure
 from loopwright.store.statcache import StatCache
 
@@ -276,7 +276,8 @@ class DvcStore:
         from dvc.stage.serialize import to_lockfile
         from dvc.utils.serialize import dumps_yaml
 
-        made.save(run_cache=False)
+        with self._asking_git(made):
+            made.save(run_cache=False)
         for out in made.outs:
             path = Path(out.fs_path).relative_to(self._root).as_posix()
             if path in outputs and _contents(out) != dict(outputs[path].md5s):
@@ -286,6 +287,18 @@ class DvcStore:
             if out.use_cache and out.hash_info.isdir:
                 _sync(Path(out.cache.oid_to_path(out.hash_info.value)))
         lockfile.put(self._root, stage, dumps_yaml(to_lockfile(made)))
+
+    @contextmanager
+    def _asking_git(self, made: Any) -> Iterator[None]:
+        """DVC refuses an output that git has, and reads all of git's index for each, in pure Python: git is asked itself, once."""
+        paths = [Path(out.fs_path).relative_to(self._root).as_posix() for out in made.outs if out.use_cache]
+        tracked = {str(self._root / name) for name in git.tracked(self._root, paths)}
+        scm = self._repo.scm
+        scm.is_tracked = lambda path: any(name == path or name.startswith(f"{path}/") for name in tracked)
+        try:
+            yield
+        finally:
+            del scm.is_tracked
 
     def _objects(self, stages: Sequence[str]) -> set[Any]:
         """All cached objects of these stages: the directories and what they list."""

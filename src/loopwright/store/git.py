@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loopwright.errors import InfraError, WorkspaceError
 
-__all__ = ["clone", "commit", "dirty", "head", "init", "require", "show"]
+__all__ = ["clone", "commit", "dirty", "head", "init", "require", "show", "tracked"]
 
 _IDENTITY = ("Loopwright", "loopwright@localhost")
 _KEPT = (
@@ -93,8 +93,8 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
     is done once. Without a configured identity it is `Loopwright <loopwright@localhost>`.
     """
     gone = [path for path in paths if not os.path.lexists(root / path)]
-    tracked = _git(root, "ls-files", "-z", "--", *gone).split("\0") if gone else []
-    present = [path for path in paths if path not in gone or any(_below(name, [path]) for name in tracked)]
+    known = tracked(root, gone)
+    present = [path for path in paths if path not in gone or any(_below(name, [path]) for name in known)]
     before = head(root)
     if present:
         _git(root, "add", "--all", "--", *present, write=True)
@@ -128,6 +128,11 @@ def _plumbing(root: Path, before: str, message: str) -> None:
     made = _git(root, "commit-tree", tree, "-p", before, "-m", message, write=True).strip()
     _git(root, "update-ref", "-m", f"commit: {message}", "HEAD", made, before, write=True)
     _run(root, ["gc", "--auto", "--quiet"], write=True)
+
+
+def tracked(root: Path, paths: Sequence[str]) -> list[str]:
+    """Files below these paths that git knows, whether they are there or not."""
+    return [name for name in _git(root, "ls-files", "-z", "--", *paths).split("\0") if name] if paths else []
 
 
 def clone(source: Path | str, target: Path, revision: str | None = None) -> None:

@@ -102,7 +102,8 @@ def obtain_before(run: Run) -> None:
         RefusedError: a person is against the change of policy or judge that lies here.
     """
     consent = _consent(run)
-    consent.reveal()
+    run.refresh()
+    consent.reveal(run.state)
     if left := waiting_for(run):
         action, details, why = left
         ask = describe(run.root, run.plan, run.state, action, details)

@@ -26,7 +26,7 @@ from loopwright.energy import Meter, NoMeter, drawn
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import domain_files, lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
-from loopwright.ledger.fold import CycleRecord, LoopState, fold, record_of
+from loopwright.ledger.fold import CycleRecord, Folding, LoopState, record_of
 from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
 from loopwright.prompts import asked_by
@@ -164,13 +164,16 @@ class Run:
     launchers: tuple[str, ...] = ()
     """Key ids of the persons who started it; none of them approves what it asks for."""
     state: LoopState = field(init=False)
+    settled: bool = False
+    """True when all that a killed run may have left was committed; from then on only this run writes."""
+    _folding: Folding = field(init=False, default_factory=Folding)
 
     def __post_init__(self) -> None:
         self.refresh()
 
     def refresh(self) -> None:
-        """Fold the ledger anew."""
-        self.state = fold(self.ledger.statements())
+        """Take in what is new on the record."""
+        self.state = self._folding.after(self.ledger.statements(self._folding.leaves))
 
     def __call__(self, phase: Phase, section: Section, *inputs: Artifact | None) -> Any:
         """The phase's output artifact (a mapping by name where it has several), done before or done now.

@@ -115,6 +115,7 @@ def settle(run: Run) -> None:
             f"the workspace has changes that are not committed: {shown}",
             "`git diff` shows them; `git add -A && git commit` keeps them, `git stash -u` puts them away",
         )
+    run.settled = True
 
 
 def close_abandoned(root: Path, ledger: Ledger, reason: str) -> str:
@@ -347,12 +348,21 @@ def _commit(run: Run) -> None:
     """One commit a cycle; entries that came between cycles get one of their own."""
     _sync_recipe(run)
     closed = [record for record in run.state.cycles.values() if record.closed_at]
-    changed = git.dirty(run.root, within=DRIVER_PATHS)
+    paths = _written(run, closed[-1].cycle if closed else None)
+    changed = git.dirty(run.root, within=paths)
     mine = [path for path in changed if closed and path.startswith(f"cycles/{closed[-1].cycle}/")]
     if any(not path.endswith(SIGNED) for path in mine):  # a signature may come later, with what persons promoted
-        git.commit(run.root, DRIVER_PATHS, f"{closed[-1].cycle}: {closed[-1].action}")
+        git.commit(run.root, paths, f"{closed[-1].cycle}: {closed[-1].action}")
     elif changed:
-        git.commit(run.root, DRIVER_PATHS, "record: entries between cycles")
+        git.commit(run.root, paths, "record: entries between cycles")
+
+
+def _written(run: Run, last: str | None) -> tuple[str, ...]:
+    """Where this run may have written since its last commit; everywhere the program writes, the first time."""
+    if not run.settled:
+        return DRIVER_PATHS
+    own = {name for name in (last, run.state.open, run.state.champion) if name}
+    return (*(f"cycles/{name}" for name in sorted(own)), *(path for path in DRIVER_PATHS if path != "cycles"))
 
 
 def _sync_recipe(run: Run) -> None:

@@ -34,7 +34,7 @@ TURN: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def make(root: Path, remote: Path | None = None) -> DvcStore:
+def make(root: Path, remote: Path | str | None = None) -> DvcStore:
     """A fresh workspace with its first commit."""
     root.mkdir(parents=True)
     git.init(root)

@@ -277,6 +277,15 @@ def test_a_push_copies_once_and_only_what_is_asked_for(lab: tuple[Path, DvcStore
         store.pull(["train@c0001"])
 
 
+def test_an_output_that_git_has_is_refused(lab: tuple[Path, DvcStore]) -> None:
+    root, store = lab
+    done = fake.turn(store, root, "c0000")
+    path = "cycles/c0000/model"
+    subprocess.run(["git", "add", "--force", f"{path}/part/shard-00000.parquet"], cwd=root, check=True)
+    with pytest.raises(InfraError, match="tracked"):
+        store.record("seed-train", {path: done[path]})
+
+
 # Nothing is hashed twice
 
 

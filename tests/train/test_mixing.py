@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopwright.errors import IntegrityError, PhaseError
+from loopwright.errors import InfraError, IntegrityError, PhaseError
 from loopwright.store.tables import ROWS, write_table
+from loopwright.train import pool
 from loopwright.train.mixing import Mixture, read_mixture
 
 
@@ -77,6 +79,32 @@ def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
     write_table(tmp_path / "rows.parquet", ROWS, [])
     with pytest.raises(PhaseError, match="0 human"):
         read_mixture([str(tmp_path)], 8, 2, 0.0, 1)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["laid out now", "by an earlier attempt"])
+def test_rows_that_are_laid_out_on_disk_come_as_those_in_memory(
+    shards: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Row groups of seven rows and room for nothing: the same rows at every step, from whatever step one goes on."""
+    expected = read_mixture(shards, 8, 2, 0.5, 1)
+    for number, directory in enumerate(shards):
+        table = pq.read_table(Path(directory) / "rows.parquet")
+        (tmp_path / f"{number}").mkdir()
+        pq.write_table(table, tmp_path / f"{number}" / "rows.parquet", row_group_size=7)
+    cut = [str(tmp_path / f"{number}") for number in range(len(shards))]
+    monkeypatch.setattr(pool, "IN_MEMORY", 200)
+    for _ in range(1 + known):
+        mix = read_mixture(cut, 8, 2, 0.5, 1, tmp_path / "scratch")
+    assert [file.suffix for file in (tmp_path / "scratch").iterdir()] == [".arrow"]
+    assert (len(mix.human), len(mix.synthetic)) == (39, 81)
+    for step in (*range(40, 45), *range(40)):
+        assert mix.at(step) == expected.at(step)
+
+
+def test_a_full_disk_is_told(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "IN_MEMORY", 200)
+    with pytest.raises(InfraError, match="cannot be laid out"):
+        read_mixture(shards, 8, 2, 0.5, 1, Path("/proc/none"))
 
 
 def test_a_damaged_shard_is_an_integrity_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import itertools
 import json
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from loopwright.domains.contamination import FILE, NGRAMS, rows_of
 from loopwright.errors import InfraError, IntegrityError, PlanError
 from loopwright.store.tables import PROPOSALS, ROWS, read_table, write_table
 from loopwright.types import Verdict, digest_bytes
-from loopwright.verify import verify
+from loopwright.verify import piles, schema, verify
 from loopwright.verify.phase import DETAILS, LICENCE
 from loopwright.verify.schema import SCHEMA, read_proposals
 
@@ -265,6 +266,52 @@ def test_rows_in_are_rows_out_however_they_are_cut(workspace, row, drawn, cut, r
     assert outcomes[0] == outcomes[1]
 
 
+def test_what_is_decided_in_piles_is_decided_alike(workspace, row, monkeypatch) -> None:
+    """Of every kind of refusal some, on piles of two rows: ids that another pile has, copies, the archive, what fails the second look."""
+    rows = [
+        row(prompt, answer, sample, id=f"r{sample % 33}")
+        for sample, (prompt, answer) in enumerate(
+            itertools.product(["3 4", "3 5", "2 2", "6 7", "1 1 1"], ["7", "8", "=7", "~7", "4", " ", "7"])
+        )
+    ]
+    rows += [
+        row("3 4", "07", 99, id=rows[-1]["id"]),
+        row("3 4", "07", 98, task="other", id="o"),
+        row("3 4", "7", 97, prompt="x", id="x"),
+    ]
+    gold = [(workspace.domain.task("5 5"), answer, answer == "10") for answer in ("10", "11", "010", "9")]
+    workspace.domain.gold = lambda seed, count: gold
+    whole = run(workspace, rows[:20], rows[20:], output="whole", per_task=2, rerun=3, gold=4)
+    monkeypatch.setattr(piles, "LARGEST", 2)
+    monkeypatch.setattr(schema, "_BATCH", 5)
+    cut = run(workspace, rows[:20], rows[20:], output="cut", per_task=2, rerun=3, gold=4)
+    assert cut == whole
+    assert set(whole["refused"]) >= {
+        "schema",
+        "unknown task",
+        "task differs",
+        "held out",
+        "duplicate in archive",
+        "duplicate in cycle",
+    }
+    assert whole["probe"]["gold"]["recall"]["n"] == 1
+    for name, columns in (("rows", ROWS), ("refused", DETAILS)):
+        one, other = (workspace.root / output / "accepted" / f"{name}.parquet" for output in ("whole", "cut"))
+        assert read_table(one, columns) == read_table(other, columns)
+    assert pq.ParquetFile(other).num_row_groups > 10
+    assert not list(workspace.root.glob("by-*"))
+
+
+def test_a_shard_is_checked_by_row_groups(workspace, row, monkeypatch) -> None:
+    rows = [row("3 4", answer, sample, id=f"r{sample}") for sample, answer in enumerate(["7", "8", None, "=7", "7"])]
+    expected = run(workspace, rows)["refused"]
+    shard = workspace.root / "proposals" / "shard-00000.parquet"
+    pl.read_parquet(shard).write_parquet(shard, row_group_size=2)
+    monkeypatch.setattr(schema, "_BATCH", 1)
+    assert [frame["row"].to_list() for frame in read_proposals(shard.parent)] == [[0, 1], [2, 3], [4]]
+    assert verify(workspace.config(), workspace.inputs, workspace.context("groups"))["refused"] == expected
+
+
 def test_the_same_inputs_give_the_same_bytes(workspace, row) -> None:
     rows = [row("3 4", answer, sample) for sample, answer in enumerate(["7", "8", "!TIMEOUT", "=7", "~7"])]
     for output in ("one", "two"):
@@ -278,7 +325,7 @@ def test_the_same_inputs_give_the_same_bytes(workspace, row) -> None:
 
 def test_reading_proposals_checks_values_and_not_only_columns(workspace, row) -> None:
     workspace.propose([row("3 4", "7", 0, tokens=-5)])
-    frame = read_proposals(workspace.root / "proposals")
+    (frame,) = read_proposals(workspace.root / "proposals")
     assert frame["reason"].to_list() == [SCHEMA]
     assert frame.columns[1:9] == list(PROPOSALS)
 

@@ -259,9 +259,12 @@ class Consent:
             chosen = describe(self.root, self.plan, state, "promote", {"cycle": _chance.choice(bad)})
             self._ask(chosen, launchers, None, "canary")
 
-    def reveal(self) -> list[Digest]:
-        """Say of planted requests that were answered, or that nobody answered in time, what they were; their ids."""
-        state, told = self.state(), list[Digest]()
+    def reveal(self, state: LoopState | None = None) -> list[Digest]:
+        """Say of planted requests that were answered, or that nobody answered in time, what they were; their ids.
+
+        ``state``: the record now, where the caller has it.
+        """
+        state, told = state or self.state(), list[Digest]()
         for request in _planted(state):
             kept = self._kept_word(request)
             if kept.get("word") == "canary" and self.standing(request, state).status != "open":

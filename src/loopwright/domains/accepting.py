@@ -20,7 +20,7 @@ def purposes_of(tasks: Iterable[Task], *, unsafe_no_hidden_tests: bool) -> tuple
         PlanError: one has no hidden check, and the plan does not say that this is meant.
         PhaseError: there is no purpose for which all have a check.
     """
-    asked = list(tasks)
+    asked = {id(task): task for task in tasks}.values()  # many answers to few tasks
     found = tuple(purpose for purpose in PURPOSES if all(task.checks.get(purpose) for task in asked))
     if "hidden" not in found and not unsafe_no_hidden_tests:
         raise PlanError(

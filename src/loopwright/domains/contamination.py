@@ -54,18 +54,20 @@ def suspects(texts: Iterable[str], held: Mapping[str, str]) -> set[str]:
     known = {bytes.fromhex(gram) for gram in held}
     found = set[str]()
     for text in texts:
-        words = _plain_words(text)
-        for start in range(len(words) - _LENGTH + 1):
-            if sha256(b" ".join(words[start : start + _LENGTH])).digest()[:_BYTES] in known:
+        # of ASCII, which is nearly everything, without a regular expression
+        words = text.encode().translate(_LETTERS).split() if text.isascii() else _encoded(text)
+        if len(words) == _LENGTH:
+            if sha256(b" ".join(words)).digest()[:_BYTES] in known:
                 found.add(text)
-                break
+        elif len(words) > _LENGTH and any(
+            sha256(b" ".join(words[start : start + _LENGTH])).digest()[:_BYTES] in known
+            for start in range(len(words) - _LENGTH + 1)
+        ):
+            found.add(text)
     return found
 
 
-def _plain_words(text: str) -> list[bytes]:
-    """`_words` as bytes; of ASCII, which is nearly everything, without a regular expression."""
-    if text.isascii():
-        return text.encode().translate(_LETTERS).split()
+def _encoded(text: str) -> list[bytes]:
     return [word.encode("utf-8", "surrogatepass") for word in _words(text)]
 
 

@@ -16,7 +16,7 @@ from loopwright.ledger.roster import Roster
 from loopwright.ledger.statement import Statement
 from loopwright.types import Artifact, Digest
 
-__all__ = ["CycleRecord", "LoopState", "PhaseRecord", "fold", "record_of"]
+__all__ = ["CycleRecord", "Folding", "LoopState", "PhaseRecord", "fold", "record_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +145,11 @@ class LoopState:
 
 
 @dataclass(slots=True)
-class _Folding:
-    """The state while it is made; each method takes one kind of statement."""
+class Folding:
+    """The state while it is made; each method takes one kind of statement.
+
+    It can be kept and go on: `after` takes in what is new, and makes no record anew that nothing new is said of.
+    """
 
     genesis: Mapping[str, Any] = field(default_factory=dict)
     cycles: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -160,6 +163,53 @@ class _Folding:
     open: str | None = None
     latest: str = ""
     leaves: int = 0
+    _records: dict[str, CycleRecord] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+    """Cycles that something was said of since their records were made."""
+
+    def after(self, statements: Iterable[Statement]) -> LoopState:
+        """The state after these as well, given from number ``leaves`` on; IntegrityError where they contradict what is before them."""
+        for statement in statements:
+            self.leaves += 1
+            self.take_time(statement)
+            take = _TAKE.get(statement.kind)
+            try:
+                if take is not None:
+                    take(self, statement)
+            except (KeyError, TypeError, ValueError) as error:
+                problem = f"entry {statement.index} of the ledger ({statement.kind}) does not fit what is before it: {error!r}"
+                raise IntegrityError(problem, "loopwright verify") from error
+        if not self.genesis:
+            raise IntegrityError("the ledger does not begin with a genesis entry", "loopwright verify")
+        return self._state()
+
+    def _state(self) -> LoopState:
+        for name in self._said:
+            cycle = self.cycles[name]
+            self._records[name] = CycleRecord(**{**cycle, "phases": dict(cycle["phases"])})
+        self._said.clear()
+        return LoopState(
+            workspace=self.genesis["workspace"],
+            name=self.genesis["name"],
+            demo=self.genesis["demo"],
+            genesis=self.genesis,
+            cycles={name: self._records[name] for name in self.cycles},
+            champion=self.champion,
+            last=self.last,
+            open=self.open,
+            finished=dict(self.finished),
+            approvals=dict(self.approvals),
+            roster=self.roster,
+            acts=self.acts,
+            latest=self.latest,
+            leaves=self.leaves,
+            signatures=dict(self.signatures),
+        )
+
+    def _of(self, cycle: str) -> dict[str, Any]:
+        """What is known of a cycle that something is said of now."""
+        self._said.add(cycle)
+        return self.cycles[cycle]
 
     def take_time(self, statement: Statement) -> None:
         told = (value for name, value in statement.predicate.items() if name.endswith("_at") and name != "expires_at")
@@ -173,21 +223,22 @@ class _Folding:
         said = statement.predicate
         self.open = said["cycle"]
         self.cycles[said["cycle"]] = _opened(said, statement.index)
+        self._said.add(said["cycle"])
 
     def take_phase(self, statement: Statement) -> None:
         said = statement.predicate
         outputs = tuple(Artifact(kind=out["kind"], digest=out["digest"], path=out["path"]) for out in said["outputs"])
         record = record_of(said, outputs, statement.index)
         self.finished[record.key] = record
-        _add_phase(self.cycles[said["cycle"]], record)
+        _add_phase(self._of(said["cycle"]), record)
 
     def take_failure(self, statement: Statement) -> None:
         said = statement.predicate
-        self.cycles[said["cycle"]]["failures"] += (said,)
+        self._of(said["cycle"])["failures"] += (said,)
 
     def take_close(self, statement: Statement) -> None:
         said = statement.predicate
-        cycle = self.cycles[said["cycle"]]
+        cycle = self._of(said["cycle"])
         cycle.update(closed_at=said["closed_at"], action=said["action"], champion_after=said["champion"])
         self.open, self.champion = None, said["champion"]
         if "abandoned" not in said:
@@ -220,22 +271,23 @@ class _Folding:
         for told in said["cycles"]:
             brought = [one for one in said["artifacts"] if one["cycle"] == told["cycle"]]
             self.cycles[told["cycle"]] = _imported(told, brought, statement.index)
+            self._said.add(told["cycle"])
 
 
-_TAKE: Mapping[str, Callable[[_Folding, Statement], None]] = {
-    "genesis": _Folding.take_genesis,
-    "open": _Folding.take_open,
-    "phase": _Folding.take_phase,
-    "failure": _Folding.take_failure,
-    "close": _Folding.take_close,
-    "rollback": _Folding.take_rollback,
-    "approval": _Folding.take_approval,
-    "import": _Folding.take_import,
-    "signature": _Folding.take_signature,
-    **dict.fromkeys(("enrol", "rotate", "revoke"), _Folding.take_people),
+_TAKE: Mapping[str, Callable[[Folding, Statement], None]] = {
+    "genesis": Folding.take_genesis,
+    "open": Folding.take_open,
+    "phase": Folding.take_phase,
+    "failure": Folding.take_failure,
+    "close": Folding.take_close,
+    "rollback": Folding.take_rollback,
+    "approval": Folding.take_approval,
+    "import": Folding.take_import,
+    "signature": Folding.take_signature,
+    **dict.fromkeys(("enrol", "rotate", "revoke"), Folding.take_people),
     **dict.fromkeys(
         ("request", "execute", "reveal", "halt", "freeze", "recall", "observation", "answer", "filing", "incident"),
-        _Folding.take_act,
+        Folding.take_act,
     ),
 }
 
@@ -289,33 +341,4 @@ def _imported(told: Mapping[str, Any], brought: Iterable[Mapping[str, str]], ind
 
 def fold(statements: Iterable[Statement]) -> LoopState:
     """The state after these statements, given from the first one; IntegrityError where they contradict themselves."""
-    folding = _Folding()
-    for statement in statements:
-        folding.leaves += 1
-        folding.take_time(statement)
-        take = _TAKE.get(statement.kind)
-        try:
-            if take is not None:
-                take(folding, statement)
-        except (KeyError, TypeError, ValueError) as error:
-            problem = f"entry {statement.index} of the ledger ({statement.kind}) does not fit what is before it: {error!r}"
-            raise IntegrityError(problem, "loopwright verify") from error
-    if not folding.genesis:
-        raise IntegrityError("the ledger does not begin with a genesis entry", "loopwright verify")
-    return LoopState(
-        workspace=folding.genesis["workspace"],
-        name=folding.genesis["name"],
-        demo=folding.genesis["demo"],
-        genesis=folding.genesis,
-        cycles={name: CycleRecord(**cycle) for name, cycle in folding.cycles.items()},
-        champion=folding.champion,
-        last=folding.last,
-        open=folding.open,
-        finished=folding.finished,
-        approvals=folding.approvals,
-        roster=folding.roster,
-        acts=folding.acts,
-        latest=folding.latest,
-        leaves=folding.leaves,
-        signatures=folding.signatures,
-    )
+    return Folding().after(statements)

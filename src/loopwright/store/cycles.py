@@ -17,6 +17,7 @@ from typing import Any
 
 from loopwright.errors import WorkspaceError
 from loopwright.store.files import write_atomic
+from loopwright.store.hashing import FileStat
 from loopwright.types import cycle_name, cycle_number
 
 __all__ = ["FILE", "KEPT", "Item", "declare", "plain", "read_cycles", "read_past", "stage_name", "write_cycles"]
@@ -144,11 +145,23 @@ def plain(root: Path) -> dict[str, Any]:
         raise WorkspaceError(f"{root / FILE} is no YAML: {error}", f"git checkout -- {FILE}") from error
 
 
+_seen: dict[Path, tuple[FileStat, _Maps]] = {}
+"""The file as it was last read: every phase comes by here several times, and the list of past cycles grows."""
+
+
 def _read(root: Path) -> _Maps:
+    path = root / FILE
     try:
-        return _maps(plain(root))
+        found = FileStat.of(path.stat()) if path.exists() else None
+        if path in _seen and _seen[path][0] == found:
+            return _seen[path][1]
+        maps = _maps(plain(root))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise WorkspaceError(f"{root / FILE} is not as loopwright wrote it: {error}", f"git checkout -- {FILE}") from error
+    _seen.clear()  # of one workspace at a time
+    if found is not None:
+        _seen[path] = found, maps
+    return maps
 
 
 def _maps(value: Mapping[str, Any]) -> _Maps:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
-from loopwright.store import cycles, lockfile, project
+from loopwright.store import cycles, git, lockfile, project
 from loopwright.store.hashing import FileStat, Sealed, measure
 from loopwright.store.statcache import StatCache
 
@@ -30,6 +30,8 @@ __all__ = ["DvcStore"]
 
 _PATIENCE = 60.0
 """Seconds to wait for a dvc command that a person runs."""
+_REMOTES = {"aiobotocore", "aiohttp", "asyncssh", "boto3", "botocore", "s3fs", "sshfs"}
+"""Whose errors come through DVC as they are."""
 
 
 def _quiet() -> None:
@@ -57,6 +59,12 @@ def _translated(what: str) -> Iterator[None]:
     except OSError as error:
         problem = f"{what}: {error.strerror} ({error.filename})"
         raise InfraError(problem, "free space or set permissions, then run again") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _REMOTES:
+            raise
+        raise InfraError(
+            f"{what}: the remote failed: {error}", "see that it answers (`dvc remote list`), then run again"
+        ) from error
 
 
 class DvcStore:
@@ -216,19 +224,20 @@ class DvcStore:
             return
         if anew or seen[0] not in self._seen:
             self._contents = None
-        self._stages = self._read_stages()
-        declared = set(self._stages)
-        for stage in sorted(declared - set(lockfile.names(self._root))):
-            if stage.startswith("past@"):
+        recorded, past = set(lockfile.names(self._root)), cycles.read_past(self._root)
+        new = [name for name in past if f"past@{name}" not in recorded]
+        self._stages = self._read_stages(new)
+        for stage in (f"past@{name}" for name in new):
+            if stage in self._stages:
                 self._commit(stage, self._stages[stage], {})
-        lockfile.keep(self._root, declared)
+        lockfile.keep(self._root, {*self._stages, *(f"past@{name}" for name in past)})
         self._seen = seen
 
-    def _read_stages(self) -> Any:
-        """What ``dvc.yaml`` declares, by name.
+    def _read_stages(self, past: Sequence[str]) -> Any:
+        """What ``dvc.yaml`` declares, by name; of the past only these cycles.
 
         DVC's own parsers take seconds for the lock file and the maps of a hundred cycles. The first is not needed here,
-        and the second are handed over parsed.
+        and the second are handed over parsed. What is past and recorded is never recorded again.
         """
         from dvc.dvcfile import ProjectFile
         from dvc.exceptions import DvcException
@@ -237,7 +246,8 @@ class DvcStore:
         try:
             file = ProjectFile(self._repo, self._absolute("dvc.yaml"))
             self._contents = self._contents or file.contents
-            values = [cycles.plain(self._root) if name == cycles.FILE else name for name in self._contents.get("vars", [])]
+            maps = {**cycles.plain(self._root), "past": list(past)}
+            values = [maps if name == cycles.FILE else name for name in self._contents.get("vars", [])]
             vars(file)["contents"] = {**self._contents, "vars": values}
             stages = StageLoader(file, file.contents, {})
             list(stages)
@@ -266,7 +276,8 @@ class DvcStore:
         from dvc.stage.serialize import to_lockfile
         from dvc.utils.serialize import dumps_yaml
 
-        made.save(run_cache=False)
+        with self._asking_git(made):
+            made.save(run_cache=False)
         for out in made.outs:
             path = Path(out.fs_path).relative_to(self._root).as_posix()
             if path in outputs and _contents(out) != dict(outputs[path].md5s):
@@ -276,6 +287,18 @@ class DvcStore:
             if out.use_cache and out.hash_info.isdir:
                 _sync(Path(out.cache.oid_to_path(out.hash_info.value)))
         lockfile.put(self._root, stage, dumps_yaml(to_lockfile(made)))
+
+    @contextmanager
+    def _asking_git(self, made: Any) -> Iterator[None]:
+        """DVC refuses an output that git has, and reads all of git's index for each, in pure Python: git is asked itself, once."""
+        paths = [Path(out.fs_path).relative_to(self._root).as_posix() for out in made.outs if out.use_cache]
+        tracked = {str(self._root / name) for name in git.tracked(self._root, paths)}
+        scm = self._repo.scm
+        scm.is_tracked = lambda path: any(name == path or name.startswith(f"{path}/") for name in tracked)
+        try:
+            yield
+        finally:
+            del scm.is_tracked
 
     def _objects(self, stages: Sequence[str]) -> set[Any]:
         """All cached objects of these stages: the directories and what they list."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loopwright.errors import InfraError, WorkspaceError
 
-__all__ = ["clone", "commit", "dirty", "head", "init", "require", "show"]
+__all__ = ["clone", "commit", "dirty", "head", "init", "require", "show", "tracked"]
 
 _IDENTITY = ("Loopwright", "loopwright@localhost")
 _KEPT = (
@@ -67,11 +67,23 @@ def head(root: Path) -> str | None:
 def dirty(root: Path, exclude: Sequence[str] = (), within: Sequence[str] | None = None) -> list[str]:
     """Paths that differ from the last commit or are new and not ignored, sorted.
 
-    None below ``exclude`` is listed, and where ``within`` is given only what is below that.
+    None below ``exclude`` is listed, and where ``within`` is given only what is below that. Nothing else is looked at: a long
+    loop has files by the hundred thousand.
     """
-    listed = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
+    asked = sorted(_outside(root, exclude)) if within is None else [path for path in within if not _below(path, exclude)]
+    if not asked:
+        return []
+    listed = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *asked)
     paths = sorted({entry[3:] for entry in listed.split("\0") if entry})
     return [path for path in paths if not _below(path, exclude) and (within is None or _below(path, within))]
+
+
+def _outside(root: Path, exclude: Sequence[str]) -> set[str]:
+    """What lies at the top of the work tree, or did at the last commit, but for what is excluded."""
+    if not exclude:
+        return {"."}
+    committed = _run(root, ["ls-tree", "--name-only", "-z", "HEAD"]).stdout.split("\0")
+    return {name for name in (*os.listdir(root), *committed) if name and name != ".git" and not _below(name, exclude)}
 
 
 def commit(root: Path, paths: Sequence[str], message: str) -> str:
@@ -80,16 +92,47 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
     Where none of them differs from the last commit there is no new one, and the last one's id is returned: done twice
     is done once. Without a configured identity it is `Loopwright <loopwright@localhost>`.
     """
-    tracked = _git(root, "ls-files", "-z", "--", *paths).split("\0")
-    present = [path for path in paths if os.path.lexists(root / path) or any(_below(name, [path]) for name in tracked)]
+    gone = [path for path in paths if not os.path.lexists(root / path)]
+    known = tracked(root, gone)
+    present = [path for path in paths if path not in gone or any(_below(name, [path]) for name in known)]
+    before = head(root)
     if present:
         _git(root, "add", "--all", "--", *present, write=True)
-    if present and (head(root) is None or _run(root, ["diff", "--cached", "--quiet", "HEAD", "--", *present]).returncode):
-        _git(root, "commit", "--quiet", "--no-verify", "--only", "--message", message, "--", *present, write=True)
+        if before is None:
+            _porcelain(root, present, message)
+        elif staged := _git(root, "diff", "--cached", "--name-only", "-z", "--no-renames", "HEAD").split("\0")[:-1]:
+            mine = [name for name in staged if _below(name, present)]
+            if mine and (len(mine) < len(staged) or not _plain(root)):
+                _porcelain(root, present, message)
+            elif mine:
+                _plumbing(root, before, message)
     made = head(root)
     if made is None:
         raise WorkspaceError(f"nothing to commit in {root}", "git status")
     return made
+
+
+def _plain(root: Path) -> bool:
+    """Nobody is in the middle of a merge or the like."""
+    return (root / ".git").is_dir() and not any((root / ".git" / f"{name}_HEAD").exists() for name in ("MERGE", "CHERRY_PICK"))
+
+
+def _porcelain(root: Path, present: Sequence[str], message: str) -> None:
+    """What others have staged stays staged. Looks at every file that git knows."""
+    _git(root, "commit", "--quiet", "--no-verify", "--only", "--message", message, "--", *present, write=True)
+
+
+def _plumbing(root: Path, before: str, message: str) -> None:
+    """The same where nothing else is staged, at a cost that hangs on what is committed and not on all that ever was."""
+    tree = _git(root, "write-tree", write=True).strip()
+    made = _git(root, "commit-tree", tree, "-p", before, "-m", message, write=True).strip()
+    _git(root, "update-ref", "-m", f"commit: {message}", "HEAD", made, before, write=True)
+    _run(root, ["gc", "--auto", "--quiet"], write=True)
+
+
+def tracked(root: Path, paths: Sequence[str]) -> list[str]:
+    """Files below these paths that git knows, whether they are there or not."""
+    return [name for name in _git(root, "ls-files", "-z", "--", *paths).split("\0") if name] if paths else []
 
 
 def clone(source: Path | str, target: Path, revision: str | None = None) -> None:
@@ -134,7 +177,7 @@ def _call(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) 
 
 def _run(root: Path, arguments: Sequence[str], *, write: bool = False) -> subprocess.CompletedProcess[str]:
     environment = {} if write else {"GIT_OPTIONAL_LOCKS": "0"}
-    if write and arguments[0] == "commit":
+    if write and arguments[0] in {"commit", "commit-tree"}:
         environment = _identity(root)
     found = _call(root, arguments, environment)
     out, err = (os.fsdecode(stream) for stream in (found.stdout, found.stderr))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from loopwright.errors import IntegrityError
 from loopwright.store.files import write_atomic
+from loopwright.store.hashing import FileStat
 
 __all__ = ["FILE", "LockedOutput", "inputs", "keep", "names", "outputs", "outputs_in", "put"]
 
@@ -82,12 +83,22 @@ def _entries(stage: str, block: str, part: str) -> Iterator[LockedOutput]:
         yield LockedOutput(path=output["path"], md5=output["md5"])
 
 
+_seen: dict[Path, tuple[FileStat, dict[str, str]]] = {}
+"""The blocks of the file as it was last read or written: a long loop's has megabytes, and every phase comes by here."""
+
+
 def _read(root: Path) -> dict[str, str]:
+    path = root / FILE
     try:
-        text = (root / FILE).read_text(encoding="utf-8")
+        found = FileStat.of(path.stat())
+        if path in _seen and _seen[path][0] == found:
+            return _seen[path][1]
+        blocks = _blocks(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         return {}
-    return _blocks(text, str(root / FILE))
+    _seen.clear()  # of one workspace at a time
+    _seen[path] = found, blocks
+    return blocks
 
 
 def _blocks(text: str, where: str) -> dict[str, str]:
@@ -108,4 +119,7 @@ def _blocks(text: str, where: str) -> dict[str, str]:
 
 
 def _write(root: Path, blocks: dict[str, str]) -> None:
-    write_atomic(root / FILE, (_HEAD + "".join(blocks.values()) if blocks else _EMPTY).encode())
+    path = root / FILE
+    write_atomic(path, (_HEAD + "".join(blocks.values()) if blocks else _EMPTY).encode())
+    _seen.clear()
+    _seen[path] = FileStat.of(path.stat()), blocks

@@ -7,7 +7,8 @@ the machine or the clock goes into a file: fixed writer options, one row group a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = [
+    "GROUP",
     "PROPOSALS",
     "REFUSED",
     "ROWS",
     "SIGNATURES",
     "TASKS",
     "content_id",
+    "frame_writer",
     "read_table",
     "read_tasks",
-    "write_frame",
+    "row_groups",
     "write_table",
     "write_tasks",
 ]
@@ -77,7 +80,7 @@ REFUSED: Mapping[str, str] = {**ROWS, "reason": "string", "detail": "string"}
 """One refused answer a row: the reason to count by, and what a person wants to know besides."""
 
 
-_GROUP = 2**20
+GROUP = 2**20
 """Rows of a row group."""
 
 
@@ -100,12 +103,13 @@ def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence
     pq.write_table(pa.table(data), path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
 
 
-def write_frame(
-    path: Path, columns: Mapping[str, str], frame: polars.DataFrame, keep: polars.Expr, same: Mapping[str, str]
-) -> None:
-    """As `write_table`, to the byte, the rows that ``keep`` is true of; ``same`` are columns with one value for all rows.
+@contextmanager
+def frame_writer(
+    path: Path, columns: Mapping[str, str], same: Mapping[str, str]
+) -> Iterator[Callable[[polars.DataFrame], None]]:
+    """Yields what writes a frame as a row group; the file is to the byte what `write_table` makes of rows that fill one group.
 
-    A million rows at a time become a row group, so that memory holds no second copy of the frame.
+    ``same`` are columns with one value for all rows. Whoever gives about `GROUP` rows at a time holds no second copy of all.
     """
     import polars as pl
     import pyarrow as pa
@@ -115,12 +119,13 @@ def write_frame(
     own, said = [name for name in columns if name not in same], [pl.lit(value).alias(name) for name, value in same.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, schema, version="2.6", compression="zstd", compression_level=3, store_schema=False) as writer:
-        for start in range(0, frame.height or 1, _GROUP):
-            rows = (
-                frame[start : start + _GROUP].lazy().filter(keep).select(own).with_columns(said).select(list(columns)).collect()
-            )
+
+        def write(frame: polars.DataFrame) -> None:
+            rows = frame.select(own).with_columns(said).select(list(columns))
             table = rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).combine_chunks()
-            writer.write_table(table, row_group_size=_GROUP)
+            writer.write_table(table, row_group_size=GROUP)
+
+        yield write
 
 
 def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -129,15 +134,21 @@ def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[st
     Raises:
         IntegrityError: the file is missing, is damaged, lacks a column, or holds one of another type.
     """
+    return [row for group in row_groups(path, columns) for row in group.select(list(columns)).to_pylist()]
+
+
+def row_groups(path: Path | BytesIO, columns: Mapping[str, str]) -> Iterator[pyarrow.Table]:
+    """The table's row groups in their order, other columns among them: a file of any size takes the memory of one; errors as `read_table`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read()
+        with pq.ParquetFile(path) as file:
+            _same_columns(path, file.schema_arrow, columns)
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number)
     except (OSError, pa.ArrowException) as error:
         raise IntegrityError(f"{_named(path)} cannot be read: {error}", "`loopwright verify` says what changed") from error
-    _same_columns(path, table, columns)
-    return table.select(list(columns)).to_pylist()
 
 
 def write_tasks(path: Path | BytesIO, tasks: Sequence[Task]) -> None:
@@ -180,11 +191,11 @@ def _named(path: Path | BytesIO) -> str:
     return f"{path.name} in {path.parent}" if isinstance(path, Path) else "a sealed suite"
 
 
-def _same_columns(path: Path | BytesIO, table: pyarrow.Table, columns: Mapping[str, str]) -> None:
+def _same_columns(path: Path | BytesIO, schema: pyarrow.Schema, columns: Mapping[str, str]) -> None:
     import pyarrow as pa
 
     text = (pa.large_string(), pa.string_view())  # the same thing in a file; polars asks for them on reading
-    seen = {field.name: pa.string() if field.type in text else field.type for field in table.schema}
+    seen = {field.name: pa.string() if field.type in text else field.type for field in schema}
     wrong = [name for name, kind in columns.items() if seen.get(name) != pa.type_for_alias(kind)]
     if wrong:
         said = ", ".join(f"{name} is {seen.get(name, 'missing')}, expected {columns[name]}" for name in wrong)

@@ -40,7 +40,7 @@ def fit(job: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
     family = load_family(job["family"]["name"], job["family"]["settings"])
     model = _model(family, job)
     mixture = read_mixture(
-        job["rows"], recipe["batch"], recipe["shards"], recipe["human_share"], seed_of(job["seed"], "mixture")
+        job["rows"], recipe["batch"], recipe["shards"], recipe["human_share"], seed_of(job["seed"], "mixture"), worker.storage
     )
     with threads(job["threads"]):
         from loopwright.train.counting import Clock, device_facts, trained

@@ -1,7 +1,7 @@
 """Which rows a training step sees: a function of (seed, step) alone.
 
 So a resumed run, a run on two workers and an undisturbed run on one see the same rows in the same order, and nobody has to
-save a sampler. Human and self-made rows are two pools; each is gone through in a fresh random order, again and again.
+save a sampler: a position in the data is a step's number. Human and self-made rows are two pools; each is gone through in a fresh random order, again and again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from loopwright.errors import PhaseError
-from loopwright.store.tables import ROWS, read_table
+from loopwright.train.pool import read_pools
 from loopwright.types import seed_of
 
 __all__ = ["Mixture", "read_mixture"]
@@ -56,17 +56,18 @@ class Mixture:
         return [pool[_order(self.seed, name, turn, len(pool))[place]] for turn, place in places]
 
 
-def read_mixture(paths: Sequence[str], batch: int, shards: int, human_share: float, seed: int) -> Mixture:
-    """Read the accepted rows below these directories, oldest first.
+def read_mixture(
+    paths: Sequence[str], batch: int, shards: int, human_share: float, seed: int, scratch: Path | None = None
+) -> Mixture:
+    """The accepted rows below these directories, oldest first; what is too much for memory is laid out in ``scratch``.
 
     Raises:
         PhaseError: there is nothing to train on, or no human row although the recipe wants some.
         IntegrityError: a table cannot be read.
+        InfraError: there is no room in ``scratch``.
     """
-    rows = [row for path in paths for row in read_table(Path(path) / "rows.parquet", ROWS)]
-    human = [(row["prompt"], row["answer"]) for row in rows if row["origin"] == _HUMAN]
-    synthetic = [(row["prompt"], row["answer"]) for row in rows if row["origin"] != _HUMAN]
-    if not rows or (human_share > 0 and not human):
+    human, synthetic = read_pools(paths, scratch)
+    if not (human or synthetic) or (human_share > 0 and not human):
         raise PhaseError(
             f"the archive holds {len(human)} human and {len(synthetic)} model-made rows, and the recipe wants a human share of "
             f"{human_share:g}",
@@ -75,8 +76,9 @@ def read_mixture(paths: Sequence[str], batch: int, shards: int, human_share: flo
     return Mixture(human=human, synthetic=synthetic, batch=batch, shards=shards, human_share=human_share, seed=seed)
 
 
-@functools.lru_cache(maxsize=8)
-def _order(seed: int, name: str, turn: int, size: int) -> list[int]:
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, name: str, turn: int, size: int) -> np.ndarray:
     """The order in which a pool is gone through the ``turn``-th time."""
     key = seed_of(seed, "order", name, turn)
-    return np.random.Generator(np.random.Philox(key=key)).permutation(size).tolist()
+    order = np.random.Generator(np.random.Philox(key=key)).permutation(size)
+    return order.astype(np.uint32) if size < 2**32 else order

@@ -21,7 +21,7 @@ from loopwright.sections import VerifySection
 from loopwright.types import Task, Verdict, seed_of
 from loopwright.verify.judge import JUDGE
 from loopwright.verify.scan import scan
-from loopwright.verify.screening import refuse
+from loopwright.verify.screening import beside, refuse
 
 __all__ = ["UNSAFE", "Judged", "Pair", "give_verdicts", "judge_pairs", "refuse_failed"]
 
@@ -132,20 +132,23 @@ def _verdicts(
             found.said[place] = found.number("", unsafe[answer])
     places = np.flatnonzero(fit)
     draw = Random(seed_of("order of judging", context.seed)).random
-    places = places[np.argsort(np.fromiter((draw() for _ in places), float, len(places)), kind="stable")]
+    places = places[np.argsort(np.fromiter(iter(draw, None), float, len(places)), kind="stable")]
+    stated = list(tasks.values())
+    numbers = beside(
+        asked.select("prompt"), pl.DataFrame({"prompt": list(tasks)}, {"prompt": pl.String}).with_row_index("task"), ["prompt"]
+    )["task"]
     for start in range(0, len(places) or 1, _PIECE):
         piece = places[start : start + _PIECE]
-        rows = asked[piece[piece < count]].iter_rows()
-        pairs = [_pair(next(rows), tasks) if place < count else gold[place - count] for place in piece.tolist()]
+        own = piece[piece < count]
+        pairs = [(stated[number], answer) for number, answer in zip(numbers[own], asked["answer"][own], strict=True)]
+        among = np.flatnonzero(piece >= count).tolist()
+        for place in among:
+            pairs.insert(place, gold[piece[place] - count])
         verdicts = judge_pairs(pairs, config, context)
-        found.said[piece] = [found.number(verdict.status, verdict.reason) for verdict in verdicts]
-        own = zip(piece.tolist(), verdicts, strict=True)
-        found.isolation.update(verdict.level for place, verdict in own if place < count)
+        words = found.words
+        found.said[piece] = [words.setdefault((one.status, one.reason), len(words)) for one in verdicts]
+        found.isolation.update(Counter(one.level for one in verdicts) - Counter(verdicts[place].level for place in among))
     return found
-
-
-def _pair(row: tuple[str, str], tasks: Mapping[str, Task]) -> Pair:
-    return tasks[row[0]], row[1]
 
 
 def _scanned(

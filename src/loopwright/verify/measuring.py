@@ -8,7 +8,8 @@ preference for their own family's answers is measured as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from heapq import nsmallest
 from random import Random
@@ -24,7 +25,7 @@ from loopwright.types import Score, Task, digest_value, seed_of
 from loopwright.verify.judging import judge_pairs
 from loopwright.verify.screening import refuse
 
-__all__ = ["PROBE", "Gold", "gold_rows", "measured", "self_preference"]
+__all__ = ["PROBE", "Gold", "gold_rows", "measured", "refuse_failing", "self_preference"]
 
 PROBE = "probe.json"
 """In ``accepted``, canonical JSON: ``gold`` and ``rerun``, each null where it was not done; ``self_preference`` where a model judges."""
@@ -39,12 +40,18 @@ def gold_rows(config: VerifySection, context: PhaseContext) -> Gold:
 
 
 def measured(
-    frame: pl.DataFrame, gold: Gold, passed: Sequence[bool], config: VerifySection, context: PhaseContext
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """The rows without those that failed the second look, and what was found.
+    kept: pl.Series,
+    rows: Callable[[Sequence[int]], list[dict[str, Any]]],
+    gold: Gold,
+    passed: Sequence[bool],
+    config: VerifySection,
+    context: PhaseContext,
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """The rows that failed the second look, by id with what was seen, and what was found.
 
     Args:
-        frame: Judged rows; those without a reason would be accepted.
+        kept: Positions of the rows that would be accepted, in order.
+        rows: Gives ``id``, ``prompt`` and ``answer`` of the rows at some positions.
         gold: From `gold_rows`.
         passed: Which of these were let through.
         config: The plan's section.
@@ -56,9 +63,9 @@ def measured(
     """
     taste = self_preference(config, context)
     if config.accept != "verified":
-        return frame, {"gold": None, "rerun": None, **taste}
-    frame, rerun = _judged_again(frame, config, context)
-    return frame, {"gold": _gold_figures(gold, passed), "rerun": rerun, **taste}
+        return {}, {"gold": None, "rerun": None, **taste}
+    other, rerun = _judged_again(kept, rows, config, context)
+    return other, {"gold": _gold_figures(gold, passed), "rerun": rerun, **taste}
 
 
 def self_preference(config: VerifySection, context: PhaseContext) -> dict[str, Any]:
@@ -105,25 +112,26 @@ def _gold_figures(gold: Gold, passed: Sequence[bool]) -> dict[str, Any] | None:
 
 
 def _judged_again(
-    frame: pl.DataFrame, config: VerifySection, context: PhaseContext
-) -> tuple[pl.DataFrame, dict[str, Any] | None]:
+    kept: pl.Series, rows: Callable[[Sequence[int]], list[dict[str, Any]]], config: VerifySection, context: PhaseContext
+) -> tuple[dict[str, str], dict[str, Any] | None]:
     if not config.rerun:
-        return frame, None
+        return {}, None
     rng = Random(seed_of("rerun", context.seed))
-    rows = frame.filter(pl.col("reason").is_null()).select("id", "prompt", "answer")
-    keys = [rng.random() for _ in range(rows.height)]
-    drawn = rows[nsmallest(config.rerun, range(rows.height), key=keys.__getitem__)].to_dicts()
+    keys = array("d", (rng.random() for _ in range(len(kept))))
+    drawn = rows([kept[place] for place in nsmallest(config.rerun, range(len(kept)), key=keys.__getitem__)])
     pairs = [(context.domain.task(row["prompt"]), row["answer"]) for row in drawn]
     verdicts = judge_pairs(pairs, config, context) if pairs else []
     other = {row["id"]: said.status for row, said in zip(drawn, verdicts, strict=True) if not said.passed}
-    return _refused(frame, other, "not repeatable"), {"judged": len(drawn), "failed": sorted(other)}
+    return other, {"judged": len(drawn), "failed": sorted(other)}
 
 
-def _refused(frame: pl.DataFrame, failed: Mapping[str, str], reason: str) -> pl.DataFrame:
-    """Refuse rows by id, each with what was seen."""
+def refuse_failing(frame: pl.DataFrame, failed: Mapping[str, str]) -> pl.DataFrame:
+    """Refuse rows by id, each with what the second look saw."""
+    if not failed:
+        return frame
     hit = pl.col("reason").is_null() & pl.col("id").is_in(list(failed))
     said = pl.col("id").replace_strict(failed, default=None, return_dtype=pl.String)
-    return refuse(frame.with_columns(detail=pl.when(hit).then(said).otherwise("detail")), hit, reason)
+    return refuse(frame.with_columns(detail=pl.when(hit).then(said).otherwise("detail")), hit, "not repeatable")
 
 
 def _plain(score: Score | None) -> dict[str, Any] | None:

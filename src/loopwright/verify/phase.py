@@ -12,39 +12,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from loopwright.domains.contamination import FILE, NGRAMS
 from loopwright.errors import IntegrityError
 from loopwright.plugins import PhaseContext, plugin_identity
 from loopwright.sections import VerifySection
-from loopwright.store.archive import shards
-from loopwright.store.tables import REFUSED, ROWS, SIGNATURES, read_table, write_frame
+from loopwright.store.tables import REFUSED, ROWS, frame_writer
 from loopwright.types import canonical
+from loopwright.verify.deciding import decided
 from loopwright.verify.judge import judged
-from loopwright.verify.judging import Judged, give_verdicts, refuse_failed
-from loopwright.verify.measuring import PROBE, Gold, gold_rows, measured
-from loopwright.verify.nearness import refuse_near
+from loopwright.verify.measuring import PROBE, gold_rows, measured, refuse_failing
 from loopwright.verify.recipe import RECIPE, RecipeRefused, changed_recipe
-from loopwright.verify.schema import read_proposals
-from loopwright.verify.screening import (
-    UNTRIED,
-    clean_text,
-    curriculum,
-    known_tasks,
-    limit,
-    match_tasks,
-    refuse_duplicates,
-    refuse_recalled,
-    refuse_unlearnable,
-    stated_tasks,
-    well_formed,
-)
+from loopwright.verify.screening import UNTRIED, curriculum
 
 __all__ = ["DETAILS", "LICENCE", "verify"]
 
@@ -68,19 +51,17 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     output.mkdir(parents=True)
     generator, external, drawn = _generation(inputs["proposals"])
     gold = gold_rows(config, context)
-    seen = _judged(config, inputs, gold, context, elsewhere=external is not None)
-    frame, probe = measured(limit(seen.frame, config.per_task).sort("row"), gold, seen.gold, config, context)
     same = {"origin": generator, "licence": LICENCE, "cycle": context.cycle, "verifier": _verifier(config, context)}
-    accepted, refused = pl.col("reason").is_null(), pl.col("reason").is_not_null()
-    write_frame(output / "rows.parquet", ROWS, frame, accepted, same)
-    write_frame(output / "refused.parquet", DETAILS, frame, refused, same)
-    levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(frame)}
+    with decided(config, inputs, gold, context, elsewhere=external is not None) as seen:
+        failed, probe = measured(seen.kept, seen.rows, gold, seen.gold, config, context)
+        counts = _written(output, seen.groups(), same, failed)
+    levels = {**dict.fromkeys(drawn, UNTRIED), **curriculum(seen.levels)}
     (output / "curriculum.json").write_bytes(canonical({"levels": levels}))
     told = {"schema": 1, **probe} if external is None else {"schema": 1, **probe, "external": external}
     (output / PROBE).write_bytes(canonical(told))
     summary: dict[str, Any] = {
-        "accepted": frame["reason"].null_count(),
-        "refused": dict(sorted(frame["reason"].drop_nulls().value_counts().iter_rows())),
+        "accepted": counts.pop(None, 0),
+        "refused": dict(sorted(counts.items())),
         "solved": {level: counts["rate"] for level, counts in levels.items() if counts["samples"]},
         "isolation": dict(seen.isolation),
         "scanned": seen.scanned,
@@ -98,38 +79,21 @@ def verify(config: VerifySection, inputs: Mapping[str, Path], context: PhaseCont
     return {**summary, "recipe": _recipe(diff, config, output)} if diff.exists() else summary
 
 
-def _judged(config: VerifySection, inputs: Mapping[str, Path], gold: Gold, context: PhaseContext, *, elsewhere: bool) -> Judged:
-    """All rows, each without a reason or with its first, and what the verifier did."""
-    frame = read_proposals(inputs["proposals"]).drop("tokens", "seed").sort("sample", "row")
-    tasks = stated_tasks(frame, context.domain)
-    heldout = {row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)}
-    frame = match_tasks(frame, known_tasks(tasks), heldout)
-    frame = frame.with_columns(tried=pl.col("reason").is_null())
-    frame = clean_text(well_formed(frame), _held_text(inputs["heldout"]))
-    frame = refuse_recalled(frame, frozenset(config.exclude.rows))
-    if elsewhere:
-        frame = refuse_unlearnable(frame, context.family, context.domain.alphabet())
-    archive = _archived(context.root, inputs["archive"])
-    if config.accept == "unsafe_unverified":
-        frame = frame.with_columns(tried=pl.lit(value=False), status=pl.lit(None, dtype=pl.String))
-        return Judged(frame=refuse_duplicates(frame, archive), isolation=Counter(), scanned=0)
-    judged = give_verdicts(frame, tasks, [(task, answer) for task, answer, _ in gold], config, context)
-    frame = refuse_failed(refuse_duplicates(judged.frame, archive))
-    return replace(judged, frame=refuse_near(frame, archive, config, context))
-
-
-def _held_text(heldout: Path) -> dict[str, str]:
-    """Suite by sequence of words; nothing where the seed phase of an earlier version wrote none."""
-    path = heldout / FILE
-    return {row["gram"]: row["suite"] for row in read_table(path, NGRAMS)} if path.exists() else {}
-
-
-def _archived(root: Path, archive: Path) -> pl.DataFrame:
-    """Ids, prompts and answers of all shards, each checked against the record."""
-    chain = shards(root, archive.relative_to(root).as_posix())
-    paths = [root / shard.path / "rows.parquet" for shard in chain if shard.rows]
-    rows = [pl.read_parquet(path, columns=["id", "prompt", "answer"]) for path in paths]
-    return pl.concat([pl.DataFrame(schema=dict.fromkeys(("id", "prompt", "answer"), pl.String)), *rows])
+def _written(
+    output: Path, groups: Iterable[pl.DataFrame], same: Mapping[str, str], failed: Mapping[str, str]
+) -> Counter[str | None]:
+    """Write both tables; rows by reason (none: accepted). ``failed`` are rows, by id, that the second look was against."""
+    counts, fine = Counter[str | None](), pl.col("reason").is_null()
+    with (
+        frame_writer(output / "rows.parquet", ROWS, same) as accept,
+        frame_writer(output / "refused.parquet", DETAILS, same) as refuse,
+    ):
+        for group in groups:
+            rows = refuse_failing(group, failed)
+            accept(rows.filter(fine))
+            refuse(rows.filter(~fine))
+            counts.update(dict(rows["reason"].value_counts().iter_rows()))
+    return counts
 
 
 def _generation(proposals: Path) -> tuple[str, Any, list[str]]:

@@ -6,7 +6,7 @@ index remains, wherever and however often this runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -21,8 +21,10 @@ __all__ = [
     "Stated",
     "beside",
     "clean_text",
+    "content_keys",
     "curriculum",
     "known_tasks",
+    "levels_of",
     "limit",
     "match_tasks",
     "refuse",
@@ -128,13 +130,23 @@ def refuse_recalled(frame: pl.DataFrame, recalled: Collection[str]) -> pl.DataFr
     return refuse(frame.with_columns(recalled=said), pl.col("recalled"), "recalled").drop("recalled")
 
 
+def content_keys(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """What rows say as two numbers of 64 bits, ``one`` and ``two``: sixteen bytes an archived row, however long it is.
+
+    True of this process alone: they are never kept.
+    """
+    said = pl.struct("prompt", "answer")
+    return rows.select(one=said.hash(seed=1), two=said.hash(seed=2))
+
+
 def refuse_duplicates(frame: pl.DataFrame, archive: pl.DataFrame) -> pl.DataFrame:
-    """Refuse what repeats an earlier sample of this cycle, or a row (``prompt``, ``answer``) of the archive."""
+    """Refuse what repeats an earlier sample of this cycle, or a row (by its `content_keys`) of the archive."""
     first = pl.col("row").filter(pl.col("reason").is_null()).first().over("task", "answer")
     frame = refuse(frame, pl.col("row") != first, "duplicate in cycle")
-    known = archive.select("prompt", "answer").unique().with_columns(archived=pl.lit(value=True))
-    frame = beside(frame, known, ["prompt", "answer"])
-    return refuse(frame, pl.col("archived").is_not_null(), "duplicate in archive").drop("archived")
+    asked = frame.lazy().filter(pl.col("reason").is_null())
+    keys = pl.concat([asked.select("row"), content_keys(asked)], how="horizontal").collect()
+    known = keys.join(archive, on=["one", "two"], how="semi")["row"]
+    return refuse(frame, pl.col("row").is_in(known.implode()), "duplicate in archive")
 
 
 def limit(frame: pl.DataFrame, per_task: int) -> pl.DataFrame:
@@ -142,9 +154,14 @@ def limit(frame: pl.DataFrame, per_task: int) -> pl.DataFrame:
     return refuse(frame, pl.col("reason").is_null().cum_sum().over("task") > per_task, "over per task")
 
 
-def curriculum(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Tasks, samples, passed samples and their rate by level, over all that were ``tried``: the next tasks are drawn by it."""
+def levels_of(frame: pl.DataFrame) -> pl.DataFrame:
+    """Tasks, samples and passed samples by level, over all rows that were ``tried``. All rows of a task are in one frame."""
     passed = (pl.col("status") == "PASS").fill_null(value=False)
-    levels = frame.filter("tried").group_by("level").agg(tasks=pl.col("task").n_unique(), samples=pl.len(), passed=passed.sum())
-    rates = levels.with_columns(rate=pl.col("passed") / pl.col("samples")).sort("level")
+    return frame.filter("tried").group_by("level").agg(tasks=pl.col("task").n_unique(), samples=pl.len(), passed=passed.sum())
+
+
+def curriculum(levels: Sequence[pl.DataFrame]) -> dict[str, dict[str, Any]]:
+    """Tasks, samples, passed samples and their rate by level (from `levels_of`): the next tasks are drawn by it."""
+    summed = pl.concat(levels).group_by("level").agg(pl.col("tasks", "samples", "passed").sum())
+    rates = summed.with_columns(rate=pl.col("passed") / pl.col("samples")).sort("level")
     return {str(row.pop("level")): row for row in rates.to_dicts()}

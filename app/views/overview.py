@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.chart import Point, points_of
+from app.counter import plan_of
 from app.integrity import Standing, standing
 from app.sheet import Column, Figure, Mark, Notice, Sheet, Table
-from app.views.alerts import now_standing, sentence
+from app.views.alerts import look, sentence
 from app.views.money import budget_table, threshold_table
 from app.words import Words
+from loopwright.alerts import Alert, alerts_of
 from loopwright.budgets import Used
-from loopwright.errors import LoopwrightError
+from loopwright.clock import now
+from loopwright.consent import Waiting
 from loopwright.index import Index
-from loopwright.ledger.acts import Acts, Request
+from loopwright.ledger.acts import Acts
 from loopwright.ledger.overview import tightening
-from loopwright.planfile import load_plan
 from loopwright.policy import Budgets, Card
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ PHASES = ("generate", "verify", "merge", "train", "evaluate", "examine", "decide
 _SEED = ("seed", "train", "evaluate", "examine", "decide")
 _MARKS: Mapping[str | None, Mark] = {"promote": "good", "reject": "none", "hold": "wait", "halt": "bad"}
 _LIGHTS: Mapping[str, Mark] = {"fine": "good", "warn": "warn", "stop": "bad"}
-_QUIET_KINDS = ("expired", "executed", "vetoed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,8 @@ class Told:
     usual: Mapping[str, Sequence[float]]
     """Wall times by phase of the last cycles."""
     acts: Acts
+    waiting: Sequence[Waiting] = ()
+    alerts: Sequence[Alert] = ()
     used: Used
     budgets: Budgets | None
     """None where the plan cannot be read."""
@@ -103,17 +106,14 @@ def read(index: Index, here: Here, window: int = WINDOWS[0]) -> View:
     named = {row["cycle"]: row for row in index.told_of([name for name in (told["champion"], told["open"]) if name])}
     entries = index.entries(told["open"]) if told["open"] else []
     since = max((value for one in entries for key, value in one.predicate.items() if key.endswith("_at")), default="")
-    try:
-        plan = load_plan(here.root / "loop.yaml")
-    except (LoopwrightError, OSError):
-        plan = None
-    said = Told(
+    plan = plan_of(here.root)
+    seen = look(index, here.root, plan) if plan else None
+    return view_of(here.words, Told(
         loop=told, cycles=index.cycles(), rows=rows, champion=named.get(told["champion"]), open=named.get(told["open"]), since=since,
-        usual=index.seconds_by_phase(), acts=index.state().acts, used=index.used, budgets=plan.budgets if plan else None,
-        card=plan.gate.card if plan else Card(), integrity=standing(here.root), now=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-    )  # fmt: skip
-    alerts, _ = now_standing(index, here)
-    return replace(view_of(here.words, said), alerts=tuple((one.level, sentence(here.words, one)) for one in alerts))
+        usual=index.seconds_by_phase(), acts=seen.acts if seen else index.state().acts, waiting=seen.waiting if seen else (), used=index.used,
+        alerts=alerts_of(seen, plan.alerts) if plan and seen else (), budgets=plan.budgets if plan else None,
+        card=plan.gate.card if plan else Card(), integrity=standing(here.root), now=now("seconds"),
+    ))  # fmt: skip
 
 
 def view_of(words: Words, told: Told) -> View:
@@ -124,7 +124,7 @@ def view_of(words: Words, told: Told) -> View:
     stages, left = _stages(words, told)
     lit = next((row for row in reversed(told.rows) if row["lights"]), None)
     lights = tuple(_light(words, name, state, lit["card"].get(name)) for name, state in lit["lights"].items()) if lit else ()
-    waiting = tuple(_waiting(words, one) for one in _open(told.acts, told.now))
+    waiting = tuple(_waiting(words, one) for one in reversed(told.waiting))
     tables = [_light_table(words, lit, told.card)] if lit else []
     tables += [budget_table(words, told.budgets, told.used, told.rows), threshold_table(words, told.used)]
     pace = _pace(words, told.rows)
@@ -139,6 +139,7 @@ def view_of(words: Words, told: Told) -> View:
         methods=", ".join(sorted({point.method for point in points})), waiting=waiting, pace=pace, lights=lights,
         lights_of=lit["cycle"] if lit else "", integrity=_integrity(words, told.integrity),
         reasons=tuple(last["reasons"]) if last else (), decided=last["cycle"] if last else "",
+        alerts=tuple((one.level, sentence(words, one)) for one in told.alerts),
     )  # fmt: skip
 
 
@@ -148,6 +149,8 @@ def _notices(words: Words, told: Told) -> list[Notice]:
         found.append(Notice(kind="info", title=words("demo")))
     if not told.cycles:
         found.append(Notice(kind="info", title=words("no_cycle"), command="loopwright run"))
+    if told.budgets is None and told.cycles:
+        found.append(Notice(kind="error", title=words("no_plan"), command="loopwright config check"))
     for kind, statements in (("halted", told.acts.halts), ("frozen", told.acts.freezes)):
         found += [
             Notice(
@@ -303,17 +306,8 @@ def _trend(words: Words, trend: Mapping[str, Any] | None, digits: int, unit: str
     return words(f"trend.{way}", value=value, low=low, high=high, n=words.count(trend["n"]))
 
 
-def _open(acts: Acts, now: str) -> list[Request]:
-    """Requests that may still be answered, newest first; planted ones look like all others."""
-    waiting = [
-        one
-        for one in acts.requests.values()
-        if one.executed is None and one.canary is None and str(one.said["expires_at"]) > now
-    ]
-    return [one for one in waiting if all(answer.approves for answer in one.answers)][::-1]
-
-
-def _waiting(words: Words, one: Request) -> Mapping[str, str]:
+def _waiting(words: Words, found: Waiting) -> Mapping[str, str]:
+    one = found.request
     quorum = one.said["quorum"]
     return {
         "id": one.id, "action": words.named("action", one.action), "since": words.time(one.said["requested_at"]), "until": words.time(one.said["expires_at"]),

@@ -14,9 +14,11 @@ from app.views.overview import Told, view_of
 from app.words import Words
 from loopwright.budgets import Used
 from loopwright.cli.dashboard import serve
+from loopwright.consent import Waiting
 from loopwright.errors import UsageError
 from loopwright.index import Index
-from loopwright.ledger.acts import Acts, Answer, Request
+from loopwright.ledger.acts import Acts, Request
+from loopwright.ledger.quorum import Standing as Weighed
 from loopwright.policy import Budgets, Card
 
 WORDS = Words("overview", "en")
@@ -54,7 +56,7 @@ def test_what_is_left_of_the_running_cycle_is_told_with_its_range(told: Told) ->
     assert "Too few cycles" in view_of(WORDS, replace(told, usual={})).left
 
 
-def test_only_what_may_still_be_answered_waits(told: Told) -> None:
+def test_what_waits_is_told_with_its_signatures_and_counted(told: Told) -> None:
     said = {
         "expires_at": "2026-11-23T00:00:00Z",
         "requested_at": "2026-11-22T00:00:00Z",
@@ -62,11 +64,8 @@ def test_only_what_may_still_be_answered_waits(told: Told) -> None:
         "details": {"cycle": "c0003"},
     }
     asked = Request(id="sha256:1", index=9, key="k", action="promote", subjects=(), said=said)
-    over = [
-        replace(asked, id="sha256:2", executed=11), replace(asked, id="sha256:3", said={**said, "expires_at": "2026-11-22T11:00:00Z"}),
-        replace(asked, id="sha256:4", answers=(Answer(index=10, key="p", approves=False, said={}),)), replace(asked, id="sha256:5", canary="salt"),
-    ]  # fmt: skip
-    view = view_of(WORDS, replace(told, acts=Acts(requests={one.id: one for one in [asked, *over]})))
+    found = Waiting(request=asked, standing=Weighed(status="open", reasons=()))
+    view = view_of(WORDS, replace(told, waiting=(found,)))
     assert [(one["about"], one["answers"]) for one in view.waiting] == [("c0003", "0 of 2 signatures")]
     assert next(one for one in view.sheet.figures if one.label == WORDS("waits")).value == "1"
 

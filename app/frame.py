@@ -89,7 +89,7 @@ def link(place: Here, page: str, label: str, **parameters: str | list[str]) -> N
         return
     told = {"loop": place.loop, "lang": place.lang, **parameters}
     target = Path(__file__).resolve().parent / "screens" / f"{page}.py"
-    st.page_link(str(target), label=draw.plain(label), query_params={name: value for name, value in told.items() if value})
+    st.page_link(str(target), label=f":primary[{draw.plain(label)}]", query_params={name: value for name, value in told.items() if value})
 
 
 def present(page: str, read: Callable[[Index, Here], View], show: Callable[[Here, View], None]) -> None:

@@ -93,7 +93,8 @@ def changes_table(words: Words, changes: Sequence[Change]) -> Table:
 def _rows(words: Words, change: Change) -> Iterator[Mapping[str, Any]]:
     for area in AREAS:
         for what, values in change.found.get(area, {}).items():
-            told = {"area": words.of("cycles")(f"area.{area}"), "what": what, "from": change.one, "to": change.other}
+            name = words.of("lineage").named("kind", what) if area == "data" else what
+            told = {"area": words.of("cycles")(f"area.{area}"), "what": name, "from": change.one, "to": change.other}
             yield {**told, "then": _said(values[change.one]), "now": _said(values[change.other])}
 
 

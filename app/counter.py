@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,16 @@ def _desk(root: Path) -> Iterator[Desk]:
 def plan_of(root: Path) -> Plan | None:
     """The plan on disk; None where it cannot be read."""
     try:
-        return load_plan(root / "loop.yaml")
+        told = (root / "loop.yaml").stat()
+        return _plan(root / "loop.yaml", told.st_mtime_ns, told.st_size)
     except (PlanError, OSError):
         return None
+
+
+@lru_cache(maxsize=64)
+def _plan(path: Path, _changed: int, _size: int) -> Plan:
+    """Read once until it changes: YAML takes longer than all else on a page."""
+    return load_plan(path)
 
 
 def waiting(root: Path, plan: Plan, state: LoopState) -> list[dict[str, Any]]:

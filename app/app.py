@@ -18,7 +18,8 @@ from app.place import places, start  # noqa: E402
 from app.words import LANGUAGES, Words, language_of  # noqa: E402
 
 st.set_page_config(page_title="Loopwright", page_icon=str(HERE / "static" / "icon.png"), layout="wide")
-st.html(HERE / "static" / "beyond.css")
+if st.context.theme.type == "dark":
+    st.html(HERE / "static" / "dark.css")
 lang = st.query_params.get("lang") or st.session_state.get("lang")
 lang = lang if lang in LANGUAGES else None
 words = Words("common", language_of(lang, st.context.locale))

@@ -18,6 +18,8 @@ from app.place import places, start  # noqa: E402
 from app.words import LANGUAGES, Words, language_of  # noqa: E402
 
 st.set_page_config(page_title="Loopwright", page_icon=str(HERE / "static" / "icon.png"), layout="wide")
+if st.context.theme.type == "dark":
+    st.html(HERE / "static" / "dark.css")
 lang = st.query_params.get("lang") or st.session_state.get("lang")
 lang = lang if lang in LANGUAGES else None
 words = Words("common", language_of(lang, st.context.locale))
@@ -51,7 +53,7 @@ for one in PAGES:
         refused = partial(frame.refused, one.name)
         page = st.Page(refused, title=title, url_path=address, visibility="hidden", default=first is None and one == PAGES[0])
     allowed[words(f"section.{one.section}")].append(page)
-chosen = st.navigation({section: pages for section, pages in allowed.items() if pages})
+chosen = st.navigation({section: pages for section, pages in allowed.items() if pages}, expanded=True)
 with st.sidebar:
     door.beside(visitor, words, known, loop)
 chosen.run()

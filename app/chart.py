@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import altair as alt
@@ -11,7 +12,7 @@ import altair as alt
 from app.palette import palette
 from app.words import Words
 
-__all__ = ["Point", "describe", "points_of", "score_curve"]
+__all__ = ["Point", "curve_spec", "describe", "points_of", "score_curve"]
 
 _SHAPES = {
     "promote": "circle",
@@ -46,6 +47,12 @@ def points_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
         for suite in ("sealed", "gate")
         if row[suite]
     )  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def curve_spec(points: tuple[Point, ...], words: Words, *, dark: bool = False) -> str:
+    """`score_curve` as JSON. Kept: the same curve is drawn for every visitor until a cycle ends, and altair checks it at length."""
+    return score_curve(points, words, dark=dark).to_json(indent=None)
 
 
 def score_curve(points: Sequence[Point], words: Words, *, dark: bool = False, height: int = 340) -> alt.LayerChart:

@@ -11,12 +11,14 @@ import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from loopwright.budgets import lines
 from loopwright.clock import now
-from loopwright.consent import Consent, in_force
+from loopwright.consent import in_force
+from loopwright.consent.matters import force_now
 from loopwright.errors import PlanError, RefusedError, UsageError
 from loopwright.govern.digest import digest
 from loopwright.govern.intake import Taken, take
@@ -25,10 +27,9 @@ from loopwright.govern.outstanding import requests_open, stops
 from loopwright.govern.requests import Desk, fields_of
 from loopwright.govern.trust import trust
 from loopwright.index import Index
-from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
-from loopwright.ledger.quorum import Standing
+from loopwright.ledger.quorum import Standing, standing
 from loopwright.ledger.statement import payload_of, seal
 from loopwright.plan import Plan
 from loopwright.planfile import load_plan
@@ -36,7 +37,7 @@ from loopwright.workspace import Workspace
 
 __all__ = [
     "Draft", "Letter", "Standing", "Taken", "answer", "ask", "bring", "digest_of", "plan_of", "rules_of", "signature", "signed_words", "standing_of",
-    "state_of", "stop", "trust", "waiting",
+    "stop", "trust", "waiting",
 ]  # fmt: skip
 
 RECENT = 50
@@ -69,39 +70,26 @@ def _desk(root: Path) -> Iterator[Desk]:
 def plan_of(root: Path) -> Plan | None:
     """The plan on disk; None where it cannot be read."""
     try:
-        return load_plan(root / "loop.yaml")
+        told = (root / "loop.yaml").stat()
+        return _plan(root / "loop.yaml", told.st_mtime_ns, told.st_size)
     except (PlanError, OSError):
         return None
 
 
-def state_of(index: Index) -> LoopState:
-    """Where the loop stands with the cycles that open requests are about, and those whose rules are in force."""
-    told = index.told
-    asked = [one.said["details"].get("cycle") for one in index.state().acts.requests.values() if one.executed is None]
-    last = told["open"] or told["last"]
-    near = (told["champion"], told["open"], told["last"], index.beside(last)[0] if last else None, *asked)
-    return index.state(*dict.fromkeys(name for name in near if isinstance(name, str)))
+@lru_cache(maxsize=64)
+def _plan(path: Path, _changed: int, _size: int) -> Plan:
+    """Read once until it changes: YAML takes longer than all else on a page."""
+    return load_plan(path)
 
 
 def waiting(root: Path, plan: Plan, state: LoopState) -> list[dict[str, Any]]:
     """`requests_open`: what persons can still answer, or have granted."""
-    with _consent(root, plan) as consent:
-        return requests_open(consent, state, now())
+    return requests_open(root, plan, state, now())
 
 
 def standing_of(root: Path, plan: Plan, state: LoopState, request: Request) -> Standing:
     """Where one request stands."""
-    with _consent(root, plan) as consent:
-        return consent.standing(request, state)
-
-
-@contextmanager
-def _consent(root: Path, plan: Plan) -> Iterator[Consent]:
-    ledger = Ledger.open(root)
-    try:
-        yield Consent(root=root, plan=plan, ledger=ledger)
-    finally:
-        ledger.close()
+    return standing(request, state, force_now(root, plan, state, request), now())
 
 
 def rules_of(plan: Plan, state: LoopState) -> Mapping[str, Mapping[str, Any]]:

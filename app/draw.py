@@ -26,8 +26,10 @@ __all__ = ["chart", "dark", "exports", "figures", "mark", "notice", "plain", "qu
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$^=@&\"'])")
 _COLOURS: Mapping[Mark, str] = {"good": "green", "warn": "orange", "bad": "red", "wait": "violet", "none": "gray", "": "gray"}
-SHORT = 26
-"""Rows that a table shows without scrolling in itself."""
+SHORT, TALL = 26, 700
+"""Rows that a table shows without scrolling in itself, and pixels of a longer one."""
+EXACT = 2**53
+"""Numbers from here on a browser does not hold exactly: they are written as text."""
 _JOINER = "\u2060"
 
 
@@ -105,9 +107,7 @@ def table(words: Words, told: Table, *, select: str | None = None, key: str | No
     if not told.rows:
         st.text(words("nothing_here"))
         return []
-    spoken = {
-        column.key: shown(words, column) for column in told.columns if column.kind == "yesno"
-    }  # else they are boxes to tick
+    spoken = {column.key: shown(words, column) for column in told.columns if _spoken(column, told.rows)}
     rows = [
         {key: spoken[key](value) if key in spoken and value is not None else value for key, value in row.items()}
         for row in told.rows
@@ -122,9 +122,9 @@ def table(words: Words, told: Table, *, select: str | None = None, key: str | No
     shape: dict[str, Any] = {
         "hide_index": True,
         "placeholder": NOTHING,
-        "height": "content" if len(told.rows) <= SHORT else "auto",
+        "height": "content" if len(told.rows) <= SHORT else TALL,
         "alt": f"{told.title or told.name}: {', '.join(column.label for column in told.columns)}",
-        "column_config": {column.key: _config(column) for column in told.columns},
+        "column_config": {column.key: _config(column, text=column.key in spoken) for column in told.columns},
         "key": key or f"table-{told.name}",
         **({"on_select": "rerun", "selection_mode": select} if select else {}),
     }
@@ -138,9 +138,16 @@ def _or_dash(write: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda value: NOTHING if value is None or value != value else write(value)  # noqa: PLR0124  # NaN
 
 
-def _config(column: Column) -> Any:
+def _spoken(column: Column, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Its cells go as words: yes and no would be boxes to tick, and the largest numbers errors."""
+    if column.kind != "size":
+        return column.kind == "yesno"
+    return any(abs(row.get(column.key) or 0) >= EXACT for row in rows)
+
+
+def _config(column: Column, *, text: bool) -> Any:
     numeric = column.kind in {"count", "number", "signed", "share", "span", "size"}
-    kind = st.column_config.NumberColumn if numeric and column.kind != "span" else st.column_config.Column
+    kind = st.column_config.NumberColumn if numeric and column.kind != "span" and not text else st.column_config.Column
     return kind(column.label, width=column.width, help=column.help or None, alignment="right" if numeric else None)
 
 

@@ -89,29 +89,38 @@ def link(place: Here, page: str, label: str, **parameters: str | list[str]) -> N
         return
     told = {"loop": place.loop, "lang": place.lang, **parameters}
     target = Path(__file__).resolve().parent / "screens" / f"{page}.py"
-    st.page_link(str(target), label=draw.plain(label), query_params={name: value for name, value in told.items() if value})
+    st.page_link(
+        str(target), label=f":primary[{draw.plain(label)}]", query_params={name: value for name, value in told.items() if value}
+    )
 
 
 def present(page: str, read: Callable[[Index, Here], View], show: Callable[[Here, View], None]) -> None:
-    """Draw a page: ``read`` asks the index and makes plain values, ``show`` draws them. While the loop runs it looks again by itself."""
+    """Draw a page: ``read`` asks the index and makes plain values, ``show`` draws them. While the loop runs it looks whether there is more."""
     place, told = here(page), entry(page)
     if not place.visitor.may(told.needs):
         _refuse(place, told)
         return
     _note(place, told)
     found = _looked(place, read)
+    _drawn(place, found, show)
     if not found.running:
-        _drawn(place, found, show)
         return
-    first = [found]  # what the page was opened with; later looks are the fragment's own
 
-    def again() -> None:
-        found = first.pop() if first else _looked(place, read)
-        _drawn(place, found, show)
-        if not found.running:
+    def watch() -> None:
+        if _mark(place.root) != found.mark:
             st.rerun()
 
-    st.fragment(again, run_every=SECONDS)()
+    st.fragment(watch, run_every=SECONDS)()
+
+
+@st.cache_data(ttl=SECONDS / 2, max_entries=100, show_spinner=False)
+def _mark(root: Path) -> tuple[Any, ...]:
+    """Changes where a page may: one look for all who watch."""
+    try:
+        with Index.open(root) as index:
+            return index.told["size"], standing(root).state
+    except LoopwrightError:
+        return ()
 
 
 def refused(page: str) -> None:
@@ -145,13 +154,16 @@ class _Found:
 
     view: Any = None
     running: bool = False
+    mark: tuple[Any, ...] = ()
+    """As `_mark`, of what was read."""
     error: LoopwrightError | None = None
 
 
 def _looked(place: Here, read: Callable[[Index, Here], Any]) -> _Found:
     try:
         with Index.open(place.root) as index:
-            return _Found(view=read(index, place), running=index.told["open"] is not None)
+            view, told = read(index, place), index.told
+            return _Found(view=view, running=told["open"] is not None, mark=(told["size"], standing(place.root).state))
     except LoopwrightError as error:
         return _Found(error=error)
 

@@ -36,7 +36,7 @@ from loopwright.ledger import Ledger
 from loopwright.ledger.ledger import Draft
 from loopwright.ledger.signer import LocalSigner
 from loopwright.types import Artifact, cycle_name
-from loopwright.workspace import find
+from loopwright.workspace import Workspace
 
 BARS = {"first paint (s)": 2.0, "after a filter (s)": 0.5, "sent (MB)": 2.0}
 BATCH = 200
@@ -52,7 +52,7 @@ def score(value: float, n: int, spread: float = 0.0) -> dict[str, Any]:
 
 def told_of(like: Path) -> list[tuple[str, str, list[Artifact], str]]:
     """Kind, role, subjects and predicate (JSON, the cycle's names replaced by marks) of the last whole cycle."""
-    workspace = find(like)
+    workspace = Workspace(root=like.resolve())
     state = workspace.state()
     if state.last is None:
         raise SystemExit("--like names a workspace without a finished cycle: `loopwright demo` makes one")

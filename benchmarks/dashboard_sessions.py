@@ -3,7 +3,7 @@
     python benchmarks/dashboard_sessions.py --workspace LOOP [--sessions 8] [--pairs 6]
 
 Cycles are turned one by one, by turns without and with the sessions open on the overview, so that both meet the same machine. A session speaks
-Streamlit's protocol, and asks for the whole page every five seconds: more than a browser does, which asks for the part that refreshes itself. Prints JSON: growth of the cycle
+Streamlit's protocol as a browser does: the page once, then the parts that refresh themselves, as often as the server says. Prints JSON: growth of the cycle
 time (from the record, open to close) as the mean of the paired ratios with a 95 % t interval; exits 1 where its upper limit is over the bar.
 """
 
@@ -27,8 +27,6 @@ from dashboard import limits, served
 from loopwright.workspace import find
 
 BAR = 0.10
-EVERY = 5.0
-"""Seconds, as in `app.frame`."""
 
 
 class Visitors:
@@ -38,27 +36,43 @@ class Visitors:
         self._address, self._count = address.replace("http", "ws") + "/_stcore/stream", count
         self._loop = asyncio.new_event_loop()
         self.messages = self.asked = 0
-        """Messages that came, and times that the page was asked for."""
+        """Messages that came, and times that the page or a part of it was asked for."""
 
     async def _visit(self) -> None:
-        from streamlit.proto.BackMsg_pb2 import BackMsg
+        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
         from websockets.asyncio.client import connect
 
-        async def ask(socket: Any) -> None:
-            message = BackMsg()
-            message.rerun_script.query_string = ""
-            while True:
-                await socket.send(message.SerializeToString())
-                self.asked += 1
-                await asyncio.sleep(EVERY)
-
+        timers: dict[str, asyncio.Task[None]] = {}
         async with connect(self._address, subprotocols=["streamlit"], max_size=None) as socket:  # type: ignore[list-item]
-            asking = asyncio.create_task(ask(socket))
+            await self._ask(socket)
             try:
-                async for _ in socket:
+                async for data in socket:
                     self.messages += 1
+                    told = ForwardMsg.FromString(data)
+                    if told.WhichOneof("type") == "auto_rerun" and told.auto_rerun.fragment_id not in timers:
+                        part = told.auto_rerun
+                        timers[part.fragment_id] = asyncio.create_task(self._again(socket, part.fragment_id, part.interval))
+                    for name in told.stop_auto_rerun.fragment_ids:
+                        if name in timers:
+                            timers.pop(name).cancel()
             finally:
-                asking.cancel()
+                for timer in timers.values():
+                    timer.cancel()
+
+    async def _again(self, socket: Any, fragment: str, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await self._ask(socket, fragment)
+
+    async def _ask(self, socket: Any, fragment: str = "") -> None:
+        from streamlit.proto.BackMsg_pb2 import BackMsg
+
+        message = BackMsg()
+        message.rerun_script.query_string = ""
+        if fragment:
+            message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True
+        await socket.send(message.SerializeToString())
+        self.asked += 1
 
     async def _closed(self) -> None:
         """Until every session has said goodbye."""

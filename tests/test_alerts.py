@@ -20,8 +20,10 @@ from loopwright.alerts.sent import addresses, addresses_file, send, unsent
 from loopwright.budgets import Used
 from loopwright.cli import app
 from loopwright.cli.alerts import Watch
+from loopwright.consent import Waiting
 from loopwright.errors import InfraError, UsageError
 from loopwright.ledger.acts import Acts
+from loopwright.ledger.quorum import Standing
 from loopwright.policy import Alerts, Budgets
 from loopwright.workspace import find
 from tests.report.recorded import record_loop
@@ -35,11 +37,12 @@ def row(cycle: str, lights: dict[str, str], **more: Any) -> dict[str, Any]:
     return {"cycle": cycle, "lights": lights, "failures": [], "seconds": {}, "opened_at": NOW, "closed_at": NOW, **more}
 
 
-def request(number: int, asked: str = "2026-11-26T09:00:00Z", expires: str = "2026-11-29T09:00:00Z", **more: Any) -> Any:
-    said = {"requested_at": asked, "expires_at": expires}
-    return SimpleNamespace(
-        **{"id": f"r{number}", "action": "resume", "said": said, "executed": None, "canary": None, "answers": (), **more}
-    )
+def request(number: int, asked: str = "2026-11-26T09:00:00Z") -> Any:
+    return SimpleNamespace(id=f"r{number}", action="resume", said={"requested_at": asked, "expires_at": "2026-11-29T09:00:00Z"})
+
+
+def waits(request: Any, status: str = "open") -> Waiting:
+    return Waiting(request=request, standing=Standing(status=status, reasons=()))
 
 
 def seen(**more: Any) -> Seen:
@@ -68,10 +71,8 @@ def test_each_rule_speaks_at_its_limit_and_not_before() -> None:
     assert ids(seen(rows=warned[:2])) == ids(seen(rows=warned), drift_cycles=None) == []
     assert ids(seen(rows=[*warned, row("c0003", {"vendi": "fine"})])) == []
 
-    late, fresh, over = request(1), request(2, "2026-11-26T11:30:00Z"), request(3, expires="2026-11-26T11:00:00Z")
-    done, refused = request(4, executed=9), request(5, answers=(SimpleNamespace(approves=False),))
-    acts = replace(Acts(), requests={one.id: one for one in (late, fresh, over, done, refused)})
-    assert ids(seen(acts=acts)) == ["waiting:r1"]
+    late, fresh, granted = request(1), request(2, "2026-11-26T11:30:00Z"), request(3)
+    assert ids(seen(waiting=[waits(late), waits(fresh), waits(granted, "granted")])) == ["waiting:r1"]
 
     used = Used(cycles=8)
     assert ids(seen(used=used, budgets=Budgets(cycles=10))) == ["budget:cycles/warning"]

@@ -25,9 +25,9 @@ def show(here: Here, view: View) -> None:
         else {name: words(f"action.{name}") for name in ACTIONS}
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        typed("q", words("search"), back="page", width=220, placeholder=words("search_hint"))
-        several_of("kind", words("column.kind"), kinds, back="page", wide=True, width=300)
-        one_of("who", words("who"), {"": words("anybody"), **view.people}, back="page", width=260)
+        typed("q", words("search"), back="page", width=200, placeholder=words("search_hint"))
+        several_of("kind", words("column.kind"), kinds, back="page", wide=True, width=240, placeholder=words("anything"))
+        one_of("who", words("who"), {"": words("anybody"), **view.people}, back="page", width=220)
         if chosen == "record":
             typed("cycle", words("cycle"), back="page", width=110, placeholder="c0003")
     if view.gone is not None:

@@ -20,7 +20,7 @@ def show(here: Here, view: View) -> None:
     outcome(here)
     for notice in view.sheet.notices:
         draw.notice(words, notice)
-    draw.figures(view.sheet.figures)
+    draw.figures(view.sheet.figures, width=200)
     st.header(draw.plain(words("act")), anchor=False)
     tab("act", words("act"), {"": words("nothing"), **{name: words(name) for name in ACTS}})
     if view.act:

@@ -23,7 +23,7 @@ def show(here: Here, view: View) -> None:
         draw.notice(here.words, notice)
     if not view.sheet.figures:
         return
-    draw.figures(view.sheet.figures)
+    draw.figures(view.sheet.figures, columns=3)
     chosen = tab("tab", here.words("tabs"), {name: here.words(f"tab.{name}") for name in TABS})
     if view.forbidden:
         st.text(here.words("forbidden"))

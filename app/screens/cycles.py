@@ -11,6 +11,7 @@ from app.views.cycles import COLUMNS, DECISIONS, DEFAULT, MOST, SORTED, Asked, V
 from loopwright.index import Filter, Index
 
 ORDERS = ("down", "up")
+MORE = ("lights", "since", "until", "failed")
 
 
 def show(here: Here, view: View) -> None:
@@ -44,16 +45,13 @@ def _filters(here: Here) -> None:
         several_of(
             "decision", words("decision"), {code: words(f"decision.{code}") for code in DECISIONS}, back="page", width="content"
         )
-        one_of(
-            "lights",
-            words("lights"),
-            {"": words("lights.any"), "warn": words("lights.warn"), "stop": words("lights.stop")},
-            back="page",
-            width=190,
-        )
-        typed("since", words("since"), back="page", width=150, placeholder=words("date_hint"))
-        typed("until", words("until"), back="page", width=150, placeholder=words("date_hint"))
-        switch("failed", words("only_failed"), back="page")
+        used = sum(bool(asked(key)) for key in MORE)
+        with st.popover(words("more_used", n=words.count(used)) if used else words("more")):  # drawn where it is opened
+            lights = {"": words("lights.any"), "warn": words("lights.warn"), "stop": words("lights.stop")}
+            one_of("lights", words("lights"), lights, back="page")
+            typed("since", words("since"), back="page", placeholder=words("date_hint"))
+            typed("until", words("until"), back="page", placeholder=words("date_hint"))
+            switch("failed", words("only_failed"), back="page")
 
 
 def _sorting(here: Here) -> None:

@@ -55,7 +55,7 @@ def _item(here: Here, item: Item, *, chosen: bool) -> None:
 def _chosen(here: Here, view: View, told: Chosen) -> None:
     words, short = here.words, told.request.id[7:19]
     st.header(draw.plain(f"{told.title} ({short})"), anchor=False)
-    draw.figures(told.figures, width=180)
+    draw.figures(told.figures, width=150)
     st.text(told.effect)
     if told.veto:
         st.text(told.veto)

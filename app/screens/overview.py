@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import streamlit as st
 
 from app import draw
 from app.address import asked, tab
-from app.chart import describe, score_curve
-from app.frame import Here, link, present
+from app.chart import curve_spec, describe
+from app.frame import SECONDS, Here, link, present
 from app.sheet import Mark
 from app.views.alerts import LEVELS
-from app.views.overview import WINDOWS, Stage, View, read
+from app.views.overview import WINDOWS, View, read
+from app.views.stages import Running, Stage, strip_of
+from loopwright.clock import now
 from loopwright.index import Index
 
 SIZES = {str(size): str(size) for size in WINDOWS}
@@ -22,14 +26,14 @@ def show(here: Here, view: View) -> None:
     """Everything on the page."""
     for notice in view.sheet.notices:
         draw.notice(here.words, notice)
-    if not view.points and not view.stages and not view.sheet.figures:
+    if not view.points and not view.running and not view.sheet.figures:
         return
     draw.figures(view.sheet.figures[:5])
     _alerts(here, view)
     if view.waiting:
         _waiting(here, view)
-    if view.stages:
-        _stages(here, view)
+    if view.running:
+        _stages(here, view.running)
     if view.points:
         _curve(here, view)
     _reasons(here, view)
@@ -81,13 +85,18 @@ def _waiting(here: Here, view: View) -> None:
             link(here, "decisions", here.words("decide"), request=one["id"][7:19])
 
 
-def _stages(here: Here, view: View) -> None:
-    st.header(draw.plain(here.words("running", cycle=view.running)), anchor=False)
-    with st.grid(columns=len(view.stages), min_column_width=105):
-        for stage in view.stages:
-            _stage(stage)
-    if view.left:
-        draw.quiet(view.left)
+def _stages(here: Here, running: Running) -> None:
+    st.header(draw.plain(here.words("running", cycle=running.row["cycle"])), anchor=False)
+
+    def strip() -> None:
+        told = strip_of(here.words, running, now("seconds"))
+        with st.grid(columns=len(told.stages), min_column_width=105):
+            for stage in told.stages:
+                _stage(stage)
+        if told.left:
+            draw.quiet(told.left)
+
+    st.fragment(strip, run_every=SECONDS)()  # only this is drawn every few seconds, all else where the record has grown
 
 
 def _stage(stage: Stage) -> None:
@@ -102,7 +111,8 @@ def _curve(here: Here, view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.header(draw.plain(here.words("score_by_cycle")), anchor=False, width="content")
         tab("window", here.words("window"), SIZES)
-    st.altair_chart(score_curve(view.points, here.words, dark=draw.dark()), alt=describe(view.points, here.words), key="curve")
+    spec = curve_spec(view.points, here.words, dark=draw.dark())
+    st.vega_lite_chart(json.loads(spec), alt=describe(view.points, here.words), key="curve")
     draw.quiet(f"{here.words('curve_note')} {here.words('interval_method', method=view.methods)}")
 
 

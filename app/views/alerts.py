@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.integrity import Standing, standing
+from app.counter import plan_of
+from app.integrity import standing
 from app.sheet import Column, Figure, Mark, Notice, Sheet, Table
 from app.words import Words
-from loopwright.alerts import Alert, Kept, alerts_of, kept
+from loopwright.alerts import Alert, Kept, Seen, alerts_of, kept
 from loopwright.alerts.seen import seen_by
-from loopwright.errors import LoopwrightError
 from loopwright.index import Index
 from loopwright.plan import Plan
-from loopwright.planfile import load_plan
 from loopwright.policy import Alerts
 
 if TYPE_CHECKING:
     from app.frame import Here
 
-__all__ = ["View", "now_standing", "read", "sentence", "view_of"]
+__all__ = ["View", "look", "read", "sentence", "view_of"]
 
 LEVELS: Mapping[str, Mark] = {"critical": "bad", "warning": "warn"}
 SHOWN = 200
@@ -36,19 +36,15 @@ class View:
 
 def read(index: Index, here: Here) -> View:
     """Look now, beside what was kept."""
-    alerts, rules = now_standing(index, here)
-    return view_of(here.words, alerts, kept(here.root), rules)
+    plan = plan_of(here.root)
+    alerts = alerts_of(look(index, here.root, plan), plan.alerts) if plan else ()
+    return view_of(here.words, alerts, kept(here.root), plan.alerts if plan else None)
 
 
-def now_standing(index: Index, here: Here) -> tuple[tuple[Alert, ...], Alerts | None]:
-    """By the plan as it is on disk; none, and no rules, where that cannot be read."""
-    try:
-        plan: Plan = load_plan(here.root / "loop.yaml")
-    except (LoopwrightError, OSError):
-        return (), None
-    told: Standing = standing(here.root)
-    findings = len(told.findings) if told.state == "broken" else 0 if told.state == "sound" else None
-    return alerts_of(seen_by(index, plan.budgets, findings), plan.alerts), plan.alerts
+def look(index: Index, root: Path, plan: Plan) -> Seen:
+    """What stands now, and whether the record is what was signed as far as that is known."""
+    told = standing(root)
+    return seen_by(index, root, plan, len(told.findings) if told.state == "broken" else 0 if told.state == "sound" else None)
 
 
 def sentence(words: Words, alert: Alert | Kept) -> str:

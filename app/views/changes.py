@@ -11,12 +11,14 @@ from app.sheet import Column, Table
 from app.words import Words
 from loopwright.errors import LoopwrightError
 from loopwright.index import Index
+from loopwright.ledger.fold import CycleRecord
 from loopwright.trace.diff import between
 from loopwright.workspace import Workspace
 
 __all__ = ["Change", "changes_between", "changes_table", "gain_table"]
 
-AREAS = ("configuration", "code", "environment")
+AREAS = ("data", "configuration", "code", "environment")
+DATA = ("proposals", "accepted", "archive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class Change:
     one: str
     other: str
     found: Mapping[str, Any]
-    """`loopwright.trace.diff.between`; empty where it could not be told."""
+    """`loopwright.trace.diff.between` and, as ``data``, digests that differ; empty where it could not be told."""
     why: str = ""
     """Why not."""
 
@@ -42,9 +44,17 @@ def _change(index: Index, root: Path, one: str, other: str) -> Change:
     pair = [state.cycles[one], state.cycles[other]]
     entries = {statement.index: statement for name in (one, other) for statement in index.entries(name)}
     try:
-        return Change(one=one, other=other, found=between(Workspace(root=root), state, pair, entries))
+        found = between(Workspace(root=root), state, pair, entries)
+        return Change(one=one, other=other, found={**found, "data": dict(_data(pair))})
     except (LoopwrightError, OSError, KeyError) as error:
         return Change(one=one, other=other, found={}, why=getattr(error, "message", str(error)))
+
+
+def _data(pair: Sequence[CycleRecord]) -> Iterator[tuple[str, Mapping[str, str | None]]]:
+    for kind in DATA:
+        said = {record.cycle: made.digest[7:19] if (made := record.artifact(kind)) else None for record in pair}
+        if len(set(said.values())) > 1:
+            yield kind, said
 
 
 def gain_table(words: Words, changes: Sequence[Change]) -> Table:
@@ -83,7 +93,8 @@ def changes_table(words: Words, changes: Sequence[Change]) -> Table:
 def _rows(words: Words, change: Change) -> Iterator[Mapping[str, Any]]:
     for area in AREAS:
         for what, values in change.found.get(area, {}).items():
-            told = {"area": words.of("cycles")(f"area.{area}"), "what": what, "from": change.one, "to": change.other}
+            name = words.of("lineage").named("kind", what) if area == "data" else what
+            told = {"area": words.of("cycles")(f"area.{area}"), "what": name, "from": change.one, "to": change.other}
             yield {**told, "then": _said(values[change.one]), "now": _said(values[change.other])}
 
 

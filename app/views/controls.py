@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.counter import digest_of, plan_of, rules_of, state_of
+from app.counter import digest_of, plan_of, rules_of
 from app.sheet import Column, Figure, Notice, Sheet, Table
 from app.views.decided import signer
 from app.views.decisions import NAMES
@@ -47,7 +47,7 @@ class View:
 
 def read(index: Index, here: Here, act: str = "", *, tell: bool = False) -> View:
     """Ask the record. ``tell``: make the daily digest as well."""
-    words, plan, state = here.words, plan_of(here.root), state_of(index)
+    words, plan, state = here.words, plan_of(here.root), index.near()
     names = names_of(here.root, state.roster) if here.visitor.may(NAMES) else {}
     told = index.told
     promoted = [row["cycle"] for row in index.page(Filter(decisions=("promote",)), limit=CHOICES).rows]

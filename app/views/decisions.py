@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from app.counter import plan_of, rules_of, signed_words, standing_of, state_of, trust, waiting
+from app.counter import plan_of, rules_of, signed_words, standing_of, trust, waiting
 from app.sheet import Column, Figure, Notice, Sheet, Table
 from app.views.decided import about, care, cover, history, lacks, outcome, signer
 from app.views.evidence import Evidence, evidence_of
@@ -89,7 +89,7 @@ class View:
 
 def read(asked: Asked, index: Index, here: Here) -> View:
     """Ask the record."""
-    words, plan, state = here.words, plan_of(here.root), state_of(index)
+    words, plan, state = here.words, plan_of(here.root), index.near()
     may = here.visitor.may(NAMES)
     names = names_of(here.root, state.roster) if may else {}
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

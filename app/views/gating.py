@@ -36,7 +36,7 @@ def gate_table(words: Words, record: CycleRecord, policy: Mapping[str, Any] | No
     columns = (
         Column(key="rule", label=words("gate.rule"), width="medium"), Column(key="value", label=words("gate.value"), kind="number", digits=4),
         Column(key="interval", label=words("gate.interval")), Column(key="asked", label=words("gate.asked")),
-        Column(key="verdict", label=words("gate.verdict"), marks=marks), Column(key="method", label=words("gate.method"), width="medium"),
+        Column(key="verdict", label=words("gate.verdict"), marks=marks, width=120), Column(key="method", label=words("gate.method"), width="medium"),
     )  # fmt: skip
     return Table(
         name="gate",

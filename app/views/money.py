@@ -37,8 +37,6 @@ def budget_table(words: Words, budgets: Budgets | None, used: Used, rows: Sequen
     note = words("budget_note", n=words.count(len(closed)))
     if missing:
         note += " " + words("budget_missing", what=", ".join(missing))
-    if budgets is None:
-        note = words("no_plan") + " " + note
     return Table(name="budget", title=words("budget"), columns=columns, rows=found, note=note)
 
 

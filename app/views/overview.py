@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from app.chart import Point, points_of
+from app.counter import plan_of
 from app.integrity import Standing, standing
 from app.sheet import Column, Figure, Mark, Notice, Sheet, Table
-from app.views.alerts import now_standing, sentence
+from app.views.alerts import look, sentence
 from app.views.money import budget_table, threshold_table
+from app.views.stages import Running, failed, running_in
 from app.words import Words
+from loopwright.alerts import Alert, alerts_of
 from loopwright.budgets import Used
-from loopwright.errors import LoopwrightError
+from loopwright.clock import now
+from loopwright.consent import Waiting
 from loopwright.index import Index
-from loopwright.ledger.acts import Acts, Request
+from loopwright.ledger.acts import Acts
 from loopwright.ledger.overview import tightening
-from loopwright.planfile import load_plan
 from loopwright.policy import Budgets, Card
 
 if TYPE_CHECKING:
     from app.frame import Here
 
-__all__ = ["WINDOWS", "Stage", "Told", "View", "read", "view_of"]
+__all__ = ["WINDOWS", "Told", "View", "read", "view_of"]
 
 WINDOWS = (50, 200, 1000)
 """Cycles that the curve may show."""
-SILENT = 3
-"""A phase that takes so many times the longest before it may have nobody who runs it."""
-PHASES = ("generate", "verify", "merge", "train", "evaluate", "examine", "decide")
-_SEED = ("seed", "train", "evaluate", "examine", "decide")
 _MARKS: Mapping[str | None, Mark] = {"promote": "good", "reject": "none", "hold": "wait", "halt": "bad"}
 _LIGHTS: Mapping[str, Mark] = {"fine": "good", "warn": "warn", "stop": "bad"}
-_QUIET_KINDS = ("expired", "executed", "vetoed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +45,11 @@ class Told:
     rows: Sequence[Mapping[str, Any]]
     """`overview.cycle_row` of the last cycles, oldest first, those that are named elsewhere among them."""
     champion: Mapping[str, Any] | None
-    open: Mapping[str, Any] | None
-    since: str
-    """When the phase that now runs began, as far as the record knows."""
-    usual: Mapping[str, Sequence[float]]
-    """Wall times by phase of the last cycles."""
+    running: Running | None
+    """The open cycle."""
     acts: Acts
+    waiting: Sequence[Waiting] = ()
+    alerts: Sequence[Alert] = ()
     used: Used
     budgets: Budgets | None
     """None where the plan cannot be read."""
@@ -63,24 +59,12 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One phase of the running cycle."""
-
-    name: str
-    state: Literal["done", "now", "failed", "todo"]
-    note: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """Everything on the page."""
 
     sheet: Sheet
-    running: str = ""
-    stages: tuple[Stage, ...] = ()
-    left: str = ""
-    """How fast it goes, and how long the running cycle still takes."""
+    running: Running | None = None
+    """Of which the page draws `strip_of` every few seconds."""
     points: tuple[Point, ...] = ()
     methods: str = ""
     waiting: tuple[Mapping[str, str], ...] = ()
@@ -100,20 +84,15 @@ def read(index: Index, here: Here, window: int = WINDOWS[0]) -> View:
     """Ask the record."""
     told = index.told
     rows = index.latest(window)
-    named = {row["cycle"]: row for row in index.told_of([name for name in (told["champion"], told["open"]) if name])}
-    entries = index.entries(told["open"]) if told["open"] else []
-    since = max((value for one in entries for key, value in one.predicate.items() if key.endswith("_at")), default="")
-    try:
-        plan = load_plan(here.root / "loop.yaml")
-    except (LoopwrightError, OSError):
-        plan = None
-    said = Told(
-        loop=told, cycles=index.cycles(), rows=rows, champion=named.get(told["champion"]), open=named.get(told["open"]), since=since,
-        usual=index.seconds_by_phase(), acts=index.state().acts, used=index.used, budgets=plan.budgets if plan else None,
-        card=plan.gate.card if plan else Card(), integrity=standing(here.root), now=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-    )  # fmt: skip
-    alerts, _ = now_standing(index, here)
-    return replace(view_of(here.words, said), alerts=tuple((one.level, sentence(here.words, one)) for one in alerts))
+    named = {row["cycle"]: row for row in index.told_of([told["champion"]] if told["champion"] else [])}
+    plan = plan_of(here.root)
+    seen = look(index, here.root, plan) if plan else None
+    return view_of(here.words, Told(
+        loop=told, cycles=index.cycles(), rows=rows, champion=named.get(told["champion"]), running=running_in(index),
+        acts=seen.acts if seen else index.state().acts, waiting=seen.waiting if seen else (), used=index.used,
+        alerts=alerts_of(seen, plan.alerts) if plan and seen else (), budgets=plan.budgets if plan else None,
+        card=plan.gate.card if plan else Card(), integrity=standing(here.root), now=now("seconds"),
+    ))  # fmt: skip
 
 
 def view_of(words: Words, told: Told) -> View:
@@ -121,10 +100,9 @@ def view_of(words: Words, told: Told) -> View:
     decided = [row for row in told.rows if row["decision"]]
     last = decided[-1] if decided else None
     points = points_of(told.rows)
-    stages, left = _stages(words, told)
     lit = next((row for row in reversed(told.rows) if row["lights"]), None)
     lights = tuple(_light(words, name, state, lit["card"].get(name)) for name, state in lit["lights"].items()) if lit else ()
-    waiting = tuple(_waiting(words, one) for one in _open(told.acts, told.now))
+    waiting = tuple(_waiting(words, one) for one in reversed(told.waiting))
     tables = [_light_table(words, lit, told.card)] if lit else []
     tables += [budget_table(words, told.budgets, told.used, told.rows), threshold_table(words, told.used)]
     pace = _pace(words, told.rows)
@@ -135,10 +113,11 @@ def view_of(words: Words, told: Told) -> View:
             figures=(*headline, *pace) if told.cycles else (), tables=tables,
             facts={"cycles": list(told.rows), "tightening": tightening(told.rows)},
         ),
-        running=told.open["cycle"] if told.open else "", stages=stages, left=left, points=points,
+        running=told.running, points=points,
         methods=", ".join(sorted({point.method for point in points})), waiting=waiting, pace=pace, lights=lights,
         lights_of=lit["cycle"] if lit else "", integrity=_integrity(words, told.integrity),
         reasons=tuple(last["reasons"]) if last else (), decided=last["cycle"] if last else "",
+        alerts=tuple((one.level, sentence(words, one)) for one in told.alerts),
     )  # fmt: skip
 
 
@@ -148,6 +127,8 @@ def _notices(words: Words, told: Told) -> list[Notice]:
         found.append(Notice(kind="info", title=words("demo")))
     if not told.cycles:
         found.append(Notice(kind="info", title=words("no_cycle"), command="loopwright run"))
+    if told.budgets is None and told.cycles:
+        found.append(Notice(kind="error", title=words("no_plan"), command="loopwright config check"))
     for kind, statements in (("halted", told.acts.halts), ("frozen", told.acts.freezes)):
         found += [
             Notice(
@@ -166,20 +147,13 @@ def _notices(words: Words, told: Told) -> list[Notice]:
                 command="loopwright recall --list",
             )
         )
-    if told.open and (failure := failed(told.open)):
-        title = words(
-            "failed", phase=words.named("phase", failure["phase"]), cycle=told.open["cycle"], attempt=failure["attempt"]
-        )
+    if told.running and (failure := failed(told.running.row)):
+        name = words.named("phase", failure["phase"])
+        title = words("failed", phase=name, cycle=told.running.row["cycle"], attempt=failure["attempt"])
         found.append(
             Notice(kind="error", title=title, detail=f"{failure['error']}: {failure['message']}", command="loopwright run")
         )
     return found
-
-
-def failed(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The last failed attempt of a cycle, as long as no later one of its phase has ended well."""
-    open_ones = [failure for failure in row["failures"] if failure["phase"] not in row["seconds"]]
-    return open_ones[-1] if open_ones else None
 
 
 def _headline(words: Words, told: Told, last: Mapping[str, Any] | None) -> tuple[Figure, ...]:
@@ -235,47 +209,6 @@ def _integrity(words: Words, told: Standing) -> tuple[Figure, ...]:
     )  # fmt: skip
 
 
-def _stages(words: Words, told: Told) -> tuple[tuple[Stage, ...], str]:
-    row = told.open
-    if row is None:
-        return (), ""
-    order = _SEED if row["parent"] is None else PHASES
-    done, bad = row["seconds"], failed(row)
-    now = next((name for name in order if name not in done), None)
-    found = []
-    for name in order:
-        state = "done" if name in done else "failed" if bad and bad["phase"] == name else "now" if name == now else "todo"
-        usual = statistics.median(told.usual[name]) if told.usual.get(name) else None
-        note = words.span(done[name]) if name in done else words("usually", time=words.span(usual)) if usual is not None else ""
-        found.append(Stage(name=words.named("phase", name), state=state, note=note, words=words(f"stage.{state}")))
-    return tuple(found), "" if bad else _left(words, told, [name for name in order if name not in done])
-
-
-def _left(words: Words, told: Told, coming: Sequence[str]) -> str:
-    """Time left: medians of the last cycles' phases, less what the running one has had; with the shortest and the longest of them."""
-    if not coming or not all(told.usual.get(name) for name in coming):
-        return words("no_forecast")
-    passed = 0.0
-    if told.since:
-        passed = max(0.0, (datetime.fromisoformat(told.now) - datetime.fromisoformat(told.since)).total_seconds())
-    rest, least, most = (_rest([pick(told.usual[name]) for name in coming], passed) for pick in (statistics.median, min, max))
-    n = min(len(told.usual[name]) for name in coming)
-    said = words("time_left", left=words.span(rest), least=words.span(least), most=words.span(most), n=words.count(n))
-    if passed > SILENT * max(told.usual[coming[0]]) + 60:
-        said = words(
-            "silent",
-            time=words.span(passed),
-            phase=words.named("phase", coming[0]),
-            most=words.span(max(told.usual[coming[0]])),
-        )
-    return said
-
-
-def _rest(each: Sequence[float], passed: float) -> float:
-    """Seconds of the coming phases, of which the first has run for a while."""
-    return max(0.0, each[0] - passed) + sum(each[1:])
-
-
 def _pace(words: Words, rows: Sequence[Mapping[str, Any]]) -> tuple[Figure, ...]:
     told = tightening(rows)
     seconds, rates = told["cycle_seconds"], told["gain_per_hour"]
@@ -303,17 +236,8 @@ def _trend(words: Words, trend: Mapping[str, Any] | None, digits: int, unit: str
     return words(f"trend.{way}", value=value, low=low, high=high, n=words.count(trend["n"]))
 
 
-def _open(acts: Acts, now: str) -> list[Request]:
-    """Requests that may still be answered, newest first; planted ones look like all others."""
-    waiting = [
-        one
-        for one in acts.requests.values()
-        if one.executed is None and one.canary is None and str(one.said["expires_at"]) > now
-    ]
-    return [one for one in waiting if all(answer.approves for answer in one.answers)][::-1]
-
-
-def _waiting(words: Words, one: Request) -> Mapping[str, str]:
+def _waiting(words: Words, found: Waiting) -> Mapping[str, str]:
+    one = found.request
     quorum = one.said["quorum"]
     return {
         "id": one.id, "action": words.named("action", one.action), "since": words.time(one.said["requested_at"]), "until": words.time(one.said["expires_at"]),

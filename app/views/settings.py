@@ -65,7 +65,12 @@ def read(index: Index, here: Here, tab: str) -> View:
 
 def _people(words: Words, roster: Roster, names: Mapping[str, str]) -> Table:
     columns = tuple(
-        Column(key=key, label=words(f"people.{key}"), kind="count" if key in {"since", "revoked"} else "text")
+        Column(
+            key=key,
+            label=words(f"people.{key}"),
+            kind="count" if key in {"since", "revoked"} else "text",
+            width=120 if key in {"name", "duties"} else None,
+        )
         for key in ("name", "key", "role", "kind", "duties", "custody", "since", "revoked")
     )
     rows = [

@@ -12,7 +12,10 @@ from streamlit.testing.v1 import AppTest
 from app.contents import PAGES
 from app.place import WORKSPACE
 from app.visitor import AS
-from tests.report.recorded import record_hostile, record_loop
+from benchmarks.dashboard import make as make_long
+from tests.report.recorded import record_held, record_hostile, record_loop
+
+MANY = 10_000
 
 
 @pytest.fixture
@@ -51,15 +54,17 @@ def text() -> Callable[[AppTest], str]:
 
 @pytest.fixture(scope="session")
 def loops(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Workspaces by state, made once and only read: ``none fresh one rest running failed hostile``."""
+    """Workspaces by state, made once and only read: ``none fresh one rest running failed held hostile many``."""
     folder, made = tmp_path_factory.mktemp("loops"), {}
 
     def make(state: str) -> Path:
         if state not in made:
             made[state] = root = folder / state / "lab"
             root.mkdir(parents=True)
-            if state == "hostile":
-                record_hostile(root)
+            if state == "many":
+                make_long(root, make("rest"), MANY)
+            elif state in {"held", "hostile"}:
+                {"held": record_held, "hostile": record_hostile}[state](root)
             elif state != "none":
                 cycles = {"fresh": 0, "one": 1}.get(state, 4)
                 record_loop(root, cycles, running=state == "running", failed=state == "failed")

@@ -128,6 +128,37 @@ def test_every_page_is_drawn_asks_nobody_else_and_can_be_read(address: str, brow
     context.close()
 
 
+CONTRAST = """(element) => {
+  const bright = (text) => {
+    const [red, green, blue] = text.match(/[\\d.]+/g).map((part) => part / 255)
+      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const words = element.querySelector("p") ?? element;
+  const [light, dark] = [getComputedStyle(words).color, getComputedStyle(element).backgroundColor]
+    .map(bright).sort((one, other) => other - one);
+  return (light + 0.05) / (dark + 0.05);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_a_primary_button_says_can_be_read(address: str, browser: Browser, scheme: str) -> None:
+    """Streamlit writes white on the primary colour whatever it is, and axe looks at no button that is not there yet."""
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1360, "height": 1000}, locale="en-GB")
+    page = context.new_page()
+    settled(page, f"{address}/audit", "Audit log")
+    table = page.get_by_test_id("stDataFrame").bounding_box()
+    page.mouse.click(table["x"] + 16, table["y"] + 52)
+    button = page.get_by_test_id("stBaseButton-primary")
+    button.wait_for()
+    page.mouse.move(5, 5)
+    assert button.evaluate(CONTRAST) >= 4.5
+    button.hover()
+    page.wait_for_timeout(400)
+    assert button.evaluate(CONTRAST) >= 4.5, "under the pointer"
+    context.close()
+
+
 def test_a_link_shows_what_was_sent_in_the_readers_language_on_a_phone(address: str, browser: Browser, tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 1400}, locale="de-DE", accept_downloads=True)
     page = context.new_page()

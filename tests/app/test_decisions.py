@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.counter import Draft, answer, bring, signature, state_of, stop
+from app.counter import Draft, answer, bring, signature, stop
 from app.views.decided import cover, outcome
 from app.words import Words
 from loopwright.clock import now
@@ -81,7 +81,7 @@ def test_the_queue_says_what_waits_and_the_evidence_is_opened_on_the_record(lab:
 def test_a_signed_letter_is_taken_by_the_page_and_a_forged_one_is_refused_there(lab: Path, opened, text) -> None:
     request = waiting(lab)
     with Index.open(lab) as index:
-        drafted = answer(lab, state_of(index), Draft("answer", KEY, request, reason="seen", opened_at=now()))
+        drafted = answer(lab, index.near(), Draft("answer", KEY, request, reason="seen", opened_at=now()))
     data = sign(drafted, ANNA)
     page = opened(lab, "decisions", request=request[7:19])
     page.segmented_control(key=f"answer-{request[7:19]}").set_value("approve")
@@ -104,7 +104,7 @@ def test_a_signed_letter_is_taken_by_the_page_and_a_forged_one_is_refused_there(
 def test_what_a_browser_sends_is_weighed_like_what_is_typed(lab: Path) -> None:
     request = waiting(lab)
     with Index.open(lab) as index:
-        state = state_of(index)
+        state = index.near()
     yes = answer(lab, state, Draft("answer", KEY, request))
     no = answer(lab, state, Draft("answer", KEY, request, approves=False))
     envelope = json.loads(sign(no, ANNA))

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.integrity import Standing
 from app.views.money import THRESHOLDS, budget_table, threshold_table
 from app.views.overview import Told, view_of
+from app.views.stages import Running, Strip, strip_of
 from app.words import Words
 from loopwright.budgets import Used
 from loopwright.cli.dashboard import serve
+from loopwright.consent import Waiting
 from loopwright.errors import UsageError
 from loopwright.index import Index
-from loopwright.ledger.acts import Acts, Answer, Request
+from loopwright.ledger.acts import Acts, Request
+from loopwright.ledger.quorum import Standing as Weighed
 from loopwright.policy import Budgets, Card
 
 WORDS = Words("overview", "en")
@@ -34,27 +38,31 @@ def told(loops: Callable[[str], Path]) -> Told:
             "decide": [0.0, 0.0, 1.0],
         }
         return Told(
-            loop=index.told, cycles=index.cycles(), rows=index.latest(50), champion=index.told_of(["c0002"])[0], open=index.told_of(["c0004"])[0],
-            since="2026-11-22T11:59:50Z", usual=usual, acts=Acts(), used=index.used, budgets=Budgets(), card=Card(),
+            loop=index.told, cycles=index.cycles(), rows=index.latest(50), champion=index.told_of(["c0002"])[0],
+            running=Running(row=index.told_of(["c0004"])[0], since="2026-11-22T11:59:50Z", usual=usual), acts=Acts(), used=index.used, budgets=Budgets(), card=Card(),
             integrity=Standing(state="sound", size=40, covered=35, at=NOW), now=NOW,
         )  # fmt: skip
 
 
 def test_what_is_left_of_the_running_cycle_is_told_with_its_range(told: Told) -> None:
-    view = view_of(WORDS, told)
-    assert [(stage.name, stage.state) for stage in view.stages][2:5] == [
+    def strip(**more: Any) -> Strip:
+        return strip_of(WORDS, replace(told.running, **more), NOW)
+
+    assert [(stage.name, stage.state) for stage in strip().stages][2:5] == [
         ("Merge", "done"),
         ("Train", "now"),
         ("Evaluate", "todo"),
     ]
-    assert "About 27\u00a0s left (16\u00a0s to 42\u00a0s; medians and range of the last 3" in view.left, "30 - 10 + 5 + 2 + 0"
-    late = view_of(WORDS, replace(told, since="2026-11-22T11:59:25Z"))
+    assert "About 27\u00a0s left (16\u00a0s to 42\u00a0s; medians and range of the last 3" in strip().left, (
+        "30 - 10 + 5 + 2 + 0"
+    )
+    late = strip(since="2026-11-22T11:59:25Z")
     assert "About 7.0\u00a0s left (6.0\u00a0s to 17\u00a0s;" in late.left, "35 s into a phase that takes 30 or 40"
-    assert "Nothing new on the record for 1\u00a0h" in view_of(WORDS, replace(told, since="2026-11-22T11:00:00Z")).left
-    assert "Too few cycles" in view_of(WORDS, replace(told, usual={})).left
+    assert "Nothing new on the record for 1\u00a0h" in strip(since="2026-11-22T11:00:00Z").left
+    assert "Too few cycles" in strip(usual={}).left
 
 
-def test_only_what_may_still_be_answered_waits(told: Told) -> None:
+def test_what_waits_is_told_with_its_signatures_and_counted(told: Told) -> None:
     said = {
         "expires_at": "2026-11-23T00:00:00Z",
         "requested_at": "2026-11-22T00:00:00Z",
@@ -62,11 +70,8 @@ def test_only_what_may_still_be_answered_waits(told: Told) -> None:
         "details": {"cycle": "c0003"},
     }
     asked = Request(id="sha256:1", index=9, key="k", action="promote", subjects=(), said=said)
-    over = [
-        replace(asked, id="sha256:2", executed=11), replace(asked, id="sha256:3", said={**said, "expires_at": "2026-11-22T11:00:00Z"}),
-        replace(asked, id="sha256:4", answers=(Answer(index=10, key="p", approves=False, said={}),)), replace(asked, id="sha256:5", canary="salt"),
-    ]  # fmt: skip
-    view = view_of(WORDS, replace(told, acts=Acts(requests={one.id: one for one in [asked, *over]})))
+    found = Waiting(request=asked, standing=Weighed(status="open", reasons=()))
+    view = view_of(WORDS, replace(told, waiting=(found,)))
     assert [(one["about"], one["answers"]) for one in view.waiting] == [("c0003", "0 of 2 signatures")]
     assert next(one for one in view.sheet.figures if one.label == WORDS("waits")).value == "1"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ OVERVIEW = {
     "rest": ["Champion c0002", "Last decision Rejected", "Record Verified", "paired gain -0.010", "35 of 35 entries"],
     "running": ["c0004 is open", "Nothing new on the record for", "Champion c0002"],
     "failed": ["The Train phase of c0004 failed at attempt 1.", "<b>No space left</b> on device", "loopwright run"],
+    "held": ["Last decision On hold", "Champion c0002"],
     "hostile": [HOSTILE],
 }
 
@@ -50,6 +52,36 @@ def test_every_page_is_drawn_in_every_state(state: str, loops: Callable[[str], P
         if state == "none":
             assert "There is no record here yet." in text(page)
         assert_nothing_is_live(page)
+
+
+@pytest.mark.slow
+def test_every_page_is_drawn_soon_over_ten_thousand_cycles(loops: Callable[[str], Path], opened, text) -> None:
+    """By the index: no page folds the log, so each is worked out in less than five seconds of a busy machine."""
+    page = opened(loops("many"))
+    assert "of 10,000 cycles" in text(page)
+    for one in PAGES[1:]:
+        page.switch_page(f"screens/{one.name}.py")
+        began = time.process_time()
+        page.run()
+        assert not page.exception, (one.name, page.exception)
+        assert page.title, one.name
+        assert time.process_time() - began < 5, one.name
+    assert "10,000 of 10,000 cycles match" in text(opened(loops("many"), "cycles"))
+    old = opened(loops("many"), "cycles", q="c0042", page="9")
+    assert "2 of 10,000 cycles match" in text(old), "c0042 and its child or namesake, on the only page there is"
+
+
+@pytest.mark.parametrize("roles", ["", "viewer"])
+def test_no_page_is_shown_to_who_may_not_see_it(roles: str, loops: Callable[[str], Path], opened, text) -> None:
+    page = opened(loops("rest"), roles=roles)
+    addresses = {told["url_pathname"]: script for script, told in page._registered_pages.items()}
+    for one in PAGES:
+        if one != PAGES[0]:  # where a visitor arrives
+            page._page_hash = addresses[one.name]  # by its address: it is not in the list
+            page.run()
+        refused = "You may not see this page." in text(page)
+        assert refused != (roles in one.needs), one.name
+        assert not (refused and (page.metric or page.dataframe)), one.name
 
 
 def test_each_tab_of_a_cycle_is_drawn_and_a_cycle_that_is_gone_is_said(loops: Callable[[str], Path], opened, text) -> None:

@@ -48,7 +48,7 @@ def test_each_page_has_its_files_and_each_key_in_its_code_is_a_sentence(reposito
             "en",
             [
                 "12,345",
-                "\N{MINUS SIGN}0.012 (\N{MINUS SIGN}0.050 to 0.030, n 12,345)",
+                "\N{MINUS SIGN}0.012 (\N{MINUS SIGN}0.050 to 0.030, n\u00a012,345)",
                 "12.3%",
                 "2.90\u00a0·\u00a010¹²",
                 "22 Nov 2026 09:05 UTC",
@@ -59,7 +59,7 @@ def test_each_page_has_its_files_and_each_key_in_its_code_is_a_sentence(reposito
             "de",
             [
                 "12.345",
-                "\N{MINUS SIGN}0,012 (\N{MINUS SIGN}0,050 bis 0,030, n 12.345)",
+                "\N{MINUS SIGN}0,012 (\N{MINUS SIGN}0,050 bis 0,030, n\u00a012.345)",
                 "12,3\u00a0%",
                 "2,90\u00a0·\u00a010¹²",
                 "22.11.2026 09:05 UTC",
@@ -97,6 +97,7 @@ def test_words_and_marks_can_be_told_from_their_ground(theme: str) -> None:
         for name in ("ink", "quiet", "primary", "good", "warn", "bad", "wait"):
             assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
         assert all(contrast(colour, colours[ground]) >= 3 for colour in colours["series"]), ground
+    assert contrast(colours["on_primary"], colours["primary"]) >= 4.5, "words of a primary button"
 
 
 def test_the_apps_theme_is_the_palette(repository: Path) -> None:
@@ -108,5 +109,7 @@ def test_the_apps_theme_is_the_palette(repository: Path) -> None:
     }  # fmt: skip
     for side in ("light", "dark"):
         assert {name: theme[side][name] for name in named} == {name: palette(side)[colour] for name, colour in named.items()}
+    assert palette("light")["on_primary"] == "#ffffff", "Streamlit's own, whatever the primary colour is"
+    assert f"color: {palette('dark')['on_primary']};" in (repository / "app/static/dark.css").read_text()
     css = (repository / "reports/theme/theme.css").read_text()
     assert {palette("light")[name] for name in ("ink", "quiet", "primary")} <= set(re.findall(r"#[0-9a-f]{6}", css))

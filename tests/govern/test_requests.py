@@ -5,20 +5,30 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from app.counter import digest_of, waiting
+from app.views import overview
+from app.words import Words
+from loopwright.alerts import look
 from loopwright.cli import app
 from loopwright.consent import Consent, describe, desk
+from loopwright.consent.waiting import alive
 from loopwright.errors import IntegrityError, RefusedError, UsageError, WaitingForPerson
 from loopwright.govern.requests import Desk
+from loopwright.govern.status import status_of
 from loopwright.govern.trust import trust
+from loopwright.index import Index
 from loopwright.ledger.acts import Request
 from loopwright.ledger.audit import audit
 from loopwright.ledger.keys import key_folder
+from loopwright.ledger.quorum import Standing
 from loopwright.ledger.statement import payload_of, seal, unseal
 from loopwright.types import Artifact, digest_bytes
 from loopwright.workspace import Workspace, create, set_plan
@@ -119,6 +129,27 @@ def test_a_changed_byte_on_disk_voids(people: Desk) -> None:
         people.consent.carry_out(asked.id)
     (people.root / "recipes" / "longer.diff").unlink()
     assert status(people, asked) == "void"
+
+
+def test_status_alerts_digest_and_pages_count_the_same_requests(people: Desk) -> None:
+    """One that is void, vetoed, carried out or a revealed plant waits for nobody, wherever it is asked."""
+    waits, void, vetoed, granted = (proposed(people, name) for name in ("longer", "other", "longer", "longer"))
+    agree(people, vetoed, approves=False)
+    agree(people, granted)
+    (people.root / "recipes" / "other.diff").write_text("another diff\n", encoding="utf-8")
+    workspace, plan = Workspace(root=people.root), people.consent.plan
+    with Index.open(people.root) as index:
+        state = index.near()
+        view = overview.read(index, SimpleNamespace(root=people.root, words=Words("overview", "en")))
+        told = digest_of(index, people.root, plan, state)
+    expected = [waits.id, granted.id]
+    assert [one["request"] for one in status_of(workspace)["requests"]] == expected
+    assert [one.request.id for one in look(people.root, plan, inspect=False).waiting] == expected
+    assert [one["request"] for one in waiting(people.root, plan, state)] == expected
+    assert [one["id"] for one in view.waiting] == expected[::-1], "newest first"
+    assert [name[7:19] in told for name in (waits.id, void.id, vetoed.id)] == [True, False, False]
+    kept = [replace(state.acts.requests[waits.id], canary="salt"), replace(state.acts.requests[waits.id], executed=9)]
+    assert alive(kept, lambda _: Standing(status="granted", reasons=()), "") == ()
 
 
 def test_a_veto_is_final_and_a_new_request_needs_new_answers(people: Desk) -> None:

@@ -186,9 +186,9 @@ class Recorder:
         }  # fmt: skip
         self.ledger.append("failure", [], predicate, role="controller", event=f"{cycle}:{phase}:failed")
 
-    def close(self, number: int) -> None:
+    def close(self, number: int, action: str = "") -> None:
         predicate = {
-            "cycle": f"c{number:04d}", "action": ACTIONS[number], "champion": CHAMPIONS[number], "closed_at": self.later(0.8),
+            "cycle": f"c{number:04d}", "action": action or ACTIONS[number], "champion": CHAMPIONS[number], "closed_at": self.later(0.8),
         }  # fmt: skip
         self.ledger.append("close", [], predicate, role="controller", event=f"close:c{number:04d}")
         self.ledger.sign_checkpoint()
@@ -217,6 +217,19 @@ def record_loop(root: Path, cycles: int = 4, *, running: bool = False, failed: b
             recorder.phase(phase, cycles)
     if failed:
         recorder.failure("train", cycles, "disk full in the train phase: <b>No space left</b> on device")
+    recorder.done()
+    return root
+
+
+def record_held(root: Path) -> Path:
+    """Three cycles, then one whose model waits for persons."""
+    recorder = Recorder(root)
+    for number in range(3):
+        recorder.turn(number)
+    recorder.open(3)
+    for phase in tuple(itertools.islice(ROLES, 1, None)):
+        recorder.phase(phase, 3, {**summary(phase, 3), **({"action": "hold"} if phase == "decide" else {})})
+    recorder.close(3, "hold")
     recorder.done()
     return root
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from loopwright.budgets import Used, lines
+from loopwright.consent import Waiting
 from loopwright.ledger.acts import Acts
 from loopwright.policy import Alerts, Budgets
 
@@ -67,6 +68,8 @@ class Seen:
     """`loopwright.ledger.overview.cycle_row` of the last cycles, oldest first."""
     used: Used
     budgets: Budgets
+    waiting: Sequence[Waiting] = ()
+    """`loopwright.consent.waiting`."""
     now: str
     """RFC 3339."""
     findings: int | None = None
@@ -113,15 +116,11 @@ def _last(row: Mapping[str, Any]) -> Iterator[Alert]:
 
 
 def _waiting(seen: Seen, rules: Alerts) -> Iterator[Alert]:
-    """Requests that nobody has refused, that are not carried out and not void; planted ones look like all others."""
     if rules.waiting_hours is None:
         return
     now = datetime.fromisoformat(seen.now)
-    for one in seen.acts.requests.values():
+    for one in (found.request for found in seen.waiting if found.standing.status == "open"):  # a granted one waits for a run
         said = one.said
-        over = one.executed is not None or one.canary is not None or not all(answer.approves for answer in one.answers)
-        if over or datetime.fromisoformat(said["expires_at"]) <= now:
-            continue
         hours = (now - datetime.fromisoformat(said["requested_at"])).total_seconds() / 3600
         if hours >= rules.waiting_hours:
             told = {"action": one.action, "hours": hours, "expires": said["expires_at"]}

@@ -6,19 +6,20 @@ from pathlib import Path
 
 from loopwright.alerts.rules import LOOKED_AT, Seen
 from loopwright.clock import now
+from loopwright.consent import waiting
 from loopwright.errors import LoopwrightError
 from loopwright.index import Index
-from loopwright.policy import Budgets
+from loopwright.plan import Plan
 
 __all__ = ["look", "seen_by"]
 
 
-def look(root: Path, budgets: Budgets, *, inspect: bool) -> Seen:
+def look(root: Path, plan: Plan, *, inspect: bool) -> Seen:
     """What stands on the record now.
 
     Args:
         root: The workspace.
-        budgets: The plan's.
+        plan: As it is on disk.
         inspect: Verify the record as well: seconds for a hundred thousand entries.
 
     Raises:
@@ -26,17 +27,19 @@ def look(root: Path, budgets: Budgets, *, inspect: bool) -> Seen:
     """
     findings = _findings(root) if inspect else None
     with Index.open(root) as index:
-        return seen_by(index, budgets, findings)
+        return seen_by(index, root, plan, findings)
 
 
-def seen_by(index: Index, budgets: Budgets, findings: int | None) -> Seen:
+def seen_by(index: Index, root: Path, plan: Plan, findings: int | None) -> Seen:
     """The same from an index that is open."""
+    state, moment = index.near(), now("seconds")
     return Seen(
-        acts=index.state().acts,
+        acts=state.acts,
+        waiting=waiting(root, plan, state, moment),
         rows=index.latest(LOOKED_AT),
         used=index.used,
-        budgets=budgets,
-        now=now("seconds"),
+        budgets=plan.budgets,
+        now=moment,
         findings=findings,
     )
 

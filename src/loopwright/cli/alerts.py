@@ -63,7 +63,7 @@ def _look(workspace: Workspace, plan: Plan, *, inspect: bool) -> tuple[Kept, ...
     """Hold the rules against the record and write down what is new and what is over."""
     from loopwright.alerts import alerts_of, keep, look
 
-    seen = look(workspace.root, plan.budgets, inspect=inspect)
+    seen = look(workspace.root, plan, inspect=inspect)
     return keep(workspace.root, alerts_of(seen, plan.alerts), seen.now, () if inspect else ("integrity",))
 
 

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from loopwright.consent.desk import Consent
 from loopwright.consent.matters import ACTIONS, STRICT, Ask, describe, in_force
+from loopwright.consent.waiting import Waiting, waiting
 
-__all__ = ["ACTIONS", "STRICT", "Ask", "Consent", "describe", "in_force"]
+__all__ = ["ACTIONS", "STRICT", "Ask", "Consent", "Waiting", "describe", "in_force", "waiting"]

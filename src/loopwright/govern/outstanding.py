@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from loopwright.consent import Consent, in_force
+from loopwright.consent import in_force, waiting
 from loopwright.errors import LoopwrightError
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
@@ -23,11 +23,9 @@ from loopwright.plan import Plan
 __all__ = ["recalls_in_force", "requests_open", "stops", "witnesses_of"]
 
 
-def requests_open(consent: Consent, state: LoopState, now: str) -> list[dict[str, Any]]:
-    """Requests that persons can still answer, or that are granted and not carried out yet; oldest first."""
-    latest = max(now, state.latest)
-    alive = [one for one in state.acts.requests.values() if one.executed is None and one.said["expires_at"] > latest]
-    rows = ((one, consent.standing(one, state, now)) for one in alive)  # what is over is not weighed: it may be long past
+def requests_open(root: Path, plan: Plan, state: LoopState, now: str) -> list[dict[str, Any]]:
+    """`loopwright.consent.waiting`, with who may sign."""
+    rows = ((one.request, one.standing) for one in waiting(root, plan, state, now))
     return [
         {
             "request": one.id,
@@ -41,10 +39,9 @@ def requests_open(consent: Consent, state: LoopState, now: str) -> list[dict[str
             "status": found.status,
             "missing": list(found.missing),
             "approvals": list(found.approvals),
-            "may_sign": list(_may_sign(consent.root, one, state)),
+            "may_sign": list(_may_sign(root, one, state)),
         }
         for one, found in rows
-        if found.status in {"open", "granted"}
     ]
 
 

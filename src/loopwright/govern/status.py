@@ -11,7 +11,6 @@ from typing import Any
 from loopwright.attempt import frozen
 from loopwright.budgets import lines, used_by
 from loopwright.clock import now
-from loopwright.consent import Consent
 from loopwright.errors import PlanError
 from loopwright.govern.outstanding import recalls_in_force, requests_open, stops, witnesses_of
 from loopwright.ledger.field import field_rows
@@ -53,8 +52,7 @@ def status_of(workspace: Workspace) -> dict[str, Any]:
         except PlanError as error:
             told: dict[str, Any] = {"plan_error": str(error), "budgets": [], "requests": [], "witnesses": None}
         else:
-            consent = Consent(root=workspace.root, plan=plan, ledger=ledger)
-            told = {"plan_error": None, "requests": requests_open(consent, state, now())}
+            told = {"plan_error": None, "requests": requests_open(workspace.root, plan, state, now())}
             told |= _by_the_plan(workspace, plan, state, statements)
     finally:
         ledger.close()

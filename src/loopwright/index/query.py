@@ -159,6 +159,14 @@ class Index:
         kept = {name: record for name, record in state.cycles.items() if name in cycles}
         return replace(state, cycles=kept, leaves=self._told["size"], **standing)
 
+    def near(self) -> LoopState:
+        """`state` with the cycles that open requests are about, and those whose rules are in force: what requests are weighed against."""
+        told = self._told
+        asked = [one.said["details"].get("cycle") for one in self.state().acts.requests.values() if one.executed is None]
+        last = told["open"] or told["last"]
+        names = (told["champion"], told["open"], told["last"], self.beside(last)[0] if last else None, *asked)
+        return self.state(*dict.fromkeys(name for name in names if isinstance(name, str)))
+
     def statements(self, wanted: Iterable[int]) -> Iterator[Statement]:
         """Entries of the log by number, in order."""
         return iter(self._ledger.statements_at(sorted(wanted)))

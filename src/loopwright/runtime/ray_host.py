@@ -6,7 +6,7 @@ results pass through as bytes; only workers unpack them. Nothing it prints reach
 however it went, it ends Ray and itself.
 
     parent -> host   Opening (once), ("warm",), ("map", function, items), ("train", function, job), ("close",)
-    host -> parent   ("ready", facts), ("item", index, outcome), ("progress", done, total), ("done", outcome | None),
+    host -> parent   ("ready", facts), ("item", index, fine, outcome), ("progress", done, total), ("done", outcome | None),
                      ("broken", reason)
 """
 
@@ -86,7 +86,7 @@ class Host:
             case ("warm",):
                 self._warm(pool)
             case ("map", function, items):
-                pool.run(function, items, lambda index, outcome: self._connection.send(("item", index, outcome)))
+                pool.run(function, items, lambda *item: self._connection.send(("item", *item)))
                 self._connection.send(("done", None))
             case ("train", function, job):
                 pool.release()

@@ -45,8 +45,8 @@ class Pool:
         for place in self._places():
             place.remote(function, order)
 
-    def run(self, function: bytes, items: Sequence[bytes], emit: Callable[[int, bytes], None]) -> None:
-        """Run a packed function on packed items; ``emit(index, packed result)`` as each ends, the first error last.
+    def run(self, function: bytes, items: Sequence[bytes], emit: Callable[[int, bool, bytes], None]) -> None:
+        """Run a packed function on packed items; ``emit(index, whether it worked, packed result or error)`` as each ends, the first error last.
 
         Raises:
             ray.exceptions.RayError: a worker process died, again and again.
@@ -63,7 +63,7 @@ class Pool:
                 index, place = running.pop(done[0])
                 places.append(place)
                 fine, outcome = ray.get(done[0])
-                emit(index, outcome)
+                emit(index, fine, outcome)
                 if not fine:
                     return
         finally:

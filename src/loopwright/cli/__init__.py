@@ -26,6 +26,7 @@ from loopwright.cli import (
     models,
     people,
     proofs,
+    push,
     record,
     trace,
     views,
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, alerts, check, domains, models, people, letters, keys, govern, incident, record, proofs, witness,
+    workspaces, loops, push, launch, views, alerts, check, domains, models, people, letters, keys, govern, incident, record, proofs, witness,
     trace, documents,
 )  # fmt: skip
 for module in MODULES:

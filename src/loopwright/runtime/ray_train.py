@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.runtime.checkpoints import sweep
@@ -46,7 +47,9 @@ class TrainGroup:
         """Begin the fit, unless there is one; returns at once."""
         if self._fit is not None and not self._fit.done():
             return
-        mailbox = ray.remote(num_cpus=0)(Mailbox).remote(self._profile.max_failures + 1)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        # On the driver's own node: what counts the losses of workers must not be lost with one of their nodes.
+        mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote(self._profile.max_failures + 1)
         thread = ThreadPoolExecutor(1, thread_name_prefix="fit")
         fit = thread.submit(_fit, self._profile, self._scratch, self._preload, mailbox)
         thread.shutdown(wait=False)

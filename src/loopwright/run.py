@@ -321,6 +321,8 @@ class Run:
         event("published")
         self.state = self.state.with_phase(self.cycle, record_of(predicate, artifacts, index))  # no fold of the whole past
         shutil.rmtree(finished.place, ignore_errors=True)
+        if self.plan.runtime.isolation == "job":
+            self.tools.executor.close()  # its processes end with it; the next request opens another
         return artifacts
 
     def _predicate(self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ workers of its own. What kills or cuts a node here does to Ray what a dead host 
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -51,7 +52,7 @@ class Nodes:
         self._net = f"10.{self._number}.77"
         self._head: subprocess.Popen[bytes] | None = None
         self._members: dict[str, subprocess.Popen[bytes]] = {}
-        self._trees: dict[str, list[psutil.Process]] = {}
+        self._addresses = itertools.count(11)
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
@@ -77,16 +78,17 @@ class Nodes:
         subprocess.run(["ip", "link", "del", self._bridge], check=False, capture_output=True)
         subprocess.run(["rm", "-rf", str(self.temporary)], check=False)
 
-    def start_head(self, *more: str) -> None:
-        """The head, without CPU slots: work goes to the others."""
-        command = [*_RAY, "--head", f"--node-ip-address={self._net}.1", f"--port={self.port}", "--num-cpus=0"]
+    def start_head(self, *more: str, program: str = "") -> None:
+        """The head, without CPU slots: work goes to the others. ``program``: Python that is run in place of Ray's own."""
+        ray = [sys.executable, "-c", program, *_RAY[3:]] if program else _RAY
+        command = [*ray, "--head", f"--node-ip-address={self._net}.1", f"--port={self.port}", "--num-cpus=0"]
         command += ["--include-dashboard=false", f"--temp-dir={self.temporary}", *more]
         self._head = self._start(command, "head")
         self._wait(lambda: _listens(f"{self._net}.1", self.port), "head")
 
     def add(self, name: str, *more: str, cpus: int = 1, disk: tuple[Path, str] | None = None) -> None:
         """A node of its own. ``disk``: a folder that this node alone sees as a small disk of that size."""
-        space, number = f"{self._bridge}{name}", len(self._trees) + 11
+        space, number = f"{self._bridge}{name}", next(self._addresses)
         _do("ip", "netns", "add", space)
         _do("ip", "link", "add", f"{space}v", "type", "veth", "peer", "name", "eth0", "netns", space)
         _do("ip", "link", "set", f"{space}v", "master", self._bridge, "up")
@@ -98,9 +100,21 @@ class Nodes:
         if disk is not None:
             script = 'mount -t tmpfs -o size="$1" tmpfs "$0" && shift && exec "$@"'
             command = ["sh", "-c", script, str(disk[0]), disk[1], *command]
-        self._trees[name] = []
         self._members[name] = self._start(["ip", "netns", "exec", space, *command], name)
-        self._wait(lambda: "runtime started" in (self.folder / f"{name}.log").read_text(errors="replace"), name)
+        self._wait(lambda: "runtime started" in self._log(name), name)
+
+    def restore(self, *names: str) -> None:
+        """A head and these nodes, started where they do not live."""
+        if self._head is None or self._head.poll() is not None:
+            self.kill_head()
+            for name in list(self._members):
+                self.kill(name)
+            self.start_head()
+        for name in names:
+            if name in self._members and not any(found.name() == "raylet" for found in self.processes(name)):
+                self.kill(name)
+            if name not in self._members:
+                self.add(name)
 
     def processes(self, name: str) -> list[psutil.Process]:
         """All that runs on a node."""
@@ -148,22 +162,20 @@ class Nodes:
 
     def _start(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self.environment, **_WORKERS_SEE}
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with (self.folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+
+    def _log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def _wait(self, up: Callable[[], bool], name: str) -> None:
         end = time.monotonic() + _PATIENCE
         while not up():
             if time.monotonic() > end:
-                raise TimeoutError((self.folder / f"{name}.log").read_text(errors="replace")[-2000:])
+                raise TimeoutError(self._log(name)[-2000:])
             time.sleep(0.2)
-
-
-def profile(nodes: Nodes, **more: object) -> Mapping[str, object]:
-    """Keys of a profile file that joins these nodes."""
-    return {"executor": "ray", "address": nodes.address, "map_workers": 2, "train_workers": 1, "max_failures": 3, **more}
 
 
 def _do(*command: str) -> None:

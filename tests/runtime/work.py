@@ -144,3 +144,15 @@ def leave_a_mark(item: Mapping[str, Any]) -> list[Any]:
     with (Path(item["place"]) / "marks").open("a") as file:
         file.write(str(number))
     return [number, 0.1 + number, "ü\u2028", None, ("pair", number)]
+
+
+def large(size: int) -> bytes:
+    """A result that goes through Ray's object store."""
+    return os.urandom(1) * size
+
+
+def pause(seconds: float) -> tuple[float, float]:
+    """Waits, and says from when until when."""
+    begun = time.monotonic()
+    time.sleep(seconds)
+    return begun, time.monotonic()

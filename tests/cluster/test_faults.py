@@ -58,9 +58,12 @@ def statements(lab: Workspace) -> list[Any]:
 
 
 def training(nodes: Nodes) -> tuple[str, psutil.Process]:
-    """Node and process of the training worker."""
-    (found,) = nodes.at("RayTrainWorker")
-    return found
+    """Node and process of the training worker; a process that is just named anew has no name for an instant."""
+    end = time.monotonic() + 10
+    while not (found := nodes.at("RayTrainWorker")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found[0]
 
 
 def test_a_killed_training_process_is_replaced(lab: Workspace, driver: Driver, calm: Calm, cluster: Nodes) -> None:
@@ -101,7 +104,7 @@ def test_a_killed_head_ends_the_run_and_the_next_goes_on(lab: Workspace, driver:
 
     assert disturbed(lab, driver, TRAINING, fall)["code"] == 1
     said = (lab.private / "said.txt").read_text()
-    assert f"the Ray cluster at {cluster.address} failed" in said or "Ray did not start, or ended too early" in said
+    assert f"the Ray cluster at {cluster.address} failed" in said or f"the Ray cluster at {cluster.address} was lost" in said
     assert "Traceback" not in said
     cluster.restore("a", "b")
     assert driver(lab.root, 1) == {"signal": None, "code": 0}
@@ -141,7 +144,8 @@ def test_memory_that_runs_out_in_training_is_said_and_the_next_run_goes_on(
 
     ended = disturbed(lab, driver, TRAINING, starve)
     if ended["code"] != 0:  # it was told; where the process died of it, another has taken its place
-        assert "out of memory in the train phase" in (lab.private / "said.txt").read_text()
+        said = (lab.private / "said.txt").read_text()
+        assert any(word in said for word in ("out of memory in the train phase", "could not create a primitive")), said
         assert driver(lab.root, 1) == {"signal": None, "code": 0}
     is_whole(lab, calm)
 

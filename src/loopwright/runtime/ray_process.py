@@ -127,6 +127,7 @@ class HostProcess:
         """Start it; returns at once, Ray needs some seconds more."""
         scratch.mkdir(parents=True, exist_ok=True)
         _clear_remains(scratch)
+        self._address = profile.address
         self._shared = profile.address != "local"
         self._place = Path(tempfile.mkdtemp(prefix="ray-", dir=scratch))
         usual = tempfile.gettempdir()
@@ -220,14 +221,17 @@ class HostProcess:
                 message = self._connection.recv()
                 reason = message[1] if message[0] == "fatal" else ""
         log = (self._place / "host.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if self.facts and self._shared and not reason:  # it worked, so Ray ended it: that happens where the head is gone
+            return InfraError(
+                f"the Ray cluster at {self._address} was lost: its head is gone, or this host's part of it",
+                "once it is up again, `loopwright run` goes on from what is done",
+            )
         said = reason or (log[-1] if log else "it left no word")
         step = "run `loopwright doctor`, or set `runtime.profile: in-process` in loop.yaml"
         if self._shared:
             step = "check the profile's address, and that RAY_AUTH_TOKEN_PATH names the cluster's token; then run again"
         if "ersion mismatch" in said:
-            step = (
-                "install on both sides the Ray and the Python of requirements.lock (`ray --version` tells it), then run again"
-            )
+            step = "install on both sides the Ray and the Python of requirements.lock (`ray --version` tells it), then run again"
         return InfraError(f"Ray did not start, or ended too early: {said}", step)
 
 

@@ -33,6 +33,10 @@ ALIVE = "alive.json"
 """In the scratch of a phase key while its work goes on; the file's time is the last sign of life."""
 
 
+_NO_MEMORY = ("MemoryError", "OutOfMemory", "can't allocate memory", "out of memory")
+"""How Python, Ray, torch on CPUs and torch on GPUs say it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """A phase about to be run: its key names the work, the number counts the tries."""
@@ -182,19 +186,28 @@ def disk_full(error: BaseException | None) -> bool:
     """Whether it comes from a full disk or quota; libraries in other languages tell it in words alone."""
     while error is not None:
         told = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-        if told or os.strerror(errno.ENOSPC) in str(error):
+        if told or any(word in str(error) for word in (os.strerror(errno.ENOSPC), "OutOfDisk")):  # as Linux and as Ray say it
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, of a CPU or a GPU; what comes from a worker has only words left."""
+    told = isinstance(error, InfraError) and any(word in str(error) for word in _NO_MEMORY)
+    return told or isinstance(error, MemoryError)
 
 
 def in_words(phase: str, error: Exception) -> LoopwrightError:
     """Whatever went wrong in a phase, as an error that says what and what next."""
     if disk_full(error):
         return InfraError(f"disk full in the {phase} phase: {error}", "free some space, then `loopwright run` goes on")
+    if out_of_memory(error):
+        step = "give it more memory, smaller shards or a smaller batch, then `loopwright run` goes on from what is done"
+        return InfraError(
+            f"out of memory in the {phase} phase: {error.message if isinstance(error, LoopwrightError) else error}", step
+        )
     if isinstance(error, LoopwrightError):
         return error
-    if isinstance(error, MemoryError):
-        return InfraError(f"out of memory in the {phase} phase", "give it more memory or smaller shards, then `loopwright run`")
     next_step = "`loopwright logs` has the traceback; `loopwright run` tries again"
     return PhaseError(f"the {phase} phase failed: {type(error).__name__}: {error}", next_step)

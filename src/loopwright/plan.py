@@ -166,6 +166,9 @@ class Runtime(Section):
 
     profile: str = "cluster/local.yaml"
     """A profile below ``cluster/``, or ``in-process``."""
+    isolation: Literal["shared", "job"] = "shared"
+    """``shared``: one Ray job for a run, its phases take turns in it. ``job``: each phase is a job of its own, so no worker process
+    outlives it and nothing is cached between two; the next phase pays for its start (20 to 30 s)."""
     sandbox_workers: Count = 2
     energy: Literal["auto", "none"] = "auto"
     """``auto``: what each phase draws is measured by counters where there are some (RAPL, NVML), and estimated elsewhere (codecarbon)."""

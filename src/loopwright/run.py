@@ -31,9 +31,11 @@ from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
 from loopwright.prompts import asked_by
 from loopwright.runtime import Executor
+from loopwright.runtime.kept import KeptExecutor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import flown
 from loopwright.store.artifacts import check, publish, seal
+from loopwright.store.cycles import stage_of
 from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed, measure
@@ -271,7 +273,9 @@ class Run:
         return self.root / ".loopwright" / "scratch" / f"{attempt.phase}-{attempt.key[7:23]}"
 
     def _context(self, phase: str, output: Path, scratch: Path) -> PhaseContext:
-        cycle, observer = self.cycle, self.observer
+        cycle, observer, executor = self.cycle, self.observer, self.tools.executor
+        if "suites" not in SPECS[phase].inputs:  # answers to sealed tasks tell of these, and lie nowhere in the clear
+            executor = KeptExecutor(executor, scratch / "done")
         return PhaseContext(
             cycle=cycle,
             root=self.root,
@@ -280,7 +284,7 @@ class Run:
             scratch=scratch,
             domain=self.tools.domain,
             family=self.tools.family,
-            executor=self.tools.executor,
+            executor=executor,
             sandbox=self.tools.sandbox,
             progress=lambda done, total, unit: observer.progress(cycle, phase, done, total, unit),
             refs=self.tools.refs,
@@ -309,7 +313,7 @@ class Run:
         )
         event("placed")
         sealed = {path: finished.sealed[name] for name, path in paths.items()}
-        self.dvc.record(_stage(attempt.phase, self.cycle), sealed, seen)
+        self.dvc.record(stage_of(attempt.phase, self.cycle), sealed, seen)
         event("versioned")
         self.fence.check()
         predicate = self._predicate(attempt, finished, artifacts)
@@ -320,6 +324,8 @@ class Run:
         event("published")
         self.state = self.state.with_phase(self.cycle, record_of(predicate, artifacts, index))  # no fold of the whole past
         shutil.rmtree(finished.place, ignore_errors=True)
+        if self.plan.runtime.isolation == "job":
+            self.tools.executor.close()  # its processes end with it; the next request opens another
         return artifacts
 
     def _predicate(self, attempt: Attempt, finished: Finished, artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
@@ -391,12 +397,6 @@ def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], co
 def attempt_config(cycle: str, phase: str) -> str:
     """Where the resolved configuration of a phase is kept, relative to the workspace."""
     return f"cycles/{cycle}/config/{phase}.json"
-
-
-def _stage(phase: str, cycle: str) -> str:
-    if cycle != "c0000":
-        return f"{phase}@{cycle}"
-    return "seed" if phase == "seed" else f"seed-{phase}"
 
 
 def _result(spec: PhaseSpec, artifacts: tuple[Artifact, ...]) -> Any:

@@ -39,7 +39,8 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
     chosen = load_profile(root, profile or plan.runtime.profile)
     executor = open_executor(chosen, root / ".loopwright", PRELOAD)
     try:
-        executor.warm()
+        if plan.runtime.isolation == "shared":
+            executor.warm()
         limits = Limits(
             wall_seconds=plan.verifier.wall_seconds,
             cpu_seconds=max(1, round(plan.verifier.wall_seconds)),

@@ -15,7 +15,7 @@ from typing import Any
 
 from loopwright.clock import now
 from loopwright.consent import Consent
-from loopwright.errors import HaltedError, RefusedError, WaitingForPerson, WorkspaceError
+from loopwright.errors import HaltedError, InfraError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import lock_digest
 from loopwright.ledger import Ledger
 from loopwright.ledger.answers import FOLDER as WORDS
@@ -35,6 +35,7 @@ from loopwright.signed import envelope_for, field_gap, signed_envelope
 from loopwright.store import git
 from loopwright.store.artifacts import artifact_of
 from loopwright.store.cycles import Item, read_cycles, write_cycles
+from loopwright.store.pushing import note, push
 from loopwright.types import Artifact, Digest, cycle_name, cycle_number, digest_bytes, digest_value, seed_of
 
 __all__ = ["DRIVER_PATHS", "CycleState", "close_abandoned", "settle", "turn", "upcoming"]
@@ -307,6 +308,7 @@ def _close(run: Run, record: CycleRecord) -> None:
     if kept:
         predicate["witness"] = _promotable(run, record.cycle)
     run.fence.check()
+    note(run.root, record.cycle)  # before it is closed: a kill then comes by here again
     run.ledger.append("close", [], predicate, role="controller", event=f"close:{record.cycle}")
     run.refresh()
     asked = ask_after(run)
@@ -315,13 +317,27 @@ def _close(run: Run, record: CycleRecord) -> None:
     _commit(run)
     run.observer.event(record.cycle, "", "committed", {"commit": git.head(run.root)})
     if run.plan.versioning.push == "cycle":
-        run.dvc.push()
+        _push(run)
     if action == "halt" and asked:
         short = asked[0].id[7:19]
         raise HaltedError(
             f"{record.cycle} halted the loop: {decision['reasons'][0]}",
             f"`loopwright show {record.cycle}`; when persons have found the cause: `loopwright approve {short}` and run again",
         )
+
+
+def _push(run: Run) -> None:
+    """What waits goes to the remote; where that fails the loop goes on, and the end of the run tries once more."""
+
+    def tell(cycle: str, done: int, total: int) -> None:
+        run.observer.progress(cycle, "push", done, total, "cycles")
+
+    try:
+        push(run.root, run.dvc, tell)
+    except InfraError as error:
+        run.observer.event(run.cycle, "push", "failed", {"message": error.message})
+    else:
+        run.observer.event(run.cycle, "push", "pushed", {})
 
 
 def _promotable(run: Run, cycle: str) -> dict[str, Any]:

@@ -66,7 +66,9 @@ def test_a_signed_file_counts_and_the_newest_of_each_person_stands(lab: Workspac
     with_verifier = agreements(told, found.verdicts, "verifier")[0]
     assert (with_verifier.same, with_verifier.n) == (len(one) - 1, len(one) - 1)
     assert with_verifier.kappa.value == 1
-    assert {one.code for one in verify(lab.root).findings} <= {"manifest-missing", "file-missing"}, "of artifacts that this record only names"
+    assert {one.code for one in verify(lab.root).findings} <= {"manifest-missing", "file-missing"}, (
+        "of artifacts that this record only names"
+    )
     [statement] = [each for each in lab.ledger().statements(last["leaf"]) if each.kind == "answer"]
     assert (statement.predicate["field"], statement.predicate["about"]) == (FIELD, "c0001")
     kept = next(path for path in (lab.root / "answers").glob("*.bin"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,31 @@ from loopwright.workspace import Workspace
 from tests.run.small import copy_of, make_small
 
 
-@pytest.fixture(scope="session")
-def victim() -> Iterator[Callable[..., dict[str, Any]]]:
-    """``victim(root, until, kill)`` turns a loop in a process of its own that may be killed; returns how it ended."""
-    script = Path(__file__).with_name("victim.py")
-    with subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+@contextmanager
+def server(**environment: str) -> Iterator[Callable[..., dict[str, Any]]]:
+    """``turn(root, until, kill, mark)`` turns a loop in a process of its own that may be killed; returns how it ended."""
+    command = [sys.executable, str(Path(__file__).with_name("victim.py"))]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, **environment}, **pipes) as process:
 
-        def turn(root: Path, until: int, kill: tuple[str, str, str] | None = None) -> dict[str, Any]:
-            assert server.stdin
-            assert server.stdout
-            server.stdin.write(json.dumps({"workspace": str(root), "until": until, "kill": kill}) + "\n")
-            server.stdin.flush()
-            return json.loads(server.stdout.readline())
+        def turn(root: Path, until: int, kill: tuple[str, str, str] | None = None, mark: Path | None = None) -> dict[str, Any]:
+            assert process.stdin
+            assert process.stdout
+            request = {"workspace": str(root), "until": until, "kill": kill, "mark": str(mark) if mark else None}
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
 
         yield turn
-        assert server.stdin
-        server.stdin.close()
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def victim() -> Iterator[Callable[..., dict[str, Any]]]:
+    """Turns loops on this machine."""
+    with server() as turn:
+        yield turn
 
 
 @pytest.fixture(scope="session")

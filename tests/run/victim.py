@@ -1,7 +1,8 @@
 """Turns a loop in forked children and lets them be killed at a named boundary. Started by the tests as a server.
 
-Each line on stdin is JSON: ``{"workspace", "until", "kill": [cycle, phase, step] | null}``; ``step`` may be ``middle``. The answer
-is the child's wait status as JSON: ``{"signal", "code", "seen"}``. Forking after the imports makes a restart cost a second, not ten.
+Each line on stdin is JSON: ``{"workspace", "until", "kill": [cycle, phase, step] | null, "mark": path | null}``; ``step`` may be
+``middle``. With ``mark`` that file is made in place of a kill, and what then happens is somebody else's doing; what the child says
+goes into ``said.txt`` beside the file ``seen.txt``. The answer is the child's wait status as JSON: ``{"signal", "code"}``. Forking after the imports makes a restart cost a second, not ten.
 """
 
 from __future__ import annotations
@@ -33,28 +34,36 @@ from loopwright.workspace import Workspace, load_flow
 class Killer:
     """An observer that kills its own process, as the out-of-memory killer would, and remembers what it saw."""
 
-    def __init__(self, target: list[str] | None, seen: Path) -> None:
+    def __init__(self, target: list[str] | None, seen: Path, mark: str | None = None) -> None:
         self.target = tuple(target) if target else None
+        self.mark = Path(mark) if mark else None
         self.seen = seen.open("a", buffering=1)
 
     def event(self, cycle: str, phase: str, step: str, facts: Mapping[str, Any]) -> None:
         self.seen.write(f"{cycle} {phase} {step}\n")
         if (cycle, phase, step) == self.target:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.strike()
 
     def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None:
         if (cycle, phase, "middle") == self.target and done * 2 >= total:
+            self.strike()
+
+    def strike(self) -> None:
+        if self.mark is None:
             os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            self.mark.touch()
 
 
 def turn(request: dict[str, Any]) -> int:
     workspace = Workspace(root=Path(request["workspace"]))
     seen = workspace.private / "seen.txt"
     try:
-        with open_run(workspace, Killer(request.get("kill"), seen)) as run:
+        with open_run(workspace, Killer(request.get("kill"), seen, request.get("mark"))) as run:
             load_flow(workspace.root)(run, request["until"])
     except LoopwrightError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        (workspace.private / "said.txt").write_text(f"{type(error).__name__}: {error}\n")
         return error.exit_code
     return 0
 

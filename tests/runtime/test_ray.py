@@ -92,6 +92,12 @@ def test_training_gives_what_the_process_itself_gives_and_keeps_one_worker(execu
     assert len(processes) == 1
 
 
+def test_a_group_that_waits_takes_no_slot_from_work_items(executor, job):
+    executor.train(work.whoami, job())
+    spans = executor.map(work.pause, [0.5] * 6)
+    assert any(one[0] < other[0] < one[1] for one in spans for other in spans), "one after the other, on two slots"
+
+
 def test_a_second_job_starts_at_once(executor, job):
     executor.train(work.whoami, job())
     start = time.monotonic()

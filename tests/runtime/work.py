@@ -134,3 +134,42 @@ def wait_in_collective(job: Mapping[str, Any], worker: Worker) -> dict[str, floa
         raise TrainingDiverged("rank 1 saw NaN", "lower the learning rate")
     dist.all_reduce(torch.zeros(1))
     return {}
+
+
+def leave_a_mark(item: Mapping[str, Any]) -> list[Any]:
+    """Shows in a file that it was called; gives numbers and text that must come back in the same bytes."""
+    number = item["number"]
+    if item.get("fails"):
+        return [1 / 0]
+    with (Path(item["place"]) / "marks").open("a") as file:
+        file.write(str(number))
+    return [number, 0.1 + number, "ü\u2028", None, ("pair", number)]
+
+
+def large(size: int) -> bytes:
+    """A result that goes through Ray's object store."""
+    return os.urandom(1) * size
+
+
+def pause(seconds: float) -> tuple[float, float]:
+    """Waits, and says from when until when."""
+    begun = time.monotonic()
+    time.sleep(seconds)
+    return begun, time.monotonic()
+
+
+def network(item: int) -> str:
+    """The network namespace in which it runs: on one machine, what tells nodes apart."""
+    time.sleep(0.05)
+    return os.readlink("/proc/self/ns/net")
+
+
+def network_of_rank(job: Mapping[str, Any], worker: Worker) -> dict[str, str]:
+    return {"network": network(0)}
+
+
+def too_much(item: int) -> int:
+    """Asks torch for more memory than there is."""
+    import torch
+
+    return int(torch.empty(1 << 50).numel())

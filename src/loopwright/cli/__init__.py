@@ -27,6 +27,7 @@ from loopwright.cli import (
     models,
     people,
     proofs,
+    push,
     record,
     trace,
     views,
@@ -46,8 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MODULES = (
-    workspaces, loops, launch, views, alerts, check, domains, models, people, letters, labels, keys, govern, incident, record, proofs, witness,
-    trace, documents,
+    workspaces, loops, push, launch, views, alerts, check, domains, models, people, letters, labels, keys, govern, incident, record,
+    proofs, witness, trace, documents,
 )  # fmt: skip
 for module in MODULES:
     module.register(app)

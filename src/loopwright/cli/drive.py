@@ -54,8 +54,8 @@ def drive(
         try:
             with open_run(workspace, observer, launcher) as run:
                 promoted = _turn(workspace, run, _last(run, cycles, until), until_promoted=until_promoted)
-                if run.plan.versioning.push == "end":
-                    run.dvc.push()
+                pushes = run.plan.versioning.push != "never"
+            unpushed = _unpushed(workspace, observer) if pushes else None  # the executor holds nothing by then
         finally:
             observer.close()
             watch.ended()
@@ -64,8 +64,21 @@ def drive(
         emit(overview(state))
     else:
         print_overview(overview(state))
+    if unpushed is not None:
+        raise unpushed
     if until_promoted and not promoted:
         raise RefusedError("no cycle was promoted", "`loopwright status` has the reasons")
+
+
+def _unpushed(workspace: Workspace, observer: Observer) -> InfraError | None:
+    """Push what waits. An error is told after the table: the cycles are on the record, whatever the remote does."""
+    from loopwright.cli.push import push_waiting
+
+    try:
+        push_waiting(workspace.root, observer)
+    except InfraError as error:
+        return error
+    return None
 
 
 def detached(

@@ -44,7 +44,12 @@ def print_standing(seen: Mapping[str, Any]) -> None:
         console.print(Text(f"  entry {stop['leaf']}, {stop['at']}, by {stop['by']}: {stop['reason']}"), soft_wrap=True)
     if seen["plan_error"]:
         console.print(Text(f"loop.yaml cannot be read: {seen['plan_error']}", style="red"), soft_wrap=True)
-    for line in (*map(_request, seen["requests"]), *map(_recall, seen["recalls"]), *_witnesses(seen["witnesses"])):
+    for line in (
+        *map(_request, seen["requests"]),
+        *map(_recall, seen["recalls"]),
+        *_witnesses(seen["witnesses"]),
+        *_unpushed(seen["push"]),
+    ):
         console.print(Text(line), soft_wrap=True)
     if seen["envelope"]:
         console.print(Text(f"envelope in force: {seen['envelope'][:19]}"))
@@ -58,6 +63,16 @@ def print_standing(seen: Mapping[str, Any]) -> None:
         )
         said = f"field {row['cycle']} {row['metric']}: {_score(row)}, n = {row['n']}; {lab} ({row['source']})"
         console.print(Text(said), soft_wrap=True)
+
+
+def _unpushed(seen: Mapping[str, Any] | None) -> list[str]:
+    """What has no copy on the remote yet, in one line; none where nothing waits."""
+    if seen is None or not seen["waiting"]:
+        return []
+    cycles = seen["waiting"]
+    which = cycles[0] if len(cycles) == 1 else f"{len(cycles)} cycles, {cycles[0]} to {cycles[-1]}"
+    failed = f"; the last try failed {seen['failure']['at']}: {seen['failure']['error']}" if seen["failure"] else ""
+    return [f"not pushed yet: {which} (`loopwright push`){failed}"]
 
 
 def _request(row: Mapping[str, Any]) -> str:

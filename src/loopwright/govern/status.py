@@ -19,6 +19,7 @@ from loopwright.ledger.overview import overview
 from loopwright.ledger.statement import Statement
 from loopwright.plan import Plan
 from loopwright.signed import signed_envelope
+from loopwright.store.pushing import standing as pushes
 from loopwright.supervisor import standing
 from loopwright.workspace import Workspace
 
@@ -67,6 +68,7 @@ def status_of(workspace: Workspace) -> dict[str, Any]:
         "admission_frozen": frozen(state),
         "envelope": signed_envelope(state),
         "field": field_rows(state),
+        "push": pushes(workspace.root),
         **told,
     }
 

@@ -68,9 +68,17 @@ class Executor(Protocol):
         ...
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], progress: Progress | None = None, unit: str = ""
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        progress: Progress | None = None,
+        unit: str = "",
+        each: Callable[[int, Result], None] | None = None,
     ) -> list[Result]:
-        """``[function(item) for item in items]``, anywhere; ``function`` is importable at module level."""
+        """``[function(item) for item in items]``, anywhere; ``function`` is importable at module level.
+
+        ``each(index, result)`` is called as results come, in any order, also where another item then fails.
+        """
         ...
 
     def train(self, function: TrainFunction, job: Mapping[str, Any], progress: Progress | None = None) -> Mapping[str, Any]:

@@ -37,14 +37,21 @@ class InProcessExecutor:
         """Nothing is slow to start here."""
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], progress: Progress | None = None, unit: str = ""
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        progress: Progress | None = None,
+        unit: str = "",
+        each: Callable[[int, Result], None] | None = None,
     ) -> list[Result]:
         pack_function(function)  # refused here as a cluster would refuse it
         results: list[Result] = []
-        for done, item in enumerate(items, start=1):
+        for index, item in enumerate(items):
             results.append(perform(function, item))
+            if each:
+                each(index, results[index])
             if progress:
-                progress(done, len(items), unit)
+                progress(index + 1, len(items), unit)
         return results
 
     def train(self, function: TrainFunction, job: Mapping[str, Any], progress: Progress | None = None) -> Mapping[str, Any]:

@@ -36,12 +36,17 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(name, str) and name for name in value)
 
 
+def _is_labels(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) and text for pair in value.items() for text in pair)
+
+
 def _rule(check: Callable[[Any], bool], allowed: str) -> dict[str, Any]:
     return {"check": check, "allowed": allowed}
 
 
 _AUTO = _rule(_is_auto_or_count, "auto or a whole number from 1")
 _COUNT = _rule(_is_count, "a whole number from 1")
+_LABELS = _rule(_is_labels, "labels of Ray nodes, as name: value")
 _YES_NO = _rule(lambda value: isinstance(value, bool), "true or false")
 
 
@@ -76,6 +81,10 @@ class Profile:
     """Memory of the private Ray's object store, MiB."""
     dashboard: bool = field(default=False, metadata=_YES_NO)
     """Ray's own dashboard, on the loopback interface and behind the token."""
+    map_labels: Mapping[str, str] = field(default_factory=dict, metadata=_LABELS)
+    """Labels of the nodes on which items are sampled and evaluated; none: any node. Needs a running cluster."""
+    train_labels: Mapping[str, str] = field(default_factory=dict, metadata=_LABELS)
+    """Labels of the nodes on which training runs; none: any node. Needs a running cluster."""
     environment: tuple[str, ...] = field(default=(), metadata=_rule(_is_names, "a list of names of environment variables"))
     """Variables that workers get besides the few they need. Everything else of the driver's environment stays with it."""
 
@@ -104,6 +113,9 @@ def load_profile(root: Path, name: str) -> Profile:
     problems = [problem for key, value in values.items() if (problem := _problem(key, value))]
     if not problems and values.get("use_gpu") and values.get("keep_warm") is True:
         problems.append(("keep_warm", "saw true; allowed with use_gpu: auto or false (a warm group would keep its GPUs)"))
+    labelled = [key for key in ("map_labels", "train_labels") if values.get(key)]
+    if not problems and labelled and values.get("address", "local") == "local":
+        problems.append((labelled[0], "allowed with the address of a cluster; a private Ray is one node without labels"))
     if problems:
         told = "\n".join(f"{name}:{lines[key]}:{key}: {text}" for key, text in problems)
         raise PlanError(told, f"mend the line; docs and defaults of every key stand in {name} as it is shipped")

@@ -61,20 +61,33 @@ class RayExecutor:
                 self._start(eager=True).send(("warm",))
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], progress: Progress | None = None, unit: str = ""
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        progress: Progress | None = None,
+        unit: str = "",
+        each: Callable[[int, Result], None] | None = None,
     ) -> list[Result]:
         packed = pack_function(function)
         if not items:
             return []
-        outcomes: dict[int, bytes] = {}
+        results: dict[int, Result] = {}
+        failed: list[bytes] = []
 
-        def collect(index: int, outcome: bytes) -> None:
-            outcomes[index] = outcome
+        def collect(index: int, fine: bool, outcome: bytes) -> None:
+            if not fine:
+                failed.append(outcome)
+                return
+            results[index] = unpack(outcome)
+            if each:
+                each(index, results[index])
             if progress:
-                progress(len(outcomes), len(items), unit)
+                progress(len(results), len(items), unit)
 
         self._ask(("map", packed, [pack(item) for item in items]), collect)
-        return [unpack(outcomes[index]) for index in sorted(outcomes)]  # after an error some are missing, and it is raised here
+        for outcome in failed:
+            unpack(outcome)  # raises it
+        return [results[index] for index in range(len(items))]
 
     def train(self, function: TrainFunction, job: Mapping[str, Any], progress: Progress | None = None) -> Mapping[str, Any]:
         packed = pack_function(function)
@@ -128,8 +141,17 @@ class RayExecutor:
                 host.abandon()
                 raise
         if answer[0] == "broken":
-            raise InfraError(f"Ray failed: {answer[1]}", "free memory or mend the cause, then run again")
+            raise self._broken(answer[1])
         return answer[1]
+
+    def _broken(self, reason: str) -> InfraError:
+        """What Ray itself says of a request that it could not carry out; the host is of no use any more where its cluster is gone."""
+        if self._profile.address == "local":
+            return InfraError(f"Ray failed: {reason}", "free memory or mend the cause, then run again")
+        return InfraError(
+            f"the Ray cluster at {self._profile.address} failed: {reason}",
+            f"`ray status --address {self._profile.address}` tells how it is; once it is up, `loopwright run` goes on from what is done",
+        )
 
 
 def _check_environment() -> None:

@@ -6,8 +6,8 @@ results pass through as bytes; only workers unpack them. Nothing it prints reach
 however it went, it ends Ray and itself.
 
     parent -> host   Opening (once), ("warm",), ("map", function, items), ("train", function, job), ("close",)
-    host -> parent   ("ready", facts), ("item", index, outcome), ("progress", done, total), ("done", outcome | None),
-                     ("broken", reason)
+    host -> parent   ("ready", facts), ("item", index, fine, outcome), ("progress", done, total), ("done", outcome | None),
+                     ("broken", reason), ("fatal", reason): Ray could not be opened, and the host ends
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from __future__ import annotations
 import ctypes
 import os
 import queue
+import re
 import shutil
+import socket
 import sys
 import threading
+import time
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,6 +30,7 @@ import psutil
 import ray
 
 from loopwright.errors import InfraError
+from loopwright.runtime.profile import Profile
 from loopwright.runtime.ray_map import Pool
 from loopwright.runtime.ray_process import Opening, kill_all
 from loopwright.runtime.ray_train import TrainGroup
@@ -37,6 +42,8 @@ _LOOK = 1.0
 _ADOPT_ORPHANS = 36
 """Linux' PR_SET_CHILD_SUBREAPER: a worker whose raylet died becomes a child of ours, so that `Host.end` sees it."""
 _MIB = 2**20
+_LONGEST = 600
+"""Characters of what Ray says that a person gets to read."""
 
 
 class Host:
@@ -67,17 +74,16 @@ class Host:
         """Open Ray, then answer until told to close."""
         profile = self._opening.profile
         _open(self._opening)
-        found = int(ray.cluster_resources().get("GPU" if profile.use_gpu else "CPU", 0))
-        if not found and profile.address == "local":  # work would wait for ever; a shared cluster may grow
+        if not _slots(profile) and profile.address == "local":  # work would wait for ever; a shared cluster may grow
             raise InfraError("the profile asks for GPUs, and Ray finds none on this machine")
-        workers = max(1, found) if profile.map_workers == "auto" else profile.map_workers
-        pool = Pool(workers, profile.use_gpu, self._opening.preload)
-        self._connection.send(("ready", {"map_workers": workers, "nodes": len(ray.nodes())}))
+        pool = Pool(_workers(profile), profile.use_gpu, self._opening.preload, profile.map_labels)
+        job = ray.get_runtime_context().get_job_id()
+        self._connection.send(("ready", {"job": job, "map_workers": pool.workers, "nodes": len(ray.nodes())}))
         while (message := self._inbox.get())[0] != "close":
             try:
                 self._answer(pool, message)
             except ray.exceptions.RayError as error:
-                self._connection.send(("broken", f"{type(error).__name__}: {error}"))
+                self._connection.send(("broken", _said(error)))
         self._group.stop(patience=5.0)
         ray.shutdown()
 
@@ -86,7 +92,8 @@ class Host:
             case ("warm",):
                 self._warm(pool)
             case ("map", function, items):
-                pool.run(function, items, lambda index, outcome: self._connection.send(("item", index, outcome)))
+                pool.workers = _workers(self._opening.profile)
+                pool.run(function, items, lambda *item: self._connection.send(("item", *item)))
                 self._connection.send(("done", None))
             case ("train", function, job):
                 pool.release()
@@ -115,6 +122,7 @@ def _open(opening: Opening) -> None:
     """`ray.init`: a private Ray on this machine, or a running cluster."""
     profile = opening.profile
     if profile.address != "local":
+        _answers(profile.address)
         ray.init(address=profile.address, log_to_driver=False)
         return
     if opening.eager:  # four seconds of imports, while Ray starts its processes
@@ -131,6 +139,43 @@ def _open(opening: Opening) -> None:
     )
 
 
+def _said(error: Exception) -> str:
+    """An error of Ray's in one line: its cause, without the traceback of the process in which it was raised."""
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {_plain(str(cause))}"[:_LONGEST]
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+
+
+def _workers(profile: Profile) -> int:
+    """How many items run at once, by what the cluster has now."""
+    return max(1, _slots(profile)) if profile.map_workers == "auto" else profile.map_workers
+
+
+def _slots(profile: Profile) -> int:
+    """CPUs, or GPUs, of the living nodes on which items may run."""
+    wanted = profile.map_labels.items()
+    nodes = [node for node in ray.nodes() if node["Alive"] and wanted <= node.get("Labels", {}).items()]
+    return int(sum(node["Resources"].get("GPU" if profile.use_gpu else "CPU", 0) for node in nodes))
+
+
+def _answers(address: str, patience: float = 10.0) -> None:
+    """InfraError unless somebody listens at ``host:port`` within ``patience`` seconds; Ray itself would try for a minute and more."""
+    host, _, port = address.rpartition(":")
+    end = time.monotonic() + patience
+    while host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=patience).close()
+        except OSError as error:
+            if time.monotonic() > end:
+                raise InfraError(f"no Ray head answers at {address}: {error.strerror or error}") from error
+            time.sleep(0.5)
+        else:
+            return
+
+
 def _import_train() -> None:
     import ray.train.torch  # noqa: F401
 
@@ -145,8 +190,10 @@ def main() -> None:
         host.serve()
     except BrokenPipeError:
         pass  # the parent went while it was answered
-    except BaseException:
-        traceback.print_exc()  # the last line of the log is what a person gets to see
+    except BaseException as error:
+        traceback.print_exc()
+        with suppress(OSError):
+            connection.send(("fatal", _plain(str(error)) or type(error).__name__))
         raise
     finally:
         host.end()

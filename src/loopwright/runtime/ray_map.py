@@ -8,7 +8,7 @@ holds one GPU until training needs it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -32,12 +32,14 @@ class _GpuWorker:
 class Pool:
     """Places at which items run, ``workers`` at once."""
 
-    def __init__(self, workers: int, use_gpu: bool, preload: Sequence[str]) -> None:
-        self._workers = workers
+    def __init__(self, workers: int, use_gpu: bool, preload: Sequence[str], labels: Mapping[str, str]) -> None:
+        self.workers = workers
+        """May change between two calls of `run`, as a cluster grows and shrinks."""
         self._use_gpu = use_gpu
         self._preload = tuple(preload)
+        self._labels = dict(labels)
         self._actors: list[Any] = []
-        self._task = ray.remote(num_cpus=1, max_retries=2)(perform_packed)
+        self._task = ray.remote(num_cpus=1, max_retries=2, label_selector=self._labels)(perform_packed)
 
     def warm(self) -> None:
         """Start the worker processes and let them import; does not wait."""
@@ -45,8 +47,8 @@ class Pool:
         for place in self._places():
             place.remote(function, order)
 
-    def run(self, function: bytes, items: Sequence[bytes], emit: Callable[[int, bytes], None]) -> None:
-        """Run a packed function on packed items; ``emit(index, packed result)`` as each ends, the first error last.
+    def run(self, function: bytes, items: Sequence[bytes], emit: Callable[[int, bool, bytes], None]) -> None:
+        """Run a packed function on packed items; ``emit(index, whether it worked, packed result or error)`` as each ends, the first error last.
 
         Raises:
             ray.exceptions.RayError: a worker process died, again and again.
@@ -63,7 +65,7 @@ class Pool:
                 index, place = running.pop(done[0])
                 places.append(place)
                 fine, outcome = ray.get(done[0])
-                emit(index, outcome)
+                emit(index, fine, outcome)
                 if not fine:
                     return
         finally:
@@ -78,10 +80,10 @@ class Pool:
 
     def _places(self) -> list[Any]:
         if not self._use_gpu:
-            return [self._task] * self._workers
+            return [self._task] * self.workers
         if not self._actors:
-            kind = ray.remote(num_gpus=1, max_restarts=-1, max_task_retries=2)(_GpuWorker)
-            self._actors = [kind.remote() for _ in range(self._workers)]
+            kind = ray.remote(num_gpus=1, max_restarts=-1, max_task_retries=2, label_selector=self._labels)(_GpuWorker)
+            self._actors = [kind.remote() for _ in range(self.workers)]
         return [actor.perform for actor in self._actors]
 
 

@@ -127,6 +127,7 @@ class HostProcess:
         """Start it; returns at once, Ray needs some seconds more."""
         scratch.mkdir(parents=True, exist_ok=True)
         _clear_remains(scratch)
+        self._address = profile.address
         self._shared = profile.address != "local"
         self._place = Path(tempfile.mkdtemp(prefix="ray-", dir=scratch))
         usual = tempfile.gettempdir()
@@ -179,6 +180,8 @@ class HostProcess:
                 message = self._connection.recv()
             except (EOFError, OSError) as error:
                 raise self._gone() from error
+            if message[0] == "fatal":
+                raise self._gone(message[1])
             if message[0] != "ready":
                 return message
             self.facts = message[1]
@@ -211,12 +214,27 @@ class HostProcess:
         except psutil.NoSuchProcess:
             return []
 
-    def _gone(self) -> InfraError:
+    def _gone(self, reason: str = "") -> InfraError:
+        """Why it ended: by its own words, or by the last line of its log where it could say none."""
+        with suppress(EOFError, OSError):
+            while not reason and self._connection.poll():
+                message = self._connection.recv()
+                reason = message[1] if message[0] == "fatal" else ""
         log = (self._place / "host.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if self.facts and self._shared and not reason:  # it worked, so Ray ended it: that happens where the head is gone
+            return InfraError(
+                f"the Ray cluster at {self._address} was lost: its head is gone, or this host's part of it",
+                "once it is up again, `loopwright run` goes on from what is done",
+            )
+        said = reason or (log[-1] if log else "it left no word")
         step = "run `loopwright doctor`, or set `runtime.profile: in-process` in loop.yaml"
         if self._shared:
             step = "check the profile's address, and that RAY_AUTH_TOKEN_PATH names the cluster's token; then run again"
-        return InfraError(f"Ray did not start, or ended too early: {log[-1] if log else 'it left no word'}", step)
+        if "ersion mismatch" in said:
+            step = (
+                "install on both sides the Ray and the Python of requirements.lock (`ray --version` tells it), then run again"
+            )
+        return InfraError(f"Ray did not start, or ended too early: {said}", step)
 
 
 def _lives(process: psutil.Process) -> bool:

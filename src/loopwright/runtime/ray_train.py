@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.runtime.checkpoints import sweep
@@ -46,7 +47,10 @@ class TrainGroup:
         """Begin the fit, unless there is one; returns at once."""
         if self._fit is not None and not self._fit.done():
             return
-        mailbox = ray.remote(num_cpus=0)(Mailbox).remote(self._profile.max_failures + 1)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        # On the driver's own node: what counts the losses of workers must not be lost with one of their nodes.
+        actor: Any = ray.remote(num_cpus=0)(Mailbox)
+        mailbox = actor.options(scheduling_strategy=here).remote(self._profile.max_failures + 1)
         thread = ThreadPoolExecutor(1, thread_name_prefix="fit")
         fit = thread.submit(_fit, self._profile, self._scratch, self._preload, mailbox)
         thread.shutdown(wait=False)
@@ -112,8 +116,9 @@ def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any
 
         get_or_create_autoscaling_coordinator()
     (scratch / _SNAPSHOT).unlink(missing_ok=True)
-    # A warm group on CPUs waits while map tasks run, so it holds (nearly) no CPU slot; phases take turns.
-    resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": 0.01}
+    # A warm group on CPUs waits while map tasks run, so it holds no CPU slot, nor a part of one: what is left would fit no task.
+    # A byte of memory is the least that Ray places by; phases take turns.
+    resources = {"GPU": 1.0} if profile.use_gpu else {"memory": 1}
     LeanTrainer(
         _serve,
         train_loop_config={"mailbox": mailbox, "preload": preload, "threads": profile.threads, "use_gpu": profile.use_gpu},
@@ -123,6 +128,7 @@ def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any
             use_gpu=profile.use_gpu,
             resources_per_worker=resources,
             placement_strategy="PACK" if profile.use_gpu else "SPREAD",
+            label_selector=dict(profile.train_labels) or None,
         ),
         # How often a job may fail is counted in the mailbox, per job; a group as such may be replaced without end.
         run_config=RunConfig(

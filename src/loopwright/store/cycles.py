@@ -20,7 +20,7 @@ from loopwright.store.files import write_atomic
 from loopwright.store.hashing import FileStat
 from loopwright.types import cycle_name, cycle_number
 
-__all__ = ["FILE", "KEPT", "Item", "declare", "plain", "read_cycles", "read_past", "stage_name", "write_cycles"]
+__all__ = ["FILE", "KEPT", "Item", "declare", "plain", "read_cycles", "read_past", "stage_name", "stage_of", "write_cycles"]
 
 FILE = "cycles.yaml"
 _UNTRAINED = ("examine", "decide")
@@ -101,6 +101,13 @@ def declare(root: Path, stage: str) -> str:
         maps = replace(maps, empty=_sorted({*maps.empty, cycle}))
     _write(root, maps)
     return name
+
+
+def stage_of(phase: str, cycle: str) -> str:
+    """What a phase of a cycle is called as a stage: ``train@c0003``; of c0000 ``seed``, ``seed-train`` and so on."""
+    if cycle != cycle_name(0):
+        return f"{phase}@{cycle}"
+    return "seed" if phase == "seed" else f"seed-{phase}"
 
 
 def stage_name(root: Path, stage: str) -> str:

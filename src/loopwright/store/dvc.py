@@ -67,6 +67,25 @@ def _translated(what: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Why files did not arrive: DVC tells it to its log alone."""
+    said: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(str(record.exc_info[1] if record.exc_info else record.msg))  # type: ignore[method-assign]
+    log = logging.getLogger("dvc_data.hashfile.transfer")
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.ERROR)
+    log.propagate = False
+    try:
+        yield said
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+
 class DvcStore:
     """A workspace's DVC project: one long-lived repository object, since opening one costs a second."""
 
@@ -134,11 +153,39 @@ class DvcStore:
 
     def push(self, stages: Sequence[str] | None = None) -> None:
         """Copy the cached outputs of these stages (default: all) to the remote, where they are not there yet."""
-        with self._at_work("dvc push"):
-            if stages is None:
-                self._repo.push()
-            elif failed := self._repo.cloud.push(self._objects(stages)).failed:
-                raise InfraError(f"dvc push: {len(failed)} files did not arrive", "check the remote, then: dvc push")
+        names = None if stages is None else {cycles.stage_name(self._root, stage) for stage in stages}
+        self.send([output.md5 for output in lockfile.outputs(self._root, names) if output.md5.endswith(".dir")])
+
+    @property
+    def remote(self) -> str:
+        """URL of the default remote, as DVC's configuration has it."""
+        config = self._repo.config
+        return str(config["remote"].get(config["core"].get("remote"), {}).get("url", "no remote"))
+
+    def send(self, outputs: Sequence[str]) -> None:
+        """Copy cached outputs, by md5, with all that they list to the remote, where they are not there yet.
+
+        DVC is not locked for it: objects never change, and a push may take hours. What this cache has not, it cannot send.
+
+        Raises:
+            InfraError: the remote cannot be reached, or something did not arrive; says why.
+        """
+        from dvc.exceptions import DvcException
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        named = {name for md5 in outputs for name in project.objects(self._root, md5)}
+        here = {name for name in named if (self._root / project.CACHE / name).exists()}
+        with _translated("dvc push"), _complaints() as said:
+            try:
+                failed = self._repo.cloud.push({HashInfo("md5", "".join(name.parts)) for name in here}).failed
+            except (DvcException, OSError):
+                raise
+            except Exception as error:  # the boundary to a dozen clients of remote stores, each with errors of its own
+                raise InfraError(f"{type(error).__name__}: {error}", "mend the remote, then: loopwright push") from error
+            if failed:
+                reason = f": {said[0]}" if said else ""
+                told = f"{len(failed)} of {len(here)} files did not arrive{reason}"
+                raise InfraError(told, "mend the remote, then: loopwright push")
 
     def pull(self, targets: Sequence[str] | None = None) -> None:
         """Fetch outputs (of stages, or by path; default: all) from the remote and link them into the workspace."""
@@ -299,14 +346,6 @@ class DvcStore:
             yield
         finally:
             del scm.is_tracked
-
-    def _objects(self, stages: Sequence[str]) -> set[Any]:
-        """All cached objects of these stages: the directories and what they list."""
-        from dvc_data.hashfile.hash_info import HashInfo
-
-        names = {cycles.stage_name(self._root, stage) for stage in stages}
-        cached = [output.md5 for output in lockfile.outputs(self._root, names) if output.md5.endswith(".dir")]
-        return {HashInfo("md5", "".join(name.parts)) for md5 in cached for name in project.objects(self._root, md5)}
 
 
 def _files(place: Path, sealed: Sealed) -> Iterator[tuple[Path, str]]:

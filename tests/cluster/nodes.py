@@ -1,0 +1,194 @@
+"""A real Ray of several nodes on one machine: each node in a network namespace, joined by a bridge that can be cut.
+
+The head and the driver are in the machine's own namespace and have no CPU slots; every other node has an address, a raylet and
+workers of its own. What kills or cuts a node here does to Ray what a dead host or a pulled cable does. Needs root.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from loopwright.runtime.ray_process import kill_all
+
+__all__ = ["Nodes", "possible"]
+
+_PATIENCE = 60.0
+_WORKERS_SEE = {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "PYTHONUNBUFFERED": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+
+
+def possible() -> bool:
+    """Whether this account may make network namespaces."""
+    with suppress(OSError):
+        return subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode == 0
+    return False
+
+
+class Nodes:
+    """Use as a context: what was started is gone at its end, whatever happened."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` gets the token and the logs; nothing is started yet."""
+        self.folder = folder
+        self._number = secrets.randbelow(200) + 20
+        self._bridge = f"lwb{self._number}"
+        self._net = f"10.{self._number}.77"
+        self._head: subprocess.Popen[bytes] | None = None
+        self._members: dict[str, subprocess.Popen[bytes]] = {}
+        self._addresses = itertools.count(11)
+        token = folder / "token"
+        token.write_text(secrets.token_hex(32))
+        token.chmod(0o600)
+        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        self.port = _free()
+        self.temporary = Path(f"/tmp/lwr{self.port}")  # Ray's sockets need a short path
+
+    @property
+    def address(self) -> str:
+        """What a profile names to join."""
+        return f"{self._net}.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        _do("ip", "link", "add", self._bridge, "type", "bridge")
+        _do("ip", "addr", "add", f"{self._net}.1/24", "dev", self._bridge)
+        _do("ip", "link", "set", self._bridge, "up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self._members):
+            self.kill(name)
+        self.kill_head()
+        subprocess.run(["ip", "link", "del", self._bridge], check=False, capture_output=True)
+        subprocess.run(["rm", "-rf", str(self.temporary)], check=False)
+
+    def start_head(self, *more: str, program: str = "") -> None:
+        """The head, without CPU slots: work goes to the others. ``program``: Python that is run in place of Ray's own."""
+        ray = [sys.executable, "-c", program, *_RAY[3:]] if program else _RAY
+        command = [*ray, "--head", f"--node-ip-address={self._net}.1", f"--port={self.port}", "--num-cpus=0"]
+        command += ["--include-dashboard=false", f"--temp-dir={self.temporary}", *more]
+        self._head = self._start(command, "head")
+        self._wait(lambda: _listens(f"{self._net}.1", self.port), "head")
+
+    def add(self, name: str, *more: str, cpus: int = 1, disk: tuple[Path, str] | None = None) -> None:
+        """A node of its own. ``disk``: a folder that this node alone sees as a small disk of that size."""
+        space, number = f"{self._bridge}{name}", next(self._addresses)
+        _do("ip", "netns", "add", space)
+        _do("ip", "link", "add", f"{space}v", "type", "veth", "peer", "name", "eth0", "netns", space)
+        _do("ip", "link", "set", f"{space}v", "master", self._bridge, "up")
+        _do("ip", "-n", space, "addr", "add", f"{self._net}.{number}/24", "dev", "eth0")
+        _do("ip", "-n", space, "link", "set", "eth0", "up")
+        _do("ip", "-n", space, "link", "set", "lo", "up")
+        _do("ip", "-n", space, "route", "add", "default", "via", f"{self._net}.1")  # Ray asks by which address it would go out
+        command = [*_RAY, f"--address={self.address}", f"--node-ip-address={self._net}.{number}", f"--num-cpus={cpus}", *more]
+        if disk is not None:
+            script = 'mount -t tmpfs -o size="$1" tmpfs "$0" && shift && exec "$@"'
+            command = ["sh", "-c", script, str(disk[0]), disk[1], *command]
+        self._members[name] = self._start(["ip", "netns", "exec", space, *command], name)
+        self._wait(lambda: "runtime started" in self._log(name), name)
+
+    def restore(self, *names: str) -> None:
+        """A head and these nodes, started where they do not live."""
+        if self._head is None or self._head.poll() is not None:
+            self.kill_head()
+            for name in list(self._members):
+                self.kill(name)
+            self.start_head()
+        for name in names:
+            if name in self._members and not any(found.name() == "raylet" for found in self.processes(name)):
+                self.kill(name)
+            if name not in self._members:
+                self.add(name)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """All that runs on a node."""
+        found = subprocess.run(["ip", "netns", "pids", f"{self._bridge}{name}"], capture_output=True, text=True, check=False)
+        living = []
+        for pid in found.stdout.split():
+            with suppress(psutil.NoSuchProcess):
+                living.append(psutil.Process(int(pid)))
+        return living
+
+    def at(self, word: str) -> list[tuple[str, psutil.Process]]:
+        """Processes with ``word`` in their command line or title, each with its node's name."""
+        found = []
+        for name in self._members:
+            for process in self.processes(name):
+                with suppress(psutil.NoSuchProcess):
+                    if word in " ".join(process.cmdline()):
+                        found.append((name, process))
+        return found
+
+    def kill(self, name: str) -> None:
+        """The node's host is gone, from one moment to the next."""
+        kill_all(lambda: self.processes(name))
+        self._members.pop(name).wait()
+        subprocess.run(["ip", "netns", "del", f"{self._bridge}{name}"], check=False, capture_output=True)
+
+    def kill_head(self) -> None:
+        """The head's host loses all of Ray."""
+        if self._head is None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            tree = psutil.Process(self._head.pid)
+            found = [*tree.children(recursive=True), tree]
+            kill_all(lambda: found)
+        self._head.wait()
+        self._head = None
+
+    def cut(self, name: str) -> None:
+        """Pull the node's cable: nothing passes in either direction, and nobody is told."""
+        _do("ip", "link", "set", f"{self._bridge}{name}v", "down")
+
+    def mend(self, name: str) -> None:
+        """Plug it in again."""
+        _do("ip", "link", "set", f"{self._bridge}{name}v", "up")
+
+    def _start(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **self.environment, **_WORKERS_SEE}
+        with (self.folder / f"{name}.log").open("wb") as log:
+            return subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def _wait(self, up: Callable[[], bool], name: str) -> None:
+        end = time.monotonic() + _PATIENCE
+        while not up():
+            if time.monotonic() > end:
+                raise TimeoutError(self._log(name)[-2000:])
+            time.sleep(0.2)
+
+
+def _do(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _listens(host: str, port: int) -> bool:
+    with suppress(OSError), socket.create_connection((host, port), timeout=1):
+        return True
+    return False
+
+
+def _free() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

@@ -1,0 +1,51 @@
+"""Where work runs on a cluster: on the nodes whose labels the profile names, and as one job or as one a phase."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopwright.runtime.profile import Profile
+from loopwright.runtime.ray import RayExecutor
+from loopwright.workspace import Workspace
+from tests.cluster.conftest import Calm
+from tests.cluster.nodes import Nodes
+from tests.run.test_resume import outcome
+from tests.runtime import work
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+
+def test_labels_choose_the_nodes(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in nodes.environment.items():
+        monkeypatch.setenv(name, value)
+    nodes.restore()
+    nodes.add("g", "--labels", "role=generate", cpus=2)
+    nodes.add("t", "--labels", "role=train", cpus=2)
+    spaces = {name: os.readlink(f"/proc/{nodes.processes(name)[0].pid}/ns/net") for name in ("g", "t")}
+    profile = Profile(address=nodes.address, map_labels={"role": "generate"}, train_labels={"role": "train"})
+    with closing(RayExecutor(profile, tmp_path / "scratch")) as executor:
+        assert set(executor.map(work.network, range(8))) == {spaces["g"]}
+        assert executor.describe()["map_workers"] == 2  # the slots of the labelled node alone
+        job = {"key": "k", "storage": str(tmp_path / "scratch" / "jobs")}
+        assert executor.train(work.network_of_rank, job)["network"] == spaces["t"]
+    nodes.kill("g")
+    nodes.kill("t")
+
+
+def test_each_phase_may_be_a_job_of_its_own(lab: Workspace, driver: Callable[..., dict[str, Any]], calm: Calm) -> None:
+    plan = lab.root / "loop.yaml"
+    plan.write_text(plan.read_text().replace("{profile: cluster/nodes.yaml", "{isolation: job, profile: cluster/nodes.yaml"))
+    subprocess.run(["git", "commit", "-qam", "a job a phase"], cwd=lab.root, check=True)
+    assert lab.plan().runtime.isolation == "job"
+    assert driver(lab.root, 1) == {"signal": None, "code": 0}
+    assert outcome(lab) == calm.outcome
+    phases = lab.state().cycles["c0001"].phases
+    jobs = [phases[phase].environment["job"] for phase in ("generate", "train", "evaluate", "examine") if phase in phases]
+    assert len(set(jobs)) == len(jobs) > 2

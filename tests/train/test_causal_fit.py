@@ -70,7 +70,7 @@ def test_a_resumed_training_ends_in_the_same_bytes_and_its_checkpoint_holds_adap
     worker = lone("killed", dies_at=6)
     with pytest.raises(KeyboardInterrupt):
         fit(work, worker)
-    with safe_open(worker.directories[0] / "state.safetensors", framework="pt") as file:
+    with safe_open(worker.directories[0] / "state-00000.safetensors", framework="pt") as file:
         names = set(file.keys())
     weights = {name for name in names if name.startswith("model/")}
     assert weights

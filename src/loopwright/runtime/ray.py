@@ -96,7 +96,7 @@ class RayExecutor:
             "map_workers": profile.map_workers,
             "ray": importlib.metadata.version("ray"),
             "threads": profile.threads,
-            "train_workers": profile.train_workers,
+            **_ranks(profile),
             "use_gpu": profile.use_gpu,
             **(process.facts if process else {}),
         }
@@ -130,6 +130,12 @@ class RayExecutor:
         if answer[0] == "broken":
             raise InfraError(f"Ray failed: {answer[1]}", "free memory or mend the cause, then run again")
         return answer[1]
+
+
+def _ranks(profile: Profile) -> dict[str, Any]:
+    """How many there are, or may be: then the phase's own summary says how many there were."""
+    ranks = profile.train_workers
+    return {"train_workers": ranks} if isinstance(ranks, int) else {"train_workers_range": list(ranks)}
 
 
 def _check_environment() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import ray
 
 from loopwright.errors import InfraError, LoopwrightError
-from loopwright.runtime.checkpoints import sweep
+from loopwright.runtime.checkpoints import KEPT, sweep
 from loopwright.runtime.jobs import import_early, limit_threads, pack, perform, plain, storage_of, unpack
 from loopwright.runtime.mailbox import Mailbox, State
 from loopwright.runtime.profile import Profile
@@ -112,8 +112,9 @@ def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any
 
         get_or_create_autoscaling_coordinator()
     (scratch / _SNAPSHOT).unlink(missing_ok=True)
-    # A warm group on CPUs waits while map tasks run, so it holds (nearly) no CPU slot; phases take turns.
-    resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": 0.01}
+    # A warm group on CPUs waits while map tasks run, so it holds (nearly) no CPU slot; phases take turns. One that may change its
+    # size is not kept, and Ray reckons how many ranks there is room for by whole slots.
+    resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": 1.0 if profile.elastic else 0.01}
     LeanTrainer(
         _serve,
         train_loop_config={"mailbox": mailbox, "preload": preload, "threads": profile.threads, "use_gpu": profile.use_gpu},
@@ -187,7 +188,8 @@ def _call(
         sweep(storage)
     if world_size > 1:
         barrier()
-    worker = RayWorker(mailbox=mailbox, number=number, rank=rank, world_size=world_size, device=device, storage=storage)
+    where = {"rank": rank, "world_size": world_size, "device": device, "storage": storage}
+    worker = RayWorker(mailbox=mailbox, number=number, **where, keep=int(job.get("keep", KEPT)))
     return plain(perform(unpack(function), job, worker))
 
 

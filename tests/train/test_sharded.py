@@ -36,7 +36,13 @@ def made(job: Make, base: str, tmp_path: Path) -> Make:
 
     def make(key: str, shards: int = 4, **settings: Any) -> dict[str, Any]:
         family = {"name": "causal-lm", "settings": {"path": base, "chat": True, "tuning": "full", **settings}}
-        return {**job(lr=0.01, shards=shards, clip=0.5), "key": key, "family": family, "parallel": "fsdp2", "storage": str(tmp_path)}
+        return {
+            **job(lr=0.01, shards=shards, clip=0.5),
+            "key": key,
+            "family": family,
+            "parallel": "fsdp2",
+            "storage": str(tmp_path),
+        }
 
     return make
 

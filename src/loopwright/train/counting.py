@@ -28,7 +28,7 @@ def positions(batch: Mapping[str, Any]) -> int:
     return int(batch["weight"].numel())
 
 
-def count_shard(family: ModelFamily, model: torch.nn.Module, batch: Mapping[str, Any], *, cut: bool) -> dict[str, Any]:
+def count_shard(family: ModelFamily, model: torch.nn.Module, batch: Mapping[str, Any], *, cut: bool = False) -> dict[str, Any]:
     """Forward and backward of one shard by `torch.utils.flop_counter`: matrix products and attention, multiply and add apart.
 
     Neither gradients nor random numbers of the training are touched. Hooks of DDP do not see it either. A model that is ``cut`` up

@@ -11,7 +11,7 @@ VENV := .venv/bin
 READY := .venv/.ready
 BUILD_BACKEND = $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)
 
-.PHONY: help setup system-deps demo check fix test test-slow bench size lock clean
+.PHONY: help setup system-deps demo check fix test test-slow bench gpu-check size lock clean
 
 help: ## List the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -46,6 +46,9 @@ test-slow: setup ## Run the long tests and note the result in docs/LOG.md
 
 bench: setup ## Measure start-up against its bars; the longer benchmarks are run by name
 	$(VENV)/python benchmarks/startup.py
+
+gpu-check: setup ## Show on a machine with GPUs what only a GPU can show; exits 2 where there is none
+	$(VENV)/python benchmarks/gpu_check.py
 
 size: ## Show how many lines each part has, and what this branch changes
 	@.ci/size

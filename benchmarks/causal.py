@@ -124,7 +124,7 @@ def lightning(family: CausalLM, mixture: Mixture, recipe: dict[str, Any]) -> tup
     model = family.create(NONE, 0)
     with tempfile.TemporaryDirectory() as storage:
         worker = Clocked(Path(storage))
-        learn(family, model, mixture, {"recipe": recipe, "checkpoint_every": 10**9}, worker)
+        learn(family, model, mixture, {"recipe": recipe, "checkpoint_every": 10**9, "parallel": "ddp"}, worker)
     return (worker.times[-1] - worker.times[1]) / (len(worker.times) - 2), adapters(model)
 
 

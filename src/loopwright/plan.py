@@ -115,6 +115,12 @@ class Trainer(Section):
 
     checkpoint_every: Count = 100
     """Steps between resume checkpoints."""
+    keep_checkpoints: Count = 2
+    """Resume checkpoints that stay, the newest; they go when the phase is recorded. One is enough, the second is for a damaged one."""
+    parallel: Literal["auto", "ddp", "fsdp2"] = "auto"
+    """How several workers share a training: ``ddp`` has the whole model on each, ``fsdp2`` a part of it on each. ``auto``: fsdp2
+    for a family that can and a model whose weights, gradients and optimiser take over 16 GiB. It changes the last bits of what comes
+    out (with bf16 more than those), whereas the number of workers does not, so it stands here and not in the profile."""
     threads: Count = 1
     """Threads of a CPU worker."""
     seeds: Count = 1

@@ -34,6 +34,7 @@ __all__ = [
     "PhaseContext",
     "Probed",
     "Sample",
+    "Shards",
     "Stressed",
     "load_domain",
     "load_family",
@@ -233,6 +234,23 @@ class Inherits(Protocol):
 
         whether theirs is a model with systemic risk, as their provider says (None: unknown).
         """
+        ...
+
+
+@runtime_checkable
+class Shards(Protocol):
+    """What a family adds to `ModelFamily` whose models can be cut up over several devices (``trainer.parallel: fsdp2``)."""
+
+    def blocks(self, model: Any) -> Sequence[Any]:
+        """The modules that are put together and let go one at a time, first to last. Like the model, they work by ``forward`` alone."""
+        ...
+
+    def computes_in(self, model: Any) -> Any:
+        """The torch dtype that weights are put together in; None: their own."""
+        ...
+
+    def saves_frozen(self, model: Any) -> bool:
+        """Whether `ModelFamily.save` writes weights that are not trained."""
         ...
 
 

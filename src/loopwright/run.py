@@ -34,7 +34,7 @@ from loopwright.runtime import Executor
 from loopwright.runtime.kept import KeptExecutor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import flown
-from loopwright.store.artifacts import check, publish, seal
+from loopwright.store.artifacts import check, left, publish, seal
 from loopwright.store.cycles import stage_of
 from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
@@ -255,13 +255,13 @@ class Run:
         self.observer.event(self.cycle, attempt.phase, "started", {"key": attempt.key, "attempt": attempt.number})
         started, clock = now(), time.monotonic()
         begin(place, started)
-        context = self._context(attempt.phase, output, scratch)
         inputs = {name: self.root / artifact.path for name, artifact in attempt.inputs.items()}
         self.meter.begin()
-        summary = call_phase(SPECS[attempt.phase], section, inputs, context)
+        summary = call_phase(SPECS[attempt.phase], section, inputs, self._context(attempt.phase, output, scratch))
         energy = self.meter.end()
         self.observer.event(self.cycle, attempt.phase, "worked", {})
-        sealed = {name: seal(output / Path(path).name, name) for name, path in self._paths(attempt.phase).items()}
+        known, paths = left(scratch), self._paths(attempt.phase)  # what was hashed on the way out is not read again
+        sealed = {name: seal(output / Path(path).name, name, known=known) for name, path in paths.items()}
         spent: dict[str, Any] = {"started_at": started, "seconds": time.monotonic() - clock, "energy": energy}
         finished = Finished(place=place, summary=summary, sealed=sealed, finished_at=now(), **spent)
         finished.write()

@@ -67,6 +67,12 @@ def test_a_job_starts_without_what_a_killed_one_left_half_written(executor, tmp_
     assert not half.exists()
 
 
+@pytest.mark.parametrize("keep", [1, 3])
+def test_as_many_checkpoints_stay_as_the_job_says(executor, tmp_path, keep):
+    executor.train(work.count, job(tmp_path, keep=keep))
+    assert sorted(path.name for path in (tmp_path / "k").iterdir()) == [f"step_{step:08d}" for step in (2, 4, 6)][-keep:]
+
+
 def test_jobs_and_results_must_be_plain_json(executor, tmp_path):
     with pytest.raises(InfraError, match="not plain JSON"):
         executor.train(work.nonsense, job(tmp_path))

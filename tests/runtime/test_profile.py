@@ -30,6 +30,12 @@ def test_the_shipped_profile_says_every_key_and_its_default(repository):
     assert list(named) == [item.name for item in fields(Profile)]
 
 
+def test_a_group_may_have_a_range_and_is_then_not_kept(load):
+    chosen = load("train_workers: [1, 4]\n")
+    assert (chosen.train_workers, chosen.elastic, chosen.warm) == ((1, 4), True, False)
+    assert (Profile().elastic, Profile().warm) == (False, True)
+
+
 def test_a_profile_may_be_empty_or_partial(load):
     assert load("") == Profile()
     chosen = load("train_workers: 4\nmap_workers: 3\nenvironment: [HF_HOME]\n")
@@ -39,7 +45,9 @@ def test_a_profile_may_be_empty_or_partial(load):
 WRONG = {
     "trian_workers: 2": r"cluster/mine.yaml:1:trian_workers: unknown key .saw 2.; allowed: train_workers\?",
     "\nqqqq: 2": r"cluster/mine.yaml:2:qqqq: unknown key .saw 2.; allowed: executor, address",
-    "train_workers: two": r"cluster/mine.yaml:1:train_workers: saw 'two'; allowed: a whole number from 1",
+    "train_workers: two": r"cluster/mine.yaml:1:train_workers: saw 'two'; allowed: a whole number from 1, or .least, most.",
+    "train_workers: [3, 2]": r"saw \[3, 2\]; allowed: a whole number from 1, or",
+    "train_workers: [1, 2]\nkeep_warm: true": "mine.yaml:2:keep_warm: saw true; allowed with a range of train_workers: auto or false",
     "train_workers: 0": "saw 0; allowed: a whole number from 1",
     "train_workers: true": "saw True; allowed: a whole number from 1",
     "map_workers: 1.5": "saw 1.5; allowed: auto or a whole number from 1",

@@ -85,6 +85,7 @@ def job(shards: list[str], tmp_path: Path) -> Callable[..., dict[str, Any]]:
             "seed": 5,
             "threads": 1,
             "checkpoint_every": 4,
+            "parallel": "auto",
         }
         return json.loads(json.dumps(made))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from loopwright.plugins import Alphabet, load_family
 from loopwright.train.fit import fit
 from loopwright.train.mixing import read_mixture
 from loopwright.types import seed_of
+from loopwright.written import FileStat, from_json
 from tests.models.llama import write_llama
 
 Make = Callable[..., Any]
@@ -70,7 +72,7 @@ def test_a_resumed_training_ends_in_the_same_bytes_and_its_checkpoint_holds_adap
     worker = lone("killed", dies_at=6)
     with pytest.raises(KeyboardInterrupt):
         fit(work, worker)
-    with safe_open(worker.directories[0] / "state.safetensors", framework="pt") as file:
+    with safe_open(worker.directories[0] / "state-00000.safetensors", framework="pt") as file:
         names = set(file.keys())
     weights = {name for name in names if name.startswith("model/")}
     assert weights
@@ -105,3 +107,6 @@ def test_a_whole_model_trains_and_goes_on_from_its_own_folder(job: Make, lone: M
     then = fit({**work, "model": first["directory"]}, lone("then"))
     assert then["losses"][-1] < first["losses"][0]
     assert (Path(then["directory"]) / "tokenizer.json").is_file()
+    weights = Path(then["directory"]) / "model.safetensors"
+    known = from_json(then["written"])[FileStat.of(weights.lstat())]
+    assert known.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from loopwright.errors import IntegrityError, PhaseError, TrainingDiverged
 from loopwright.plugins import Alphabet, load_family
-from loopwright.train.checkpoints import read_checkpoint
+from loopwright.train.checkpoints import step_of
 from loopwright.train.fit import fit
 from loopwright.train.mixing import read_mixture
 from loopwright.types import seed_of
@@ -101,9 +101,9 @@ def test_a_checkpoint_holds_no_pickle_and_a_damaged_one_is_found(job: Make, lone
     worker = lone()
     fit(job(), worker)
     directory = worker.directories[-1]
-    assert {path.name for path in directory.iterdir()} == {"state.safetensors", "registered"}
-    assert read_checkpoint(directory)[0] == 8
-    state = directory / "state.safetensors"
+    assert {path.name for path in directory.iterdir()} == {"state-00000.safetensors", "written.json", "registered"}
+    assert step_of(directory) == 8
+    state = directory / "state-00000.safetensors"
     state.write_bytes(state.read_bytes()[:-5])
     with pytest.raises(IntegrityError, match="step_00000008") as found:
         fit(job(), worker)
@@ -158,7 +158,7 @@ def test_a_rate_that_is_too_high_is_caught_when_it_overflows(job: Make, lone: Ma
         fit(job(lr=1e38, warmup=0, clip=1e38), lone())
 
 
-def test_shards_must_be_dealt_evenly(job: Make, lone: Make) -> None:
+def test_more_workers_than_shards_are_refused(job: Make, lone: Make) -> None:
     worker = lone()
     worker.world_size = 3
     with pytest.raises(PhaseError, match="2 shards cannot be dealt to 3 workers"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from loopwright.sections import TrainSection
 from loopwright.store.archive import describe, write_link
 from loopwright.store.artifacts import manifest_of, seal, write_manifest
 from loopwright.train import train
+from loopwright.written import FileStat, left
 
 TEXT = """# short
 seed: {steps: 6, batch: 4, lr: 0.003, warmup: 1, human_share: 1.0}
@@ -111,6 +113,10 @@ def test_the_first_model_is_made_by_the_plans_recipe(root: Path, context: Any) -
     assert summary["tokens"] == said["tokens"] > 0
     assert summary["loss_first"] == pytest.approx(sum(loss for _, loss in said["losses"]) / 6, abs=1e-5)
     here.family.load(here.output / "model")
+    weights = here.output / "model" / "model.safetensors"
+    known = left(here.scratch)(weights, FileStat.of(weights.lstat()))  # hashed on the way out: it need not be read to seal it
+    assert known is not None
+    assert known.md5 == hashlib.md5(weights.read_bytes()).hexdigest()
 
 
 def test_a_cycles_model_continues_from_the_champion_by_its_recipe(root: Path, context: Any, champion: Path) -> None:

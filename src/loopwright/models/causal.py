@@ -227,6 +227,22 @@ class CausalLM:
         """How many of them training changes."""
         return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
+    def blocks(self, model: Any) -> Sequence[Any]:
+        """The decoder's layers: the longest list of modules in it (`loopwright.plugins.Shards`)."""
+        import torch
+
+        return max((list(part) for part in model.modules() if isinstance(part, torch.nn.ModuleList)), key=len, default=[])
+
+    def computes_in(self, model: Any) -> Any:
+        """With ``bf16`` weights travel in it, too; what is trained stays in float32 on its own device."""
+        import torch
+
+        return torch.bfloat16 if self._bf16 else None
+
+    def saves_frozen(self, model: Any) -> bool:
+        """A base under adapters is not written."""
+        return not model.lora
+
     def _identity(self) -> Digest:
         inspect_folder(self._folder)
         found = lineage_digest(self._folder)

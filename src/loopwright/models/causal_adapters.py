@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.errors import IntegrityError, PluginError
+from loopwright.models.tensors import write_tensors
 from loopwright.types import canonical
 
 __all__ = ["Lora", "add_adapters", "merge_adapters", "read_adapters", "write_adapters"]
@@ -63,10 +64,7 @@ def add_adapters(model: Any, lora: Lora, seed: int) -> None:
 
 def write_adapters(model: Any, lora: Lora, directory: Path) -> None:
     """Write peft's two files."""
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _adapters(model).items()}
-    save_file(tensors, directory / _WEIGHTS, metadata={"format": "pt"})
+    write_tensors(directory / _WEIGHTS, _adapters(model), {"format": "pt"})
     (directory / _CONFIG).write_bytes(canonical(_plain(lora.config().to_dict())) + b"\n")
 
 

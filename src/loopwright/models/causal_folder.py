@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.errors import LoopwrightError, PluginError
+from loopwright.models.tensors import hashed_saves
 from loopwright.store.hashing import default_threads
 from loopwright.types import Digest, FileEntry, Manifest
 
@@ -146,7 +147,8 @@ def read_tokenizer(folder: Path, rows: int, refuse: Refusal = PluginError) -> An
 def write_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """A whole model as a folder that `read_model` and everyone else's tools read: the same model, the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
+    with hashed_saves():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import IntegrityError
 from loopwright.models.codec import Codec
+from loopwright.models.tensors import write_tensors
 from loopwright.models.threads import threads
 from loopwright.plugins import Alphabet, Sample
 from loopwright.types import canonical
@@ -48,11 +49,8 @@ class TinyTransformer:
 
     def save(self, model: Network, directory: Path) -> None:
         """Write ``model.safetensors`` and ``model.json`` (settings and alphabet): the same model, the same bytes."""
-        from safetensors.torch import save_file
-
         directory.mkdir(parents=True, exist_ok=True)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+        write_tensors(directory / "model.safetensors", model.state_dict(), {"format": "pt"})
         settings = {"width": model.embedding.embedding_dim, "layers": len(model.blocks), "heads": model.heads}
         alphabet = model.codec.alphabet
         described = {

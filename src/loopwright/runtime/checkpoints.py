@@ -4,6 +4,9 @@ A checkpoint is a directory ``step_<number>`` below a job's storage. It counts o
 its files with their sha256: a worker that was killed while it wrote, or a disk that lost bytes, leaves a directory that
 does not match its list, and training goes on from the one before. A resume checkpoint may hold pickles, so nothing is
 loaded whose digest this workspace did not record.
+
+Who writes a checkpoint may leave the digests that it knows (`loopwright.written`): those files are not read again to list them.
+To go on from a checkpoint, every file is read and compared.
 """
 
 from __future__ import annotations
@@ -15,30 +18,35 @@ import shutil
 from pathlib import Path
 
 from loopwright.types import FileEntry
+from loopwright.written import NOTES, FileStat, Known, left
 
 __all__ = ["COMPLETE", "KEPT", "latest", "register", "sweep"]
 
 COMPLETE = "COMPLETE.json"
 """The file that makes a directory a checkpoint."""
 KEPT = 2
-"""Complete checkpoints that stay; one is enough to resume, the other is for the day on which it is damaged."""
+"""Complete checkpoints that stay, where the job does not say; one is enough to resume, the other is for the day on which it is damaged."""
 _STEP = re.compile(r"step_(\d+)")
 
 
-def register(directory: Path) -> None:
-    """Make ``directory`` the checkpoint to resume from, and drop complete ones that are no longer needed.
+def register(directory: Path, keep: int = KEPT) -> None:
+    """Make ``directory`` the checkpoint to resume from, and drop complete ones but for the newest ``keep``.
 
     Raises:
         ValueError: it is not named ``step_<number>``.
     """
     if not _STEP.fullmatch(directory.name):
         raise ValueError(f"a checkpoint directory is named step_<number>, not {directory.name!r}")
-    listed = [{"path": entry.path, "sha256": entry.sha256, "size": entry.size} for entry in _entries(directory)]
+    listed = [
+        {"path": entry.path, "sha256": entry.sha256, "size": entry.size}
+        for entry in _entries(directory, left(directory, md5=False))
+    ]
     draft = directory / f"{COMPLETE}.draft"
     draft.write_text(json.dumps({"files": listed, "schema": 1}, sort_keys=True), encoding="utf-8")
     draft.replace(directory / COMPLETE)
+    (directory / NOTES).unlink(missing_ok=True)
     complete = [place for place in _steps(directory.parent) if (place / COMPLETE).is_file()]
-    for place in complete[:-KEPT]:
+    for place in complete[:-keep]:
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -62,15 +70,19 @@ def _steps(storage: Path) -> list[Path]:
     return [place for _, place in sorted(found)]
 
 
-def _entries(directory: Path) -> list[FileEntry]:
-    ignored = {directory / COMPLETE, directory / f"{COMPLETE}.draft"}
+def _entries(directory: Path, known: Known | None = None) -> list[FileEntry]:
+    ignored = {directory / name for name in (COMPLETE, f"{COMPLETE}.draft", NOTES)}
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and path not in ignored)
     return [
-        FileEntry(path=path.relative_to(directory).as_posix(), size=path.stat().st_size, sha256=_sha256(path)) for path in paths
+        FileEntry(path=path.relative_to(directory).as_posix(), size=path.stat().st_size, sha256=_sha256(path, known))
+        for path in paths
     ]
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, known: Known | None) -> str:
+    hashes = known(path, FileStat.of(path.lstat())) if known else None
+    if hashes is not None:
+        return hashes.sha256
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

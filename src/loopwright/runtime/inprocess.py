@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from loopwright.runtime import TrainFunction
-from loopwright.runtime.checkpoints import latest, register, sweep
+from loopwright.runtime.checkpoints import KEPT, latest, register, sweep
 from loopwright.runtime.jobs import instruction_sets, limit_threads, pack_function, perform, plain, progress_of, storage_of
 from loopwright.types import Progress
 
@@ -59,7 +59,10 @@ class InProcessExecutor:
         limit_threads(self._threads)
         storage = storage_of(job)
         sweep(storage)
-        return plain(perform(function, plain(dict(job)), _Worker(storage=storage, progress=progress, device=self._device)))
+        keep = int(job.get("keep", KEPT))
+        return plain(
+            perform(function, plain(dict(job)), _Worker(storage=storage, progress=progress, device=self._device, keep=keep))
+        )
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -81,6 +84,7 @@ class _Worker:
     storage: Path
     progress: Progress | None
     device: str
+    keep: int
 
     @property
     def rank(self) -> int:
@@ -92,7 +96,7 @@ class _Worker:
 
     def report(self, metrics: Mapping[str, float], directory: Path | None = None) -> None:
         if directory is not None:
-            register(directory)
+            register(directory, self.keep)
         step = progress_of(metrics)
         if self.progress and step:
             self.progress(*step, "steps")

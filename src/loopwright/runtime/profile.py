@@ -32,6 +32,11 @@ def _is_auto_or_count(value: Any) -> bool:
     return value == "auto" or _is_count(value)
 
 
+def _is_count_or_range(value: Any) -> bool:
+    between = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_count, value))
+    return _is_count(value) or (between and value[0] <= value[1])
+
+
 def _is_names(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(name, str) and name for name in value)
 
@@ -65,8 +70,11 @@ class Profile:
     """CPU slots of the private Ray; ``auto``: what this process may use. Ignored on a running cluster."""
     map_workers: int | Literal["auto"] = field(default="auto", metadata=_AUTO)
     """Processes that sample and evaluate at once; ``auto``: one a CPU slot (one a GPU with ``use_gpu``)."""
-    train_workers: int = field(default=1, metadata=_COUNT)
-    """Ranks of the training group."""
+    train_workers: int | tuple[int, int] = field(
+        default=1, metadata=_rule(_is_count_or_range, "a whole number from 1, or [least, most]")
+    )
+    """Ranks of the training group. ``[least, most]``: as many as the cluster has room for; when it loses or gains a machine, a
+    training goes on from its newest checkpoint with fewer or more. The recipe's ``shards`` fix the batch, and are the most of use."""
     threads: int = field(default=1, metadata=_COUNT)
     """Computing threads of each worker. More may be faster, and moves the last bits of training's numbers."""
     use_gpu: bool = field(default=False, metadata=_YES_NO)
@@ -74,7 +82,7 @@ class Profile:
     keep_warm: bool | Literal["auto"] = field(
         default="auto", metadata=_rule(lambda value: value == "auto" or isinstance(value, bool), "auto, true or false")
     )
-    """Keep the training group between cycles; ``auto``: yes without GPUs. A warm group would keep its GPUs."""
+    """Keep the training group between cycles; ``auto``: yes without GPUs and of a fixed size. A warm group would keep its GPUs."""
     max_failures: int = field(default=2, metadata=_rule(lambda value: _is_count(value, 0), "a whole number from 0"))
     """How often one job may lose a worker and resume before it counts as failed."""
     object_store_mib: int = field(default=100, metadata=_rule(lambda value: _is_count(value, 80), "a whole number from 80"))
@@ -91,7 +99,12 @@ class Profile:
     @property
     def warm(self) -> bool:
         """Whether one training group serves many jobs."""
-        return not self.use_gpu if self.keep_warm == "auto" else bool(self.keep_warm)
+        return not (self.use_gpu or self.elastic) if self.keep_warm == "auto" else bool(self.keep_warm)
+
+    @property
+    def elastic(self) -> bool:
+        """Whether the training group may change its size; its ranks then hold whole CPU slots, by which Ray counts."""
+        return not isinstance(self.train_workers, int)
 
 
 def load_profile(root: Path, name: str) -> Profile:
@@ -111,8 +124,12 @@ def load_profile(root: Path, name: str) -> Profile:
         ) from error
     values, lines = _parse(text, name)
     problems = [problem for key, value in values.items() if (problem := _problem(key, value))]
-    if not problems and values.get("use_gpu") and values.get("keep_warm") is True:
-        problems.append(("keep_warm", "saw true; allowed with use_gpu: auto or false (a warm group would keep its GPUs)"))
+    if not problems and values.get("keep_warm") is True:
+        holds = "use_gpu" if values.get("use_gpu") else "a range of train_workers" if _ranges(values) else None
+        if holds:
+            problems.append(
+                ("keep_warm", f"saw true; allowed with {holds}: auto or false (a warm group would keep what it holds)")
+            )
     labelled = [key for key in ("map_labels", "train_labels") if values.get(key)]
     if not problems and labelled and values.get("address", "local") == "local":
         problems.append((labelled[0], "allowed with the address of a cluster; a private Ray is one node without labels"))
@@ -121,6 +138,10 @@ def load_profile(root: Path, name: str) -> Profile:
         raise PlanError(told, f"mend the line; docs and defaults of every key stand in {name} as it is shipped")
     checked: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return Profile(**checked)
+
+
+def _ranges(values: Mapping[str, Any]) -> bool:
+    return isinstance(values.get("train_workers"), list)
 
 
 def open_executor(profile: Profile, scratch: Path, preload: Sequence[str] = (), train_preload: Sequence[str] = ()) -> Executor:

@@ -109,7 +109,7 @@ class RayExecutor:
             "map_workers": profile.map_workers,
             "ray": importlib.metadata.version("ray"),
             "threads": profile.threads,
-            "train_workers": profile.train_workers,
+            **_ranks(profile),
             "use_gpu": profile.use_gpu,
             **(process.facts if process else {}),
         }
@@ -152,6 +152,12 @@ class RayExecutor:
             f"the Ray cluster at {self._profile.address} failed: {reason}",
             f"`ray status --address {self._profile.address}` tells how it is; once it is up, `loopwright run` goes on from what is done",
         )
+
+
+def _ranks(profile: Profile) -> dict[str, Any]:
+    """How many there are, or may be: then the phase's own summary says how many there were."""
+    ranks = profile.train_workers
+    return {"train_workers": ranks} if isinstance(ranks, int) else {"train_workers_range": list(ranks)}
 
 
 def _check_environment() -> None:

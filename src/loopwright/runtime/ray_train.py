@@ -22,7 +22,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from loopwright.errors import InfraError, LoopwrightError
-from loopwright.runtime.checkpoints import sweep
+from loopwright.runtime.checkpoints import KEPT, sweep
 from loopwright.runtime.jobs import import_early, limit_threads, pack, perform, plain, storage_of, unpack
 from loopwright.runtime.mailbox import Mailbox, State
 from loopwright.runtime.profile import Profile
@@ -117,8 +117,9 @@ def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any
         get_or_create_autoscaling_coordinator()
     (scratch / _SNAPSHOT).unlink(missing_ok=True)
     # A warm group on CPUs waits while map tasks run, so it holds no CPU slot, nor a part of one: what is left would fit no task.
-    # A byte of memory is the least that Ray places by; phases take turns.
-    resources = {"GPU": 1.0} if profile.use_gpu else {"memory": 1}
+    # A byte of memory is the least that Ray places by; phases take turns. A group that may change its size is not kept, and Ray
+    # reckons how many ranks there is room for by whole slots.
+    resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": 1.0} if profile.elastic else {"memory": 1}
     LeanTrainer(
         _serve,
         train_loop_config={"mailbox": mailbox, "preload": preload, "threads": profile.threads, "use_gpu": profile.use_gpu},
@@ -193,7 +194,8 @@ def _call(
         sweep(storage)
     if world_size > 1:
         barrier()
-    worker = RayWorker(mailbox=mailbox, number=number, rank=rank, world_size=world_size, device=device, storage=storage)
+    where = {"rank": rank, "world_size": world_size, "device": device, "storage": storage}
+    worker = RayWorker(mailbox=mailbox, number=number, **where, keep=int(job.get("keep", KEPT)))
     return plain(perform(unpack(function), job, worker))
 
 

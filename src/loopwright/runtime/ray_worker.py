@@ -38,11 +38,13 @@ class RayWorker:
     world_size: int
     device: str
     storage: Path
+    keep: int
+    """Checkpoints that stay."""
     _told: float = field(default=0.0)
 
     def report(self, metrics: Mapping[str, float], directory: Path | None = None) -> None:
         if directory is not None and self.rank == 0:
-            register(directory)
+            register(directory, self.keep)
         name = self._agree(directory.name if directory is not None else None)
         if name is not None:
             # All shards lie in one shared directory already, so Ray is told of it and copies nothing. The stock callback

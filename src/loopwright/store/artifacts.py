@@ -20,6 +20,7 @@ from loopwright.store.files import sync_directory, write_atomic
 from loopwright.store.hashing import FileStat, Hashes, Known, Sealed, measure, seal
 from loopwright.store.statcache import StatCache
 from loopwright.types import Artifact, FileEntry, Manifest, canonical
+from loopwright.written import left
 
 __all__ = [
     "Sealed",
@@ -27,6 +28,7 @@ __all__ = [
     "artifact_of",
     "check",
     "encode",
+    "left",
     "manifest_of",
     "publish",
     "read_manifest",

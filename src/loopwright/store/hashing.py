@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 from loopwright.errors import IntegrityError, WorkspaceError
 from loopwright.store.files import sync_directory
 from loopwright.types import FileEntry, Manifest
+from loopwright.written import FileStat, Hashes, Known
 
 __all__ = ["FileStat", "Hashes", "Known", "Sealed", "default_threads", "measure", "plain_files", "seal"]
 
@@ -32,36 +33,6 @@ _UNSEEN_BY_DVC = frozenset({".git", ".hg", ".dvc", ".dvcignore"})
 """Names that DVC skips or refuses inside a directory that it versions."""
 
 _buffers = threading.local()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileStat:
-    """What tells, without reading, that a file is still the same one."""
-
-    inode: int
-    mtime_ns: int
-    """Nanoseconds since the epoch."""
-    size: int
-    """Bytes."""
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> FileStat:
-        """The part of a stat result that matters."""
-        return cls(inode=found.st_ino, mtime_ns=found.st_mtime_ns, size=found.st_size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hashes:
-    """Both digests of one file, as hex."""
-
-    sha256: str
-    """Identity: what manifests and the ledger hold."""
-    md5: str
-    """Address in DVC's cache; says nothing about integrity."""
-
-
-Known = Callable[[Path, FileStat], "Hashes | None"]
-"""Hashes of a file that has been read before and has not changed since, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

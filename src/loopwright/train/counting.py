@@ -28,17 +28,24 @@ def positions(batch: Mapping[str, Any]) -> int:
     return int(batch["weight"].numel())
 
 
-def count_shard(family: ModelFamily, model: torch.nn.Module, batch: Mapping[str, Any]) -> dict[str, Any]:
+def count_shard(family: ModelFamily, model: torch.nn.Module, batch: Mapping[str, Any], *, cut: bool = False) -> dict[str, Any]:
     """Forward and backward of one shard by `torch.utils.flop_counter`: matrix products and attention, multiply and add apart.
 
-    Neither gradients nor random numbers of the training are touched. Hooks of a distributed wrapper do not see it either.
+    Neither gradients nor random numbers of the training are touched. Hooks of DDP do not see it either. A model that is ``cut`` up
+    over the ranks can only do it together with them, and leaves gradients, which are dropped: nothing was learnt before.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     devices = sorted({parameter.device for parameter in weights if parameter.is_cuda}, key=str)
     with torch.random.fork_rng(devices=devices), torch.enable_grad(), FlopCounterMode(display=False) as counter:
-        torch.autograd.grad(family.loss(model, batch), weights, allow_unused=True)
+        loss = family.loss(model, batch)
+        if cut:
+            loss.backward()
+        else:
+            torch.autograd.grad(loss, weights, allow_unused=True)
+    if cut:
+        model.zero_grad(set_to_none=True)
     method = f"torch.utils.flop_counter of torch {torch.__version__}, one shard forward and backward"
     return {"flop": int(counter.get_total_flops()), "tokens": positions(batch), "method": method}
 

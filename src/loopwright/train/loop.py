@@ -1,8 +1,9 @@
 """The optimisation loop, by Lightning: one module, one stream of batches, one callback that reports and saves.
 
 A step's batch is cut into shards, whatever the number of workers: one worker takes them one after the other and adds up the
-gradients, several take some each and DDP averages. Each shard's loss is the sum over its tokens, divided by the tokens
-of the whole batch, so the result is the same mean.
+gradients, several take some each and average. Each shard's loss is the sum over its tokens, divided by the tokens
+of the whole batch, so the result is the same mean. Where shards do not come out even, a worker that has one less goes through
+its last one again with no weight: every rank takes part in every exchange, and zeros change no sum.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import ClusterEnvironment
-from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 from torch import Tensor
 
-from loopwright.errors import InfraError, TrainingDiverged
+from loopwright.errors import TrainingDiverged
 from loopwright.plugins import ModelFamily
 from loopwright.runtime import Worker
-from loopwright.train.checkpoints import read_checkpoint, restore_model, restore_optimizer, write_checkpoint
+from loopwright.train import sharding
+from loopwright.train.checkpoints import read_checkpoint, state_of, step_of, write_checkpoint
 from loopwright.train.counting import count_shard, positions
 from loopwright.train.mixing import Mixture
+from loopwright.train.strategies import grouped, strategy_of
 
 __all__ = ["learn"]
 
@@ -36,31 +38,38 @@ def learn(
 ) -> dict[str, Any]:
     """Train in place, from the last checkpoint where there is one; by step loss (nats a token), tokens learnt and tokens read.
 
+    ``job["parallel"]`` is ``ddp`` or ``fsdp2``; a model that was cut up is whole again on rank 0 alone, in main memory.
     Also ``counted``: what torch counted of one shard (`loopwright.train.counting`); None where nothing was left to train.
     """
     recipe = job["recipe"]
-    learner = _Learner(family, model, recipe, worker)
-    latest = worker.latest()
-    if latest is not None:
-        learner.resume(*read_checkpoint(latest))
+    learner = _Learner(family, model, recipe, worker, job["parallel"], worker.latest())
     if learner.start < recipe["steps"]:
-        batches = _Batches(family, model, mixture, recipe["steps"], learner.start, learner.mine)
-        with warnings.catch_warnings():
+        batches = _Batches(family, model, mixture, recipe["steps"], learner)
+        with warnings.catch_warnings(), grouped(worker, job["parallel"]):
             # Lightning's own deprecations, and its advice for data loaders that we do not use
             warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
             try:
-                _trainer(worker, recipe, learner, job["checkpoint_every"]).fit(learner, batches)
+                _trainer(worker, job, learner).fit(learner, batches)
             except SystemExit as end:
                 if isinstance(end.__context__, KeyboardInterrupt):
                     raise KeyboardInterrupt from end  # Lightning makes it exit code 1; what to do at Ctrl-C is the driver's
                 raise
+            if learner.cut:
+                sharding.gather(family, model, keep=worker.rank == 0)
     history = learner.history()
     losses = history["losses"].sum(1) / history["tokens"]
     tokens, read = ([int(count) for count in history[name].tolist()] for name in ("tokens", "read"))
     return {"losses": losses.tolist(), "tokens": tokens, "read": read, "counted": learner.counted}
 
 
-def _trainer(worker: Worker, recipe: Mapping[str, Any], learner: _Learner, every: int) -> pl.Trainer:
+def dealt(shards: int, rank: int, ranks: int) -> range:
+    """The shards of a rank: in order, and as even as they come."""
+    share, more = divmod(shards, ranks)
+    begin = rank * share + min(rank, more)
+    return range(begin, begin + share + (rank < more))
+
+
+def _trainer(worker: Worker, job: Mapping[str, Any], learner: _Learner) -> pl.Trainer:
     """As little of Lightning as does the work: no logger, bar, summary, validation or checkpoint of its own."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     device = torch.device(worker.device)
@@ -68,10 +77,10 @@ def _trainer(worker: Worker, recipe: Mapping[str, Any], learner: _Learner, every
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=1,
         num_nodes=worker.world_size,
-        strategy=_strategy(worker, device),
-        max_steps=recipe["steps"] - learner.start,
-        accumulate_grad_batches=len(learner.mine),
-        callbacks=[_Reporter(worker, recipe["steps"], every)],
+        strategy=strategy_of(worker, job["parallel"]),
+        max_steps=job["recipe"]["steps"] - learner.start,
+        accumulate_grad_batches=learner.rounds,
+        callbacks=[_Reporter(worker, job["recipe"]["steps"], job["checkpoint_every"])],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -82,64 +91,65 @@ def _trainer(worker: Worker, recipe: Mapping[str, Any], learner: _Learner, every
     )
 
 
-def _strategy(worker: Worker, device: torch.device) -> Strategy:
-    if worker.world_size == 1:
-        return SingleDeviceStrategy(device)
-    if not torch.distributed.is_initialized():
-        raise InfraError(f"{worker.world_size} workers without a process group", "the executor starts it before training")
-    return DDPStrategy(
-        parallel_devices=[device],
-        cluster_environment=_Group(worker),
-        broadcast_buffers=False,
-        gradient_as_bucket_view=True,
-    )
-
-
 class _Learner(pl.LightningModule):
     """A model of any family with its loss, its optimiser, and what it has seen so far."""
 
-    def __init__(self, family: ModelFamily, model: torch.nn.Module, recipe: Mapping[str, Any], worker: Worker) -> None:
+    def __init__(
+        self,
+        family: ModelFamily,
+        model: torch.nn.Module,
+        recipe: Mapping[str, Any],
+        worker: Worker,
+        parallel: str,
+        checkpoint: Path | None,
+    ) -> None:
         super().__init__()
-        share = recipe["shards"] // worker.world_size
         self.model = model
-        self.start = 0
-        self.mine = range(worker.rank * share, (worker.rank + 1) * share)
+        self.start = step_of(checkpoint) if checkpoint else 0
+        self.mine = dealt(recipe["shards"], worker.rank, worker.world_size)
         """Numbers of the shards that this rank takes."""
+        self.rounds = -(-recipe["shards"] // worker.world_size)
+        """Shards that a rank goes through in a step, those without weight among them."""
+        self.cut = parallel == "fsdp2"
+        """Whether this rank holds a part of the model and not all of it."""
         self.counted: dict[str, Any] | None = None
         """Operations of one shard."""
         self._family, self._recipe, self._place = family, recipe, torch.device(worker.device)
+        self._ranks, self._checkpoint = worker.world_size, checkpoint
         self._losses = torch.zeros(recipe["steps"], recipe["shards"], dtype=torch.float64)
         self._tokens, self._read = (torch.zeros(recipe["steps"], dtype=torch.float64) for _ in range(2))
-        self._optimizer: Mapping[str, Tensor] = {}
 
-    def resume(self, step: int, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Go on from a checkpoint; the optimiser follows once it exists."""
-        self.start = step
-        restore_model(self.model, parts["model"])
-        self._tokens, self._read = parts["history"]["tokens"], parts["history"]["read"]
-        self._losses = torch.zeros_like(self._losses)
-        self._losses[:, list(self.mine)] = parts["history"]["losses"][:, list(self.mine)]
-        self._optimizer = parts["optimizer"]
+    def configure_model(self) -> None:
+        """Cut it up where that was chosen; Lightning has made the mesh of ranks by now."""
+        if self.cut and self.device_mesh is not None:
+            sharding.shard(self._family, self.model, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over what is trained, fresh or as the checkpoint left it."""
+        """AdamW over what is trained, fresh, or with the model as the checkpoint left them: both are in their places by now."""
         recipe = self._recipe
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
             trained, lr=recipe["lr"], betas=tuple(recipe["betas"]), weight_decay=recipe["weight_decay"], fused=True
         )
-        if self._optimizer:
-            restore_optimizer(optimizer, self._optimizer)
+        if self._checkpoint:
+            told = self._history()
+            read_checkpoint(self._checkpoint, state_of(self.model, optimizer) | told)
+            others = [shard for shard in range(recipe["shards"]) if shard not in self.mine]
+            self._losses[:, others] = 0  # theirs to tell, when all add up what they know
         return optimizer
 
     def training_step(self, item: Mapping[str, Any], index: int) -> Tensor:
-        """One shard. Lightning divides by the shards of this rank and DDP by the ranks: together by ``shards``."""
+        """One shard. Lightning divides by a rank's rounds and the strategy by the ranks: this is the inverse of both."""
         if self.counted is None:
-            self.counted = count_shard(self._family, self.model, item["batch"])
+            self.counted = count_shard(self._family, self.model, item["batch"], cut=self.cut)
+        if self.cut:
+            sharding.sync(self.model, item["last"])
         total = self._family.loss(self.model, item["batch"])
+        if not item["counts"]:
+            return total * 0.0
         self._losses[item["step"], item["shard"]] = total.detach()
         self._tokens[item["step"]], self._read[item["step"]] = item["tokens"], item["read"]
-        return total * (self._recipe["shards"] / item["tokens"])
+        return total * (self.rounds * self._ranks / item["tokens"])
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Set the rate of this step, then do it."""
@@ -150,8 +160,9 @@ class _Learner(pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip by norm, and stop where there is none. After DDP's averaging every rank sees the same norm."""
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self._recipe["clip"])
+        """Clip by norm, and stop where there is none. Every rank sees the same norm."""
+        clipping = sharding.clip if self.cut else torch.nn.utils.clip_grad_norm_
+        norm = clipping(self.parameters(), self._recipe["clip"])
         if not torch.isfinite(norm):
             raise TrainingDiverged(
                 f"the gradient at step {self.start + self.trainer.global_step} is {norm.item()}",
@@ -166,6 +177,14 @@ class _Learner(pl.LightningModule):
             torch.distributed.all_reduce(shared)
             losses = shared.cpu()
         return {"losses": losses, "tokens": self._tokens, "read": self._read}
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a resume needs; every rank takes part."""
+        optimizer = self.trainer.optimizers[0]
+        return state_of(self.model, optimizer) | {f"history/{name}": tensor for name, tensor in self.history().items()}
+
+    def _history(self) -> dict[str, Tensor]:
+        return {"history/losses": self._losses, "history/tokens": self._tokens, "history/read": self._read}
 
     def loss(self, step: int) -> float:
         """Of this rank's shards at a step, in nats a token, as if the others' were like them."""
@@ -182,24 +201,24 @@ class _Learner(pl.LightningModule):
 
 
 class _Batches:
-    """This rank's shards of every step from ``start``, in order, each with the tokens of the whole step."""
+    """This rank's shards of every step that is left, in order, each with the tokens of the whole step."""
 
-    def __init__(
-        self, family: ModelFamily, model: torch.nn.Module, mixture: Mixture, steps: int, start: int, mine: range
-    ) -> None:
+    def __init__(self, family: ModelFamily, model: torch.nn.Module, mixture: Mixture, steps: int, learner: _Learner) -> None:
         self._family, self._model, self._mixture = family, model, mixture
-        self._steps, self._mine = range(start, steps), mine
+        self._steps, self._mine, self._rounds = range(learner.start, steps), learner.mine, learner.rounds
 
     def __len__(self) -> int:
-        return len(self._steps) * len(self._mine)
+        return len(self._steps) * self._rounds
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for step in self._steps:
             shards = [self._family.collate(self._model, rows) for rows in self._mixture.at(step)]
             tokens = sum(int(batch["weight"].sum()) for batch in shards)
-            read = sum(map(positions, shards))
-            for shard in self._mine:
-                yield {"batch": shards[shard], "shard": shard, "step": step, "tokens": tokens, "read": read}
+            told = {"step": step, "tokens": tokens, "read": sum(map(positions, shards))}
+            for turn in range(self._rounds):
+                shard = self._mine[min(turn, len(self._mine) - 1)]
+                order = {"counts": turn < len(self._mine), "last": turn == self._rounds - 1}
+                yield {"batch": shards[shard], "shard": shard, **told, **order}
 
 
 class _Reporter(pl.Callback):
@@ -212,58 +231,17 @@ class _Reporter(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """After the last shard of a step."""
         done = batch["step"] + 1
-        if batch["shard"] != pl_module.mine[-1]:
+        if not batch["last"]:
             return
         save = done % self._every == 0 and done < self._steps
         if not save and done % self._often and done < self._steps:
             return
-        directory = self._save(trainer, pl_module, done) if save else None
+        directory = self._save(pl_module, done) if save else None
         self._worker.report({"step": done, "steps": self._steps, "loss": pl_module.loss(done - 1)}, directory)
 
-    def _save(self, trainer: pl.Trainer, learner: _Learner, done: int) -> Any:
-        history = learner.history()  # all ranks take part
-        if self._worker.rank:
+    def _save(self, learner: _Learner, done: int) -> Any:
+        state, rank = learner.state(), self._worker.rank
+        if rank and not learner.cut:
             return None
-        return write_checkpoint(self._worker.storage, done, learner.model, trainer.optimizers[0], history)
-
-
-class _Group(ClusterEnvironment):
-    """The executor's process group as Lightning wants to see it: each rank is a node of its own with one device."""
-
-    def __init__(self, worker: Worker) -> None:
-        super().__init__()
-        self._worker = worker
-
-    @property
-    def creates_processes_externally(self) -> bool:
-        return True
-
-    @property
-    def main_address(self) -> str:
-        raise InfraError("Lightning asked for an address although the process group stands", "report this as a defect")
-
-    @property
-    def main_port(self) -> int:
-        raise InfraError("Lightning asked for a port although the process group stands", "report this as a defect")
-
-    @staticmethod
-    def detect() -> bool:
-        return False
-
-    def world_size(self) -> int:
-        return self._worker.world_size
-
-    def set_world_size(self, size: int) -> None:
-        """Fixed by the executor."""
-
-    def global_rank(self) -> int:
-        return self._worker.rank
-
-    def set_global_rank(self, rank: int) -> None:
-        """Fixed by the executor."""
-
-    def local_rank(self) -> int:
-        return 0
-
-    def node_rank(self) -> int:
-        return self._worker.rank
+        directory = write_checkpoint(self._worker.storage, done, state, rank=rank, together=learner.cut)
+        return None if rank else directory

@@ -16,6 +16,7 @@ from loopwright.sections import TrainSection
 from loopwright.store.archive import shards
 from loopwright.train.fit import fit
 from loopwright.types import canonical, digest_value, seed_of
+from loopwright.written import from_json, leave
 
 __all__ = ["train"]
 
@@ -40,7 +41,7 @@ def train(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContex
     recipe["human_share"] = max(recipe["human_share"], config.human_floor)
     target = context.output / "model"
     result = context.executor.train(fit, _job(config, inputs, context, recipe, context.seed), context.progress)
-    _place(Path(result["directory"]), target)
+    _place(result, target, context)
     twins = [
         _twin(number, _job(config, inputs, context, recipe, seed), target, context) for number, seed in _seeds(config, context)
     ]
@@ -54,6 +55,7 @@ def train(config: TrainSection, inputs: Mapping[str, Path], context: PhaseContex
         "loss_last": _mean(result["losses"][-_WINDOW:]),
         "parameters": result["parameters"],
         "workers": result["workers"],
+        "parallel": result["parallel"],
         "compute": {
             "base": _base(context) if "model" not in inputs else None,
             "updates": [_update(one) for one in (result, *twins)],
@@ -99,7 +101,7 @@ def _seeds(config: TrainSection, context: PhaseContext) -> list[tuple[int, int]]
 def _twin(number: int, job: Mapping[str, Any], target: Path, context: PhaseContext) -> Mapping[str, Any]:
     """The same training with another seed, kept beside the model."""
     result = context.executor.train(fit, job, context.progress)
-    _place(Path(result["directory"]), target / "seeds" / str(number))
+    _place(result, target / "seeds" / str(number), context)
     return result
 
 
@@ -118,9 +120,10 @@ def _job(
         "seed": seed,
         "threads": config.threads,
         "checkpoint_every": config.checkpoint_every,
+        "parallel": config.parallel,
     }
     key = f"{context.cycle}-train-{digest_value(job)[7:23]}"
-    return {**job, "key": key, "storage": str(context.scratch.resolve())}
+    return {**job, "key": key, "storage": str(context.scratch.resolve()), "keep": config.keep_checkpoints}
 
 
 def _training(section: str, recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,8 +146,10 @@ def _mean(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 6)
 
 
-def _place(source: Path, target: Path) -> None:
-    """The model's files without a second copy of their bytes, where the file system allows it."""
+def _place(result: Mapping[str, Any], target: Path, context: PhaseContext) -> None:
+    """The model's files without a second copy of their bytes, where the file system allows it, and the digests that are known."""
+    source = Path(result["directory"])
+    leave(context.scratch, from_json(result["written"]))
     try:
         shutil.copytree(source, target, copy_function=os.link)
     except (OSError, shutil.Error):

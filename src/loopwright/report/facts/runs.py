@@ -61,7 +61,11 @@ def _hardware_days(see: Reader) -> float:
 
 
 def _workers(see: Reader, record: CycleRecord) -> int:
-    done = see.phase("train", record)
+    return _ranks(see.phase("train", record))
+
+
+def _ranks(done: PhaseRecord) -> int:
+    """Of a training; a group that may change its size tells in the end how large it was."""
     return int(done.environment.get("train_workers") or done.summary.get("workers") or 1)
 
 
@@ -90,7 +94,7 @@ def _hardware(see: Reader) -> Any:
         if phase in see.cycle.phases:
             done = see.phase(phase)
             said = done.environment
-            workers = said.get("train_workers") if phase == "train" else said.get("map_workers")
+            workers = _ranks(done) if phase == "train" else said.get("map_workers")
             rows.append([phase, _device(done).get("name"), workers, said.get("threads"), done.seconds])
     return table("phase hardware workers threads seconds", rows)
 
@@ -101,7 +105,7 @@ def _accelerators(see: Reader) -> Any:
     for phase in see.cycle.phases:
         done = see.phase(phase)
         if _device(done).get("kind", "cpu") != "cpu":
-            rows.append([phase, _device(done).get("name"), done.environment.get("train_workers"), done.seconds])
+            rows.append([phase, _device(done).get("name"), _ranks(done), done.seconds])
     return table("phase hardware workers seconds", rows)
 
 

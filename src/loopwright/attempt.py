@@ -27,7 +27,7 @@ from loopwright.store.files import write_atomic
 from loopwright.store.hashing import Sealed
 from loopwright.types import Artifact, Digest, Phase, canonical, digest_bytes, digest_value
 
-__all__ = ["ALIVE", "Attempt", "Finished", "begin", "disk_full", "frozen", "in_words", "killed", "phase_key"]
+__all__ = ["ALIVE", "Attempt", "Finished", "begin", "config_path", "disk_full", "frozen", "in_words", "killed", "phase_key"]
 
 ALIVE = "alive.json"
 """In the scratch of a phase key while its work goes on; the file's time is the last sign of life."""
@@ -164,6 +164,11 @@ def killed(place: Path) -> tuple[str, str] | None:
         return None
     last = rfc3339(datetime.fromtimestamp(seen, UTC))
     return started, max(started, last)
+
+
+def config_path(cycle: str, phase: str) -> str:
+    """Where the resolved configuration of a phase is kept, relative to the workspace."""
+    return f"cycles/{cycle}/config/{phase}.json"
 
 
 def phase_key(workspace: str, cycle: str, phase: str, config: Digest, inputs: Mapping[str, Artifact], code: Digest) -> Digest:

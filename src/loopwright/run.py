@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from loopwright.attempt import ALIVE, Attempt, Finished, begin, in_words, killed, phase_key
+from loopwright.attempt import ALIVE, Attempt, Finished, begin, config_path, in_words, killed, phase_key
 from loopwright.clock import now
 from loopwright.endpoint import spent
 from loopwright.energy import Meter, NoMeter, drawn
@@ -197,7 +197,7 @@ class Run:
         self.supervisor.check(self.cycle, phase)
         try:
             seen = {artifact.path: check(self.root, artifact) for artifact in named.values()}
-            seen[attempt_config(self.cycle, phase)] = measure(self.root / attempt_config(self.cycle, phase), "config")
+            seen[config_path(self.cycle, phase)] = measure(self.root / config_path(self.cycle, phase), "config")
             place = self._place(attempt)
             with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error), place / ALIVE):
                 finished = self._work(attempt, section)
@@ -228,7 +228,7 @@ class Run:
                 "seed": self.seed,
             }
         )
-        path = self.root / attempt_config(self.cycle, phase)
+        path = self.root / config_path(self.cycle, phase)
         if not path.exists() or path.read_bytes() != config:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, config)
@@ -392,11 +392,6 @@ def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], co
     flown(context.sandbox)  # what an attempt that failed left uncounted
     summary = getattr(importlib.import_module(module), name)(section, inputs, context)
     return json.loads(canonical({**summary, **flown(context.sandbox), **spent(context.scratch)}))
-
-
-def attempt_config(cycle: str, phase: str) -> str:
-    """Where the resolved configuration of a phase is kept, relative to the workspace."""
-    return f"cycles/{cycle}/config/{phase}.json"
 
 
 def _result(spec: PhaseSpec, artifacts: tuple[Artifact, ...]) -> Any:

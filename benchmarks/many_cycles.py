@@ -47,7 +47,7 @@ from loopwright.workspace import Workspace, create, load_flow
 
 RESULT = Path(__file__).parent / "results" / "many_cycles.json"
 BAR_RATIO, BAR_BYTES = 1.5, 2**30
-WINDOW = 20
+WINDOW = 12
 """Cycles that a mark's median is over."""
 MARKS = (100, 300, 1_000, 3_000, 10_000)
 PLAN = {

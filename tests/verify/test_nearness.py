@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopwright.domains.operations import STEPS, answer_of
@@ -16,6 +16,7 @@ from loopwright.store.tables import ROWS, read_table
 from loopwright.types import Verdict
 from loopwright.verify import nearness, verify
 from loopwright.verify import normal as script
+from loopwright.verify.bands import grams_of
 from loopwright.verify.normal import normal
 from loopwright.verify.phase import DETAILS
 
@@ -48,6 +49,9 @@ def test_the_script_needs_nothing_but_python() -> None:
         check=True,
     )
     assert done.stdout == '{"a": "n0 = 1"}'
+
+
+rows_of = nearness._rows
 
 
 class Poems:
@@ -93,11 +97,12 @@ def test_the_archive_counts_and_names_its_row(workspace, row) -> None:
     assert refused == {"r0": (nearness.NEAR, f"1.000 to {human}")}
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab ", max_size=12), min_size=2, max_size=12), st.sampled_from([0.5, 0.8, 1.0]))
 def test_nobody_is_refused_below_the_threshold_and_nobody_twice_the_same(texts, threshold) -> None:
     index, kept = nearness._Index(threshold), []
     for number, text in enumerate(texts):
-        grams = nearness._grams(text)
+        grams = grams_of(text)
         near = index.nearest(grams)
         similar = [nearness._jaccard(grams, other) for other in kept]
         if near:
@@ -107,3 +112,21 @@ def test_nobody_is_refused_below_the_threshold_and_nobody_twice_the_same(texts, 
             assert 1.0 not in similar
             index.keep(f"{number:03}", grams)
             kept.append(grams)
+
+
+def test_bands_of_the_archive_are_computed_once_and_a_damaged_cache_is_made_again(workspace, row, monkeypatch) -> None:
+    """The same refusals from the cache, by slices of one row, and without it; where it is there, no archived text is cut again."""
+    asked = [("2 2", "4 "), ("1", "1  "), ("3 4", LONG)]
+    first = outcome(workspace, row, asked, near_duplicate=0.9)
+    [cache] = (workspace.root / ".loopwright" / "near").iterdir()
+    made = cache.read_bytes()
+    cut = []
+    monkeypatch.setattr(nearness, "_rows", lambda path: cut.append(path) or rows_of(path))
+    monkeypatch.setattr("loopwright.verify.bands._SLICE", 1)
+    assert outcome(workspace, row, asked, output="again", near_duplicate=0.9) == first
+    assert not cut
+    cache.write_bytes(made[:-1] + bytes([made[-1] ^ 1]))
+    assert outcome(workspace, row, asked, output="damaged", near_duplicate=0.9) == first
+    assert len(cut) == 1
+    assert cache.read_bytes() == made
+    assert first[0]["refused"] == {nearness.NEAR: 2}

@@ -185,8 +185,8 @@ class Folding:
 
     def _state(self) -> LoopState:
         for name in self._said:
-            cycle = self.cycles[name]
-            self._records[name] = CycleRecord(**{**cycle, "phases": dict(cycle["phases"])})
+            cycle: dict[str, Any] = self.cycles[name] | {"phases": dict(self.cycles[name]["phases"])}
+            self._records[name] = CycleRecord(**cycle)
         self._said.clear()
         return LoopState(
             workspace=self.genesis["workspace"],

@@ -340,12 +340,12 @@ class DvcStore:
         """DVC refuses an output that git has, and reads all of git's index for each, in pure Python: git is asked itself, once."""
         paths = [Path(out.fs_path).relative_to(self._root).as_posix() for out in made.outs if out.use_cache]
         tracked = {str(self._root / name) for name in git.tracked(self._root, paths)}
-        scm = self._repo.scm
-        scm.is_tracked = lambda path: any(name == path or name.startswith(f"{path}/") for name in tracked)
+        asked = vars(self._repo.scm)
+        asked["is_tracked"] = lambda path: any(name == path or name.startswith(f"{path}/") for name in tracked)
         try:
             yield
         finally:
-            del scm.is_tracked
+            del asked["is_tracked"]
 
 
 def _files(place: Path, sealed: Sealed) -> Iterator[tuple[Path, str]]:

@@ -84,11 +84,13 @@ def read_pools(directories: Sequence[str], scratch: Path | None) -> tuple[Pool, 
 
 def _seen(paths: Sequence[Path], marks: list[np.ndarray]) -> Iterator[pa.Table]:
     """Texts by row group; ``marks`` gets which rows people wrote."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     for path in paths:
         for group in row_groups(path, ROWS):
-            marks.append(pc.equal(group["origin"], _HUMAN).to_numpy(zero_copy_only=False).astype(bool))
+            human = pc.call_function("equal", [group["origin"], pa.scalar(_HUMAN)])
+            marks.append(human.to_numpy(zero_copy_only=False).astype(bool))
             yield group.select(list(_COLUMNS))
 
 

@@ -21,7 +21,7 @@ from loopwright.plugins import PhaseContext
 from loopwright.sections import VerifySection
 from loopwright.store.archive import shards
 from loopwright.store.tables import SIGNATURES, read_table
-from loopwright.types import seed_of
+from loopwright.types import Digest, seed_of
 from loopwright.verify.judging import Judged, Pair, give_verdicts, refuse_failed
 from loopwright.verify.measuring import Gold
 from loopwright.verify.nearness import refuse_near
@@ -80,8 +80,8 @@ class _Beside:
     text: Mapping[str, str]
     archive: pl.DataFrame
     """Keys of archived rows (`content_keys`)."""
-    known: pl.DataFrame
-    """Archived rows themselves, where nearness to them is asked for; none otherwise."""
+    tables: Sequence[tuple[Path, Digest]]
+    """Tables of archived rows, each with its shard's digest."""
     elsewhere: bool
     """True where a model that is none of the loop's wrote the rows."""
 
@@ -105,7 +105,7 @@ def decided(
         Piles(context.scratch / "by-place", max(1, -(-told.rows // size))) as places,
     ):
         again = _read(inputs["proposals"], tasks)
-        beside = _beside(config, inputs, context, elsewhere=elsewhere)
+        beside = _beside(inputs, context, elsewhere=elsewhere)
         shares = _shared(gold, count, context.seed)
         found = Decided(piles=places, kept=pl.Series(dtype=pl.UInt32), _size=size)
         passed, kept = dict[int, bool](), list[pl.Series]()
@@ -157,24 +157,22 @@ def _judged(config: VerifySection, frame: pl.DataFrame, gold: Sequence[Pair], be
     judged = give_verdicts(frame, tasks, gold, config, context)
     frame = refuse_failed(refuse_duplicates(judged.frame, beside.archive))
     return Judged(
-        frame=refuse_near(frame, beside.known, config, context),
+        frame=refuse_near(frame, beside.tables, config, context),
         isolation=judged.isolation,
         scanned=judged.scanned,
         gold=judged.gold,
     )
 
 
-def _beside(config: VerifySection, inputs: Mapping[str, Path], context: PhaseContext, *, elsewhere: bool) -> _Beside:
-    paths = _archived(context.root, inputs["archive"])
-    named = dict.fromkeys(("id", "prompt", "answer"), pl.String)
-    near = config.near_duplicate is not None and config.accept == "verified"
+def _beside(inputs: Mapping[str, Path], context: PhaseContext, *, elsewhere: bool) -> _Beside:
+    tables = _archived(context.root, inputs["archive"])
+    none = content_keys(pl.LazyFrame(schema={"prompt": pl.String, "answer": pl.String}))
+    keys = pl.concat([none, *(content_keys(pl.scan_parquet(path)) for path, _ in tables)])
     return _Beside(
         heldout=frozenset(row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)),
         text=_held_text(inputs["heldout"]),
-        archive=pl.concat(
-            [content_keys(pl.LazyFrame(schema=named)), *(content_keys(pl.scan_parquet(path)) for path in paths)]
-        ).collect(engine="streaming"),
-        known=pl.concat([pl.DataFrame(schema=named), *(pl.read_parquet(path, columns=list(named)) for path in paths if near)]),
+        archive=keys.collect(engine="streaming"),
+        tables=tables,
         elsewhere=elsewhere,
     )
 
@@ -185,7 +183,7 @@ def _held_text(heldout: Path) -> dict[str, str]:
     return {row["gram"]: row["suite"] for row in read_table(path, NGRAMS)} if path.exists() else {}
 
 
-def _archived(root: Path, archive: Path) -> list[Path]:
-    """The tables of all shards, each checked against the record."""
+def _archived(root: Path, archive: Path) -> list[tuple[Path, Digest]]:
+    """The tables of all shards with the shards' digests, each checked against the record."""
     chain = shards(root, archive.relative_to(root).as_posix())
-    return [root / shard.path / "rows.parquet" for shard in chain if shard.rows]
+    return [(root / shard.path / "rows.parquet", shard.digest) for shard in chain if shard.rows]

@@ -121,7 +121,7 @@ def _judged_again(
     drawn = rows([kept[place] for place in nsmallest(config.rerun, range(len(kept)), key=keys.__getitem__)])
     pairs = [(context.domain.task(row["prompt"]), row["answer"]) for row in drawn]
     verdicts = judge_pairs(pairs, config, context) if pairs else []
-    other = {row["id"]: said.status for row, said in zip(drawn, verdicts, strict=True) if not said.passed}
+    other: dict[str, str] = {row["id"]: said.status for row, said in zip(drawn, verdicts, strict=True) if not said.passed}
     return other, {"judged": len(drawn), "failed": sorted(other)}
 
 

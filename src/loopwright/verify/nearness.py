@@ -4,60 +4,149 @@ Candidates come from locality-sensitive hashing of token 3-grams, and are refuse
 3-grams themselves is at least the plan's threshold: a refusal is never a matter of chance, a miss may be. A domain's
 programs are compared in their normal form, other answers together with their prompts.
 
+Of the archive nothing is held in memory but what is compared: bands of signatures are kept by shard (`loopwright.verify.bands`), and
+only the texts of candidates are read again. The cycle's own rows are held.
+
 Off by default: in the built-in domain most right programs are near one another (82 % of the accepted rows of a default loop
 have a neighbour at 0.8), since they are made of the same few statements, and all of them are wanted.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from loopwright.identity import code_digest
 from loopwright.plugins import Executable, PhaseContext, offered
 from loopwright.sections import VerifySection
+from loopwright.store.tables import row_groups
+from loopwright.types import Digest, canonical
 from loopwright.verify import normal
+from loopwright.verify.bands import Bands, Grams, grams_of, kept_bands, shared
 from loopwright.verify.scan import read_by
 from loopwright.verify.screening import refuse
 
 __all__ = ["NEAR", "refuse_near"]
 
 NEAR = "near duplicate"
-_PERMUTATIONS = 128
 _EARLIER = 0.8
 """Candidates are asked for from this share of the threshold on: fewer misses, for more comparisons."""
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_GRAM = 3
+_PIECE = 50_000
+"""Rows whose texts are read and cut at once."""
+_TEXT = {"id": "string", "prompt": "string", "answer": "string"}
 
-Grams = frozenset[tuple[str, ...]]
+Near = tuple[float, str]
+"""How near, and to which row."""
 
 
-def refuse_near(frame: pl.DataFrame, archive: pl.DataFrame, config: VerifySection, context: PhaseContext) -> pl.DataFrame:
+def refuse_near(
+    frame: pl.DataFrame, archive: Sequence[tuple[Path, Digest]], config: VerifySection, context: PhaseContext
+) -> pl.DataFrame:
     """Refuse rows without a reason that are near an archived row, or near an earlier one that stays.
 
-    ``archive`` has ``id``, ``prompt``, ``answer``. The detail says how near to which row.
+    ``archive`` has the tables of accepted rows, each with its shard's digest. The detail says how near to which row.
     """
     if config.near_duplicate is None:
         return frame
-    known = archive.select("id", "prompt", "answer").to_dicts()
     asked = frame.filter(pl.col("reason").is_null()).select("id", "prompt", "answer").to_dicts()
-    texts = _texts([*known, *asked], context)
+    texts = _texts(asked, context)
+    grams = [grams_of(texts[row["prompt"], row["answer"]]) for row in asked]
     index = _Index(config.near_duplicate)
-    for row in known:
-        index.keep(row["id"], _grams(texts[row["prompt"], row["answer"]]))
+    bands = index.bands.of(grams)
+    archived = _near_archived(grams, bands, archive, index.threshold, context)
     found: dict[str, str] = {}
-    for row in asked:
-        grams = _grams(texts[row["prompt"], row["answer"]])
-        if near := index.nearest(grams):
+    lonely = _lonely(bands)
+    for place, row in enumerate(asked):
+        near = archived.get(place)
+        if not lonely[place]:
+            near = _nearer(near, index.nearest(grams[place], bands[place]))
+        if near:
             found[row["id"]] = f"{near[0]:.3f} to {near[1]}"
-        else:
-            index.keep(row["id"], grams)
+        elif not lonely[place]:
+            index.keep(row["id"], grams[place], bands[place])
     hit = pl.col("reason").is_null() & pl.col("id").is_in(list(found))
     said = pl.col("id").replace_strict(found, default=None, return_dtype=pl.String)
     return refuse(frame.with_columns(detail=pl.when(hit).then(said).otherwise("detail")), hit, NEAR)
+
+
+def _lonely(bands: np.ndarray) -> np.ndarray:
+    """Rows that share no band with another: nobody's candidates."""
+    alone = np.ones(len(bands), dtype=bool)
+    for column in bands.T:
+        _, number, count = np.unique(column, return_inverse=True, return_counts=True)
+        alone &= count[number] == 1
+    return alone
+
+
+def _near_archived(
+    grams: Sequence[Grams], bands: np.ndarray, archive: Sequence[tuple[Path, Digest]], threshold: float, context: PhaseContext
+) -> dict[int, Near]:
+    """The nearest archived row at the threshold or above, by place; of equally near ones the first by name."""
+    made_by = _made_by(threshold, context)
+    cutter = Bands(_early(threshold))
+    found: dict[int, Near] = {}
+    for path, digest in archive:
+        cut = _cut(path, cutter, context)
+        for start, slice_ in kept_bands(context.root / ".loopwright" / "near", digest, made_by, cut, cutter.count):
+            pairs = shared(bands, slice_)
+            texts = _candidates(path, sorted({start + other for _, other in pairs}), context)
+            for place, other in pairs:
+                name, theirs = texts[start + other]
+                if (near := _jaccard(grams[place], theirs)) >= threshold:
+                    found[place] = _nearer(found.get(place), (near, name)) or (near, name)
+    return found
+
+
+def _nearer(one: Near | None, other: Near | None) -> Near | None:
+    """Of two neighbours the nearer, of equally near ones the first by name."""
+    return min((each for each in (one, other) if each), key=lambda each: (-each[0], each[1]), default=None)
+
+
+def _made_by(threshold: float, context: PhaseContext) -> str:
+    """What the bands of a text hang on besides the text."""
+    import sys
+
+    import datasketch
+
+    code = code_digest(("loopwright.verify",))
+    version = f"{datasketch.__version__} {sys.version_info[:2]}"
+    return canonical({"code": code, "domain": context.refs["domain"], "early": str(_early(threshold)), "by": version}).decode()
+
+
+def _early(threshold: float) -> float:
+    return max(0.05, _EARLIER * threshold)
+
+
+def _rows(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Rows of a table, some at a time."""
+    for group in row_groups(path, _TEXT):
+        for start in range(0, group.num_rows, _PIECE):
+            yield group.select(list(_TEXT)).slice(start, _PIECE).to_pylist()
+
+
+def _cut(path: Path, cutter: Bands, context: PhaseContext) -> Iterator[np.ndarray]:
+    """Bands of all rows of a table, some at a time."""
+    for rows in _rows(path):
+        yield cutter.of(map(grams_of, _in_order(rows, context)))
+
+
+def _in_order(rows: list[dict[str, Any]], context: PhaseContext) -> list[str]:
+    texts = _texts(rows, context)
+    return [texts[row["prompt"], row["answer"]] for row in rows]
+
+
+def _candidates(path: Path, places: Sequence[int], context: PhaseContext) -> dict[int, tuple[str, Grams]]:
+    """Id and 3-grams of the rows at these positions, by position."""
+    if not places:
+        return {}
+    lazy = pl.scan_parquet(path).select(list(_TEXT)).with_row_index("place")
+    rows = lazy.filter(pl.col("place").is_in(list(places))).collect(engine="streaming").to_dicts()
+    texts = _in_order(rows, context)
+    return {row["place"]: (row["id"], grams_of(text)) for row, text in zip(rows, texts, strict=True)}
 
 
 def _texts(rows: list[dict[str, Any]], context: PhaseContext) -> Mapping[tuple[str, str], str]:
@@ -70,39 +159,28 @@ def _texts(rows: list[dict[str, Any]], context: PhaseContext) -> Mapping[tuple[s
     return {(prompt, answer): normals[answer] or answer for prompt, answer in pairs}
 
 
-def _grams(text: str) -> Grams:
-    tokens = _TOKEN.findall(text)
-    return frozenset(tuple(tokens[start : start + _GRAM]) for start in range(max(1, len(tokens) - _GRAM + 1)))
-
-
 class _Index:
     """Rows that stay, to be asked for neighbours."""
 
     def __init__(self, threshold: float) -> None:
-        from datasketch import MinHashLSH
-
-        self._threshold = threshold
-        self._lsh = MinHashLSH(threshold=max(0.05, _EARLIER * threshold), num_perm=_PERMUTATIONS)
+        self.threshold, self.bands = threshold, Bands(_early(threshold))
+        self._names: dict[int, list[str]] = {}
         self._grams: dict[str, Grams] = {}
 
-    def keep(self, name: str, grams: Grams) -> None:
-        if name not in self._grams:  # the archive may hold an id of an earlier cycle again
-            self._lsh.insert(name, self._hash(grams))
+    def keep(self, name: str, grams: Grams, bands: np.ndarray | None = None) -> None:
+        if name not in self._grams:
+            for key in self._keys(grams, bands):
+                self._names.setdefault(key, []).append(name)
             self._grams[name] = grams
 
-    def nearest(self, grams: Grams) -> tuple[float, str] | None:
+    def nearest(self, grams: Grams, bands: np.ndarray | None = None) -> Near | None:
         """Similarity and name of the nearest row at the threshold or above; of equally near ones the first by name."""
-        names = sorted(map(str, self._lsh.query(self._hash(grams))))
+        names = sorted({name for key in self._keys(grams, bands) for name in self._names.get(key, ())})
         close = [(_jaccard(grams, self._grams[name]), name) for name in names]
-        return max((each for each in close if each[0] >= self._threshold), key=lambda each: each[0], default=None)
+        return max((each for each in close if each[0] >= self.threshold), key=lambda each: each[0], default=None)
 
-    @staticmethod
-    def _hash(grams: Grams) -> Any:
-        from datasketch import MinHash
-
-        made = MinHash(num_perm=_PERMUTATIONS, seed=1)
-        made.update_batch(["\0".join(gram).encode("utf-8", "surrogatepass") for gram in sorted(grams)])
-        return made
+    def _keys(self, grams: Grams, bands: np.ndarray | None) -> list[int]:
+        return (self.bands.of([grams])[0] if bands is None else bands).tolist()
 
 
 def _jaccard(one: Grams, other: Grams) -> float:

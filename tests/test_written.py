@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from loopwright.models.tensors import write_tensors
 from loopwright.runtime.checkpoints import COMPLETE, latest, register
 from loopwright.store.hashing import measure, seal
-from loopwright.written import HashedFile, from_json, leave, left, noting, to_json
+from loopwright.written import FileStat, HashedFile, from_json, leave, left, noting, to_json
 
 
 @pytest.fixture
@@ -73,12 +73,20 @@ def copied(file: Path) -> None:
 
 @pytest.mark.parametrize("change", [in_place, replaced, copied])
 def test_a_file_that_changed_since_is_hashed_as_what_it_is(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    """At once, in the same tick of the clock, and of the same size."""
     written(tmp_path / "made", tmp_path)
     before = measure(tmp_path / "made", "model").manifest
     change(tmp_path / "made" / "weights")
     sealed = seal(tmp_path / "made", "model", known=left(tmp_path))
     assert sealed.manifest == measure(tmp_path / "made", "model").manifest != before
+
+
+def test_a_change_in_the_same_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
+    for number in range(50):
+        file = tmp_path / str(number)
+        with noting() as notes, HashedFile(file) as opened:
+            opened.write(b"a")
+        in_place(file)
+        assert FileStat.of(file.lstat()) not in notes
 
 
 def test_a_file_that_was_not_written_to_its_end_is_not_noted(tmp_path: Path) -> None:

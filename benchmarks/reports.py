@@ -88,7 +88,10 @@ def main() -> int:
         }
         for name, workers, count in (("rank 0 writes (as it is)", group, BATCHES), ("every rank writes", crowd, 5)):
             rounds = [batches(mailbox, pid, workers, count) for _ in range(3)]
-            told[name] = {"median": round(statistics.median(rounds), 2), "range": [round(min(rounds), 2), round(max(rounds), 2)]}
+            told[name] = {
+                "median": round(statistics.median(rounds), 2),
+                "range": [round(min(rounds), 2), round(max(rounds), 2)],
+            }
         ray.shutdown()
     sys.stdout.write(json.dumps(told, indent=1) + "\n")
     return 0 if told["rank 0 writes (as it is)"]["range"][1] <= BAR else 1

@@ -231,7 +231,9 @@ class HostProcess:
         if self._shared:
             step = "check the profile's address, and that RAY_AUTH_TOKEN_PATH names the cluster's token; then run again"
         if "ersion mismatch" in said:
-            step = "install on both sides the Ray and the Python of requirements.lock (`ray --version` tells it), then run again"
+            step = (
+                "install on both sides the Ray and the Python of requirements.lock (`ray --version` tells it), then run again"
+            )
         return InfraError(f"Ray did not start, or ended too early: {said}", step)
 
 

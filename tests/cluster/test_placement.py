@@ -39,6 +39,23 @@ def test_labels_choose_the_nodes(nodes: Nodes, tmp_path: Path, monkeypatch: pyte
     nodes.kill("t")
 
 
+def test_a_node_of_one_cpu_trains_and_then_samples_and_a_head_without_any_does_neither(
+    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in nodes.environment.items():
+        monkeypatch.setenv(name, value)
+    nodes.restore()
+    nodes.add("o")
+    space = os.readlink(f"/proc/{nodes.processes('o')[0].pid}/ns/net")
+    with closing(RayExecutor(Profile(address=nodes.address), tmp_path / "scratch")) as executor:
+        job = {"key": "k", "storage": str(tmp_path / "scratch" / "jobs")}
+        assert executor.train(work.network_of_rank, job)["network"] == space
+        assert set(executor.map(work.network, range(3))) == {
+            space
+        }  # it would wait for ever, where the rank held a part of the slot
+    nodes.kill("o")
+
+
 def test_each_phase_may_be_a_job_of_its_own(lab: Workspace, driver: Callable[..., dict[str, Any]], calm: Calm) -> None:
     plan = lab.root / "loop.yaml"
     plan.write_text(plan.read_text().replace("{profile: cluster/nodes.yaml", "{isolation: job, profile: cluster/nodes.yaml"))

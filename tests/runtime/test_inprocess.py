@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopwright.attempt import in_words
 from loopwright.errors import InfraError, RefusedError, TrainingDiverged, UsageError
 from loopwright.runtime.inprocess import InProcessExecutor
 from loopwright.runtime.jobs import pack, perform_packed, plain, storage_of, unpack
@@ -46,6 +47,15 @@ def test_our_errors_pass_as_they_are_and_others_become_infra_errors(executor):
     with pytest.raises(InfraError, match=r"work.divide failed: ZeroDivisionError") as failed:
         executor.map(work.divide, [0])
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
+
+
+def test_memory_that_torch_could_not_get_is_told_as_such(executor):
+    with pytest.raises(InfraError, match="too_much failed") as failed:
+        executor.map(work.too_much, [1])
+    said = in_words("train", failed.value)
+    assert said.message.startswith("out of memory in the train phase: ")
+    assert "goes on from what is done" in said.next_step
+    assert in_words("train", TrainingDiverged("NaN")).message == "NaN"
 
 
 def test_training_reports_resumes_and_returns_plain_json(executor, tmp_path):

@@ -15,8 +15,11 @@ import ray
 
 from loopwright.runtime.jobs import import_early, pack, pack_function, perform_packed
 
-__all__ = ["Pool"]
+__all__ = ["SLOT", "Pool"]
 
+SLOT = 0.999
+"""CPUs that Ray reckons for an item. What is left of each is for a rank that waits: with 1 a node of one CPU, on which a rank
+waits, would never be given an item."""
 
 _HOLD = 3.0
 """Seconds for which a place that has imported waits for its neighbours, lest one process take all the warming."""
@@ -39,7 +42,7 @@ class Pool:
         self._preload = tuple(preload)
         self._labels = dict(labels)
         self._actors: list[Any] = []
-        self._task = ray.remote(num_cpus=1, max_retries=2, label_selector=self._labels)(perform_packed)
+        self._task = ray.remote(num_cpus=SLOT, max_retries=2, label_selector=self._labels)(perform_packed)
 
     def warm(self) -> None:
         """Start the worker processes and let them import; does not wait."""

@@ -26,6 +26,7 @@ from loopwright.runtime.checkpoints import KEPT, sweep
 from loopwright.runtime.jobs import import_early, limit_threads, pack, perform, plain, storage_of, unpack
 from loopwright.runtime.mailbox import Mailbox, State
 from loopwright.runtime.profile import Profile
+from loopwright.runtime.ray_map import SLOT
 
 __all__ = ["TrainGroup"]
 
@@ -116,10 +117,11 @@ def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any
 
         get_or_create_autoscaling_coordinator()
     (scratch / _SNAPSHOT).unlink(missing_ok=True)
-    # A warm group on CPUs waits while map tasks run, so it holds no CPU slot, nor a part of one: what is left would fit no task.
-    # A byte of memory is the least that Ray places by; phases take turns. A group that may change its size is not kept, and Ray
-    # reckons how many ranks there is room for by whole slots.
-    resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": 1.0} if profile.elastic else {"memory": 1}
+    # A warm group on CPUs waits while map tasks run, and phases take turns: it asks for so little of a slot that work items, which
+    # leave as much (`ray_map.SLOT`), still have all of them; and for something, since nodes without slots (a head) are not for work.
+    # A group that may change its size is not kept, and Ray reckons how many ranks there is room for by whole slots.
+    slots = 1.0 if profile.elastic else round(1 - SLOT, 4)
+    resources = {"GPU": 1.0} if profile.use_gpu else {"CPU": slots}
     LeanTrainer(
         _serve,
         train_loop_config={"mailbox": mailbox, "preload": preload, "threads": profile.threads, "use_gpu": profile.use_gpu},

@@ -1,12 +1,14 @@
-"""Every document is archival (PDF/A-3a) and accessible (PDF/UA-1), before it is signed and after.
+"""Every document is archival (PDF/A-3a) and accessible (PDF/UA-1), before it is signed and after, and tells no audience another's fields.
 
-In CI each document is built once, so that every audience is met in every language; the slow test builds all there are.
+In CI each document is built once, so that every audience is met in every language; the slow test builds all there are, of a workspace in
+which every field that somebody may not see is answered with a word of its own.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -17,8 +19,16 @@ import page
 import pikepdf
 import pytest
 
+from loopwright.govern.answers import Given, answer_all
+from loopwright.govern.requests import Desk
+from loopwright.report import documents
 from loopwright.report.batch import Job, Made, build_many, jobs_for
+from loopwright.report.claims import projected
+from loopwright.report.loading import load
 from loopwright.report.signing import sign_pdf, signer_of
+from loopwright.types import digest_bytes
+from loopwright.workspace import Workspace
+from tests.run.small import copy_of
 
 PROFILES = (page.ValidationProfile.PDF_A_3A, page.ValidationProfile.PDF_UA_1)
 CPU_A_PAGE, MEMORY = 0.45, 800 * 1024 * 1024
@@ -55,6 +65,64 @@ def signed(pdf: Path, seal: Any) -> Path:
     return path
 
 
+def mark(field: str) -> str:
+    """A word that a person says to this field and nobody anywhere else."""
+    return "q" + digest_bytes(field.encode())[7:23]
+
+
+@pytest.fixture(scope="module")
+def confidential(answered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every field that one of its document's audiences may not see is answered with its mark."""
+    root = tmp_path_factory.mktemp("confidential") / "lab"
+    copy_of(answered, root)
+    given = [
+        Given(field=field.id, document=name, state="statement", text=f"Confidential: {mark(field.id)}.")
+        for name in documents(root)
+        for field in load(root, name).declaration.fields
+        if field.source != "auto"
+        and set(field.audience or load(root, name).declaration.audiences) != set(load(root, name).declaration.audiences)
+    ]
+    assert len(given) > 40
+    with Desk(Workspace(root=root), lambda _: b"") as desk:
+        answer_all(desk, given)
+    return root
+
+
+def everything(pdf: Path) -> str:
+    """Pages as text, and all that is in the file: metadata, outlines, texts for a screen reader, what is attached."""
+    text = subprocess.run(["pdftotext", pdf, "-"], check=True, capture_output=True, text=True).stdout
+    with pikepdf.open(pdf) as opened:
+        streams = [item.read_bytes() for item in opened.objects if isinstance(item, pikepdf.Stream) and "/Subtype" not in item]
+        strings = [
+            str(item)
+            for one in opened.objects
+            if isinstance(one, pikepdf.Dictionary)
+            for item in one.values()
+            if isinstance(item, pikepdf.String)
+        ]
+        attached = [one.get_file().read_bytes() for one in opened.attachments.values()]
+        names = list(opened.attachments)
+    return "\n".join([text, *strings, *names, *(data.decode("utf-8", "replace") for data in (*streams, *attached))])
+
+
+def leaks(root: Path, made: Made) -> list[str]:
+    """Of the document's fields that this audience may not see: id, words, and the facts that they alone show."""
+    loaded, pdf = load(root, made.job.document), Path(made.files["pdf"])
+    seen = {field.id: field for field in projected(loaded.declaration, made.job.audience).fields}
+    hidden = [field for field in loaded.declaration.fields if field.id not in seen]
+    told, data = everything(pdf), json.loads(Path(made.files["json"]).read_bytes())
+    shown = {fact["path"] for section in data["sections"] for claim in section["claims"] for fact in claim["facts"]}
+    allowed = {path for field in seen.values() for path in field.shown.query}
+    words = loaded.labels(made.job.language).fields
+    found = [
+        field.id
+        for field in hidden
+        if mark(field.id) in told or f'"{field.id}"' in told or words[field.id].label in told.split("\n")
+    ]
+    blind = [one for one in seen if one not in told]  # the check can see what is there
+    return [f"{pdf.name}: {one}" for one in (*found, *sorted(shown - allowed), *blind)]
+
+
 def test_each_document_once(answered: Path, tmp_path: Path) -> None:
     every, left = jobs_for(answered, (), None, (), ())
     jobs = once_each(every)
@@ -72,21 +140,21 @@ def test_each_document_once(answered: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_document_in_every_language_for_every_audience(
-    answered: Path, tmp_path: Path, certificate: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    confidential: Path, tmp_path: Path, certificate: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jobs, left = jobs_for(answered, (), None, (), ())
+    jobs, left = jobs_for(confidential, (), None, (), ())
     seal = signer_of(*certificate, lambda _: b"")
     assert left == []
     pages, found = Counter[str](), list[str]()
 
     def told(made: Made) -> None:
         pdf = Path(made.files["pdf"])
-        found.extend(flaws(pdf) + flaws(signed(pdf, seal)))
+        found.extend(flaws(pdf) + flaws(signed(pdf, seal)) + leaks(confidential, made))
         with pikepdf.open(pdf) as opened:
             pages[pdf.name] = len(opened.pages)
 
     began, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    made = build_many(answered, jobs, tmp_path, ("pdf", "json"), told)
+    made = build_many(confidential, jobs, tmp_path, ("pdf", "json"), told)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
     total, (longest, most) = sum(pages.values()), pages.most_common(1)[0]

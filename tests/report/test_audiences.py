@@ -106,9 +106,21 @@ def test_the_public_summary_follows_the_generators_down_to_human_data(record: Re
 
 def test_words_of_ours_are_translated_and_words_of_others_never(record: Record) -> None:
     words = load(record.root, "annex-iv").words("de")
-    assert words.told("decision", "promote") == "befördert"
-    assert words.told("outcome", "kept") == "eingehalten"  # and not "behalten", as of rows
+    assert words.told("decision", "promote") == "Befördert"
+    assert words.told("outcome", "kept") == "Eingehalten"  # and not "behalten", as of rows
     assert words.told("makes", "evaluation, card") == "Bewertung, Karte"
+    assert words.told("what", "c0003, promote") == "c0003, befördert"
+    assert words.told("rights", "phase:train, signature") == "Phase: Trainieren, Unterschrift eines Modells"
+    assert words.told("maker", "gate fcb292fae46eebbb (service)") == "Gate fcb292fae46eebbb (Dienst)"
+    assert words.told("duties", "owner (demonstration key, not a person)") == "Eigentümer (Vorführschlüssel, keine Person)"
+    assert words.told("reason", "the samples look wrong (again)") == "the samples look wrong (again)"
+    assert words.recorded(
+        "gate.reasons", "+3.0 points on 406 paired tasks (95 % interval -0.1 to 6.0), p = 0.0365 < 0.0400 allowed at look 4"
+    ) == (
+        "+3,0 Punkte bei 406 gepaarten Aufgaben (95-%-Intervall \u22120,1 bis 6,0), p = 0,0365 < 0,0400 zulässig bei Prüfung 4"
+    )
+    assert words.reference("Annex XI s1(2)(a), par. 4") == "Anhang XI Abschnitt 1(2)(a), Rn. 4"
+    assert words.recorded("loop.name", "gate") == "gate"
     assert words.recorded("dataset.annotation", "checks") == "durch ausgeführte Prüfungen"
     for column in ("answer", "prompt", "task", "group", "value", "setting"):
         assert words.told(column, "promote") == "promote"

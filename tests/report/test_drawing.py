@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.palette import palette
@@ -21,6 +22,8 @@ def graphs(draw: st.DrawFn, *, rings: bool) -> tuple[list[str], list[tuple[str, 
     return names, draw(st.lists(st.sampled_from(pairs), max_size=40)) if pairs else []
 
 
+@example((["a", "b", "c", "d", "e", "f", "aa", "ab", "ac", "ad"], [("a", "b"), ("aa", "b")]), Random(0))  # ends on half a pixel
+@settings(deadline=None, max_examples=60)
 @given(graphs(rings=True), st.randoms(use_true_random=False))
 def test_the_same_graph_has_the_same_places_and_boxes_and_lanes_keep_apart(graph, order) -> None:
     names, arrows = graph
@@ -37,6 +40,7 @@ def test_the_same_graph_has_the_same_places_and_boxes_and_lanes_keep_apart(graph
             assert all(abs(x - lane_x) > WIDTH / 2 or abs(y - lane_y) > HEIGHT / 2 for lane_x, lane_y in lane)
 
 
+@settings(deadline=None)
 @given(graphs(rings=False))
 def test_arrows_lead_on_and_pass_every_rank_between(graph) -> None:
     found = layout(*graph)

@@ -89,7 +89,7 @@ def test_a_halt_a_freeze_and_their_end_are_told(turned: Path, tmp_path: Path) ->
     ]
 
     said = rows(lab.root, "sign.approvals")
-    assert [(row["action"], row["answer"]) for row in said] == [("resume", "approve")] * 2
+    assert [(row["action"], row["decision"]) for row in said] == [("resume", "approve")] * 2
     assert len({row["key"] for row in said}) == 2
     assert all("demonstration key, not a person" in row["duties"] for row in said)
     assert found["sign.share_approved"].value["n"] == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -106,7 +108,15 @@ class _Here:
 
 
 def _begin(root: Path) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _Here.record = open_record(root)
+
+
+def _end_with_parent() -> None:
+    """Who killed the command wants no more documents; a pool's processes would wait for its next job for ever."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _build(job: Job, output: Path | None, formats: tuple[str, ...]) -> Made:

@@ -189,6 +189,8 @@ class Theme(Closed):
     owners: dict[Owner, Text]
     scopes: dict[str, Text]
     columns: dict[str, Text] = Field(default_factory=dict)
-    """Heads of table columns that the catalogue of facts has no words for in this language."""
+    """Heads of columns and words of cells that the catalogue of facts has none for in this language."""
+    references: dict[Text, Text] = Field(default_factory=dict)
+    """Words of a provision as this language cites it: ``Annex: Anhang``."""
     facts: dict[FactPath, Text] = Field(default_factory=dict)
     """Labels of facts, likewise."""

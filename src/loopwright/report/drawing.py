@@ -100,7 +100,7 @@ def _placed(
         for item in row:
             place, middle = round(across[item] - left), rank * (on + _ON[down]) + on // 2
             at[item] = (place, middle) if down else (middle, place)
-    longest = max((round(place - left + _long(item, size) / 2) for item, place in across.items()), default=0)
+    longest = max((round(place - left) + _long(item, size) // 2 for item, place in across.items()), default=0)
     deep = max(0, len(rows) * (on + _ON[down]) - _ON[down])
     return Layout(
         at={item[0]: place for item, place in at.items() if len(item) == 1},
@@ -200,7 +200,7 @@ def svg(
     width, height = found.width + 8, found.height + 8
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-4 -4 {width} {height}" width="{width}" height="{height}" role="img" '
-        f'aria-label="{escape(title)}" font-family="Inter, sans-serif"><title>{escape(title)}</title><desc>{escape(words)}</desc>'
+        f'aria-label="{escape(title)}" font-family="Inter, Europe, sans-serif"><title>{escape(title)}</title><desc>{escape(words)}</desc>'
     )
     return "".join((head, *lines, *drawn, "</svg>"))
 

@@ -16,16 +16,17 @@ from typing import Any
 
 from babel import Locale
 from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-__all__ = ["DIGEST", "PRINTABLE", "Writer", "environment", "printable"]
+__all__ = ["DIGEST", "PRINTABLE", "Writer", "environment", "printable", "raised"]
 
 PRINTABLE = re.compile(
-    r"[\n\x20-\x7e\xa0-\xac\xae-\xff\u0152\u0153\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026\u2039\u203a\u20ac\u2122\u2212]"
+    r"[\n\x20-\x7e\xa0-\xac\xae-\u0148\u014a-\u017e\u0218-\u021b\u0384-\u038a\u038c\u038e-\u03a1\u03a3-\u03ce\u0401-\u040c\u040e-\u044f\u0451-\u045c\u045e\u045f\u0490\u0491"
+    r"\u1e9e\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026\u2039\u203a\u2070\u2074-\u2079\u207b\u20ac\u2122\u2190-\u2193\u2212\u221e\u2248\u2260\u2264\u2265]"
 )
-"""Characters that both bundled fonts draw (a test holds this against the fonts)."""
+"""The letters of the Union's languages and the signs of a report: what the bundled fonts draw (a test holds this against the fonts)."""
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -38,6 +39,16 @@ CELL = 1200
 """Characters of one cell or item; the whole is in the data."""
 _LARGEST = 1e15
 """From here on (and below a ten-thousandth) a number is written with its power of ten."""
+
+
+_SCIENTIFIC = re.compile(r"(\d+(?:\.\d+)?)e([+-]?\d+)\b")
+_POWER = re.compile(r"\b10\^(-?\d+)")
+_RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+
+
+def raised(exponent: int) -> str:
+    """A power, in the characters for it: they stay what they are when the text is copied or read aloud."""
+    return str(exponent).translate(_RAISED)
 
 
 def printable(text: str) -> str:
@@ -74,7 +85,22 @@ class Writer:
         mantissa = round(value / 10**exponent, digits)
         if abs(mantissa) >= 10:
             mantissa, exponent = mantissa / 10, exponent + 1
-        return f"{self.number(float(mantissa), digits)} \u00d7 10^{exponent}".replace("-", "\u2212")
+        return f"{self.number(float(mantissa), digits)} \u00d7 10{raised(exponent)}"
+
+    def signs(self, text: str) -> str:
+        """A formula or figure of ours as it is printed: powers of ten raised, numbers with this language's decimal sign."""
+        text = _SCIENTIFIC.sub(lambda found: f"{found[1].replace('.', self.decimal)} \u00d7 10{raised(int(found[2]))}", text)
+        return _POWER.sub(lambda found: f"10{raised(int(found[1]))}", text)
+
+    @property
+    def decimal(self) -> str:
+        """What stands between a number's whole and its parts."""
+        return get_decimal_symbol(self.locale)
+
+    @property
+    def group(self) -> str:
+        """What stands between thousands."""
+        return _plain(get_group_symbol(self.locale))
 
     def signed(self, value: float, digits: int | None = None) -> str:
         """A difference: always with its sign."""
@@ -171,7 +197,7 @@ class Writer:
         if DIGEST.fullmatch(value):
             return self.digest(value)
         if _TIME.fullmatch(value):
-            return self.time(value)
+            return re.sub(r"(?<!,) ", "\u00a0", self.time(value))  # broken after the day, nowhere else
         if _DAY.fullmatch(value):
             with contextlib.suppress(ValueError):  # looks like a day, and is none
                 return self.day(value)

@@ -32,9 +32,9 @@ class Act(Closed):
     """A law, a code, a template or a standard, in the version that the documents were written after."""
 
     title: Words
-    cite: Text
+    cite: Text | Words
     """How it is cited: number, or version and date of a template."""
-    version: Text
+    version: Text | Words
     verified: Literal["official-journal", "copy", "secondary", "draft", "not-read"]
     """What was read of it; whatever is not ``official-journal`` is printed as not verified against the Official Journal."""
     note: Words = Field(default_factory=dict)

@@ -13,11 +13,12 @@ from typing import Any
 
 from babel import Locale
 from jinja2 import Template, TemplateError
+from markupsafe import Markup
 
 from loopwright.errors import UsageError
 from loopwright.report.charts import FILE as CHARTS
 from loopwright.report.charts import Chart, draw, read_charts
-from loopwright.report.document import Claim, Document, Due, FactShown
+from loopwright.report.document import Claim, Document, Due, Evidence, FactShown
 from loopwright.report.format import DIGEST, Writer
 from loopwright.report.pdf import DataFile
 from loopwright.report.record import NONE
@@ -62,7 +63,7 @@ class _Tables:
     def figure(self, claim: Claim, fact: FactShown) -> dict[str, str] | None:
         """Where the figure of a table is, and its words; None where it has none."""
         chart = self.charts.get(fact.path)
-        drawn = draw(fact, chart, self.writer.number, self.words.told) if chart else None
+        drawn = draw(fact, chart, self.writer, self.words.told) if chart else None
         if drawn is None:
             return None
         path = f"figures/{claim.id}-{fact.path}.svg"
@@ -74,9 +75,17 @@ class _Tables:
         every = fact.value["rows"]
         shown = every[:ROWS] if len(every) > ROWS + 2 else every  # no table is cut for the sake of two rows
         name = self._keep(claim, fact) if len(shown) < len(every) else ""
-        numeric = [_numeric(column) for column in zip(*shown, strict=True)] if shown else []
-        wide = _wide(fact.value["columns"], shown)
-        return {"rows": shown, "of": len(every), "file": name, "numeric": numeric, "stacked": wide}
+        keys, heads = fact.value["columns"], fact.value["heads"]
+        columns = [_even(column) if "setting" not in keys else column for column in zip(*shown, strict=True)]
+        said = [place for place, column in enumerate(columns) if any(cell is not None for cell in column)]
+        silent = [head for place, head in enumerate(heads) if shown and place not in said]
+        columns = [columns[place] for place in said]
+        keys, heads = [keys[place] for place in said] or keys, [heads[place] for place in said] or heads
+        rows = list(zip(*columns, strict=True))
+        return {
+            "fields": keys, "heads": heads, "rows": rows, "of": len(every), "file": name, "numeric": [_numeric(column) for column in columns],
+            "stacked": _wide(keys, rows), "silent": ", ".join(silent),
+        }  # fmt: skip
 
     def _keep(self, claim: Claim, fact: FactShown) -> str:
         name = f"{claim.id}-{fact.path}.csv"
@@ -110,14 +119,16 @@ def render(
     """
     own = f"{document.document}/template.html.j2"
     template = sources.compiled(own if own in sources.files else "theme/document.html.j2")
-    writer = Writer(Locale.parse(words.theme.locale), words.theme.words, words.term)
+    writer = Writer(Locale.parse(words.theme.locale), words.theme.words, words.key)
     tables = _Tables(words, read_charts(sources.read(CHARTS)), writer)
     html = _filled(
         template,
         doc=document,
         w=writer,
-        told=words.told,
-        recorded=words.recorded,
+        cell_of=partial(_cell, writer, words),
+        interval_by=lambda method: words.told("method", method),
+        recorded=lambda path, value: _recorded(writer, words, path, value),
+        cite=words.reference,
         say=words.say,
         text=text,
         states=words.theme.states,
@@ -131,6 +142,7 @@ def render(
         figure=tables.figure,
         evidence=tables.evidence(document),
         ranges=_ranges,
+        place=_place,
         limit=ITEMS,
         marks=_MARKS,
         unit=words.unit,
@@ -170,6 +182,11 @@ def _cut(_: Document, text: str) -> dict[str, Any]:
     return {"text": text[:CHARACTERS], "length": len(text)}
 
 
+def _place(row: Evidence) -> str:
+    """Where a row's bytes lie; a file that is named after its digest does not say it twice."""
+    return row.where.replace(row.sha256.removeprefix("sha256:"), "[sha256]")
+
+
 def _ranges(ids: Sequence[str]) -> str:
     """``E3-E9, E12``: runs of ids in one word."""
     runs: list[list[int]] = []
@@ -181,10 +198,41 @@ def _ranges(ids: Sequence[str]) -> str:
     return ", ".join(f"E{low}" if low == high else f"E{low}\u2013E{high}" for low, high in runs)
 
 
+NAMES = frozenset({"setting", "package", "path", "command", "key", "signer", "proposer", "approver"})
+"""Columns whose texts are names that a machine reads: set as code."""
+FORMULAE = frozenset({"method", "allowed", "inputs", "limit"})
+
+
+def _cell(writer: Writer, words: Vocabulary, column: str, cell: Any) -> Any:
+    """A cell as it is printed, by what its column holds."""
+    told = words.told(column, cell)
+    if column in FORMULAE and isinstance(told, str):
+        return writer.cell(writer.signs(told))
+    shown = writer.cell(told)
+    named = column in NAMES and isinstance(told, str) and told and not DIGEST.fullmatch(told)
+    return Markup("<code>{}</code>").format(shown) if named else shown
+
+
+def _recorded(writer: Writer, words: Vocabulary, path: str, value: Any) -> Any:
+    """A fact's text in the reader's words; what a person said stays as it is."""
+    told = words.recorded(path, value)
+    return writer.signs(told) if isinstance(told, str) and path.startswith("compute.") else told
+
+
 def _numeric(column: Sequence[Any]) -> bool:
     """All numbers, or nothing."""
     there = [value for value in column if value is not None]
     return bool(there) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in there)
+
+
+def _even(column: Sequence[Any]) -> Sequence[Any]:
+    """Shares of one column all with their decimals: the 1 beside 0.5 is 1.000."""
+    numbers = [value for value in column if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if not any(isinstance(value, float) and value % 1 for value in numbers) or any(
+        abs(value) > 1 for value in numbers if value % 1 == 0
+    ):
+        return column
+    return [float(value) if value in (0, 1, -1) and not isinstance(value, bool) else value for value in column]
 
 
 def _wide(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:

@@ -133,11 +133,11 @@ def _sums(found: Account, here: Sequence[Pass]) -> dict[str, Told]:
 
 
 def _method(row: Pass) -> str:
-    """As a formula, with ``>=`` where more went through than the record tells."""
+    """As a formula, with a sign of "at least" where more went through than the record tells."""
     formula = _SAMPLING if row.kind in {"generation", "evaluation"} else _FORMULA
     if row.trained is not None and row.trained != row.parameters:
         formula = "(4·P + 2·P')·D"
-    return f">= {formula}" if row.least else formula
+    return f"\u2265 {formula}" if row.least else formula
 
 
 def _methods(found: Account) -> dict[str, Told]:
@@ -148,7 +148,7 @@ def _methods(found: Account) -> dict[str, Told]:
     inference = [row for row in found.of("diagnostic") if row.phase == "evaluate" and row.flop]
     used, last = updates[-1], inference[-1] if inference else None
     asked = f"{last.tokens} n; {used.device or '?'}" if last else None  # never P: that is for the AI Office alone
-    incomplete = ">= " if found.unknown else ""
+    incomplete = "\u2265 " if found.unknown else ""
     return {
         "compute.method": _told(f"{formulae}; ±30 %", found.counted),
         "compute.uncertainty": _told(f"±30 %: {low:.1e} … {high:.1e} FLOP", found.counted),

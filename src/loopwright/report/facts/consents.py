@@ -64,7 +64,7 @@ def _approvals(see: Reader) -> Any:
         said = "approve" if answer.approves else "veto"
         told = [asked.index, asked.action, answer.key, duties(see, answer.key), answer.said.get("answered_at"), _looked(answer)]
         rows.append([*told, said, _cycle_of(see, asked), answer.index])
-    return table("request action key duties time seconds answer cycle leaf", rows)
+    return table("request action key duties time seconds decision cycle leaf", rows)
 
 
 @fact("sign.requests")

@@ -274,8 +274,10 @@ def _tampering(see: Reader) -> Any:
         for item in see.phase(phase).inputs
         if item["name"] in _DATA
     ]
-    rows += [["verify", "canaries", count] for count in [see.summary("verify").get("canaries")] if count]
-    return table("phase check value", [[row[0], row[1], str(row[2])] for row in rows])
+    rows += [
+        ["verify", f"canaries {name}", count] for name, count in sorted((see.summary("verify").get("canaries") or {}).items())
+    ]
+    return table("phase check value", rows)
 
 
 _DATA = ("archive", "accepted", "proposals", "heldout", "suites")

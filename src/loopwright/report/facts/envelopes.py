@@ -87,7 +87,7 @@ def _allowed(bound: Mapping[str, Any]) -> str:
     if bound.get("values") is not None:
         return ", ".join(str(one) for one in bound["values"])
     if low is None or high is None:
-        return f"<= {high:g}" if low is None else f">= {low:g}"
+        return f"\u2264 {high:g}" if low is None else f"\u2265 {low:g}"
     return f"[{low:g}, {high:g}]"
 
 
@@ -167,7 +167,7 @@ def _rules(see: Reader, force: Mapping[str, Any]) -> Iterator[tuple[str, str, An
         yield from ((f"{word} {key}", _allowed(one), _metric(see, key)) for key, one in envelope[part].items())
     for key, least in envelope["tests"].items():
         found = figures.get(key)
-        yield f"tests {key}", f"n >= {least}", found["n"] if found else None
+        yield f"tests {key}", f"n \u2265 {least}", found["n"] if found else None
 
 
 def _metric(see: Reader, name: str) -> Any:
@@ -245,7 +245,5 @@ def _affected(see: Reader) -> Any:
         for path in paths:
             value = see.maybe(path)
             told = len(value["rows"]) if isinstance(value, dict) and "rows" in value else value
-            rows.append(
-                [article, path, ", ".join(f"{key} {one}" for key, one in told.items()) if isinstance(told, dict) else told]
-            )
+            rows.append([article, path, told])
     return table("requirement fact value", rows)

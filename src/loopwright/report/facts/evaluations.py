@@ -264,7 +264,7 @@ def _rigour(see: Reader) -> Any:
         ["reproductions", len(made["rows"]) if made else 0],
         ["audit of the gate's verdicts", see.maybe("eval.audit_precision")],
     ]
-    return table("question answer", rows)
+    return table("question fact", rows)
 
 
 @fact("eval.quality", "measured")

@@ -189,7 +189,7 @@ def _approver(see: Reader) -> Any:
         for row in see.fact("sign.approvals")["rows"]
         if row[1] == "promote" and row[7] == see.cycle.cycle
     ]
-    return table("kind key duties time answer leaf", rows)
+    return table("kind key duties time decision leaf", rows)
 
 
 @fact("gate.bypassed", "derived")

@@ -6,12 +6,13 @@ Words of models, of persons and of domains are data and are never looked up here
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 
 from loopwright.report.facts.registry import LANGUAGES, names
 
-__all__ = ["phrase", "phrases"]
+__all__ = ["patterns", "phrase", "phrases"]
 
 
 @functools.cache
@@ -24,6 +25,13 @@ def phrases() -> Mapping[str, Mapping[str, str]]:
             key, *words = (part.strip() for part in line.split("|"))
             found.setdefault(key, dict(zip(LANGUAGES, words, strict=True)))
     return found
+
+
+@functools.cache
+def patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Keys with a ``*``, and what they match: a ``*`` is a word or a number."""
+    keys = [key for key in phrases() if "*" in key]
+    return tuple((key, re.compile(re.escape(key).replace(r"\*", r"([^ ,;()]+?)"))) for key in keys)
 
 
 def phrase(key: str, language: str) -> str | None:

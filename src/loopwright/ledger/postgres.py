@@ -15,7 +15,7 @@ from typing import Any
 from loopwright.errors import InfraError, IntegrityError, LoopwrightError, WorkspaceError
 from loopwright.ledger.location import Server, Unreachable, password_of
 
-__all__ = ["WAIT_SECONDS", "connect", "count", "envelopes", "explain"]
+__all__ = ["WAIT_SECONDS", "connect", "count", "envelopes", "explain", "schemas"]
 
 WAIT_SECONDS = 30
 """How long a writer waits for its turn."""
@@ -133,6 +133,12 @@ def count(server: Server) -> int:
     """Entries in the schema, 0 where nothing was ever written."""
     [[found]] = _ask(server, "SELECT to_regclass('log_leaf')::text", "SELECT coalesce(max(idx) + 1, 0) FROM log_leaf")
     return found or 0
+
+
+def schemas(server: Server) -> list[str]:
+    """Schemas of the database that have a record which the user may read, by name."""
+    query = "SELECT schemaname FROM pg_tables WHERE tablename = 'log_leaf' AND has_table_privilege(format('%I.log_leaf', schemaname), 'SELECT') ORDER BY 1"
+    return [row[0] for row in _ask(server, query)]
 
 
 def envelopes(server: Server, start: int, limit: int) -> list[bytes]:

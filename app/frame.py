@@ -106,9 +106,12 @@ def present(page: str, read: Callable[[Index, Here], View], show: Callable[[Here
     if not found.running:
         return
 
+    drawn = [True]  # what is drawn now may be newer than the look that all share
+
     def watch() -> None:
-        if _mark(place.root) != found.mark:
+        if not drawn and _mark(place.root) != found.mark:
             st.rerun()
+        drawn.clear()
 
     st.fragment(watch, run_every=SECONDS)()
 
@@ -118,7 +121,7 @@ def _mark(root: Path) -> tuple[Any, ...]:
     """Changes where a page may: one look for all who watch."""
     try:
         with Index.open(root) as index:
-            return index.told["size"], standing(root).state
+            return index.told["size"], standing(root).state, index.driven
     except LoopwrightError:
         return ()
 
@@ -162,8 +165,9 @@ class _Found:
 def _looked(place: Here, read: Callable[[Index, Here], Any]) -> _Found:
     try:
         with Index.open(place.root) as index:
-            view, told = read(index, place), index.told
-            return _Found(view=view, running=told["open"] is not None, mark=(told["size"], standing(place.root).state))
+            view, driven = read(index, place), index.driven
+            running = driven or index.told["open"] is not None
+            return _Found(view=view, running=running, mark=(index.told["size"], standing(place.root).state, driven))
     except LoopwrightError as error:
         return _Found(error=error)
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from loopwright.ledger.location import DATABASE
+
 __all__ = ["WORKSPACE", "is_workspace", "places", "start"]
 
 WORKSPACE = "LOOPWRIGHT_WORKSPACE"
@@ -19,8 +21,12 @@ def start() -> Path:
 
 
 def is_workspace(root: Path) -> bool:
-    """It has a record, published or not."""
-    return (root / "ledger").is_dir() or (root / ".loopwright").is_dir()
+    """It has a record, published or not, or names the database that has it."""
+    return (
+        (root / "ledger").is_dir()
+        or ((root / ".loopwright").is_dir() and (root / "loop.yaml").is_file())
+        or (root / DATABASE).is_file()
+    )
 
 
 def places(given: Path) -> Mapping[str, Path]:

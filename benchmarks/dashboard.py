@@ -142,9 +142,9 @@ def served(root: Path) -> Iterator[tuple[str, psutil.Process]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = Path(__file__).resolve().parent.parent / "app" / "app.py"
-    command = [sys.executable, "-m", "streamlit", "run", str(app), f"--server.port={port}", "--", str(root)]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    home = Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-m", "app.serve", "run", str(home / "app/app.py"), f"--server.port={port}", "--", str(root)]
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             while True:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

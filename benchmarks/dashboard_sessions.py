@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from dashboard import limits, served
 
+from loopwright.ledger.location import locate
+from loopwright.ledger.reading import driven
 from loopwright.workspace import find
 
 BAR = 0.10
@@ -79,7 +82,7 @@ class Visitors:
         mine = asyncio.current_task()
         await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not mine), return_exceptions=True)
 
-    @contextmanager
+    @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """While the block runs."""
         thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -98,10 +101,16 @@ class Visitors:
             raise SystemExit(f"{len(broken)} of {self._count} sessions broke: {broken[0]!r}")
 
 
-def cycle(root: Path) -> float:
-    """Turn one; its seconds by the record."""
+def cycle(root: Path, visitors: Visitors | None = None) -> float:
+    """Turn one, with the visitors from where the driver is at work; its seconds by the record."""
     command = [sys.executable, "-m", "loopwright", "run", "--cycles", "1", "--workspace", str(root)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while run.poll() is None and not driven(locate(root)):
+            time.sleep(0.1)
+        with visitors.open() if visitors else contextlib.nullcontext():
+            run.wait()
+    if run.returncode:
+        raise SystemExit(f"the run ended with code {run.returncode}")
     state = find(root).state()
     last = state.cycles[str(state.last)]
     began, ended = (datetime.fromisoformat(str(one)) for one in (last.opened_at, last.closed_at))
@@ -123,8 +132,7 @@ def main() -> int:
                     alone.append(cycle(root))
                     continue
                 visitors = Visitors(address, options.sessions)
-                with visitors.open():
-                    beside.append(cycle(root))
+                beside.append(cycle(root, visitors))
                 messages, asked = messages + visitors.messages, asked + visitors.asked
     growth = [after / before - 1 for before, after in zip(alone, beside, strict=True)]
     told = limits(growth) if len(growth) > 1 else {"value": round(growth[0], 3), "n": 1}

@@ -2,14 +2,17 @@
 
     python benchmarks/screenshots.py --of demo [--output docs/pictures] [--lang en]
 
-Chromium without a window; each picture is a PNG with a palette, below 200 kB. Pages wait until the record is verified and nothing is being drawn.
+Chromium without a window; each picture is a PNG with a palette, below 150 kB. In the copy a recipe is proposed,
+so that something waits for a person. Pages wait until the record is verified and nothing is being drawn.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,17 +25,21 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from dashboard import served
 
-LARGEST = 200_000
+LARGEST = 150_000
 """Bytes."""
 PAGES = {
     "overview": "",
     "cycles": "cycles",
     "cycle": "cycle?tab=gate",
+    "decisions": "decisions?request={request}",
+    "lineage": "lineage?up=1&down=1",
+    "recall": "recall?what=c0002/accepted",
     "reports": "reports?document=annex-iv&tab=fields",
 }
 DRAWN = {
     "overview": "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg",
-    **dict.fromkeys(("cycles", "cycle", "reports"), "[data-testid=stDataFrame] canvas"),
+    "lineage": ".loopwright-graph canvas",
+    **dict.fromkeys(("cycles", "cycle", "decisions", "recall", "reports"), "[data-testid=stDataFrame] canvas"),
 }
 """What a page draws last."""
 SHAPES = {"light": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (390, 844, "light")}
@@ -88,12 +95,25 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         root = shutil.copytree(options.of, Path(place) / options.of.name, symlinks=True)
-        build = ["report", "build", "annex-iv", "--format", "json", "--language", options.lang, "--workspace", str(root)]
-        subprocess.run([sys.executable, "-m", "loopwright", *build], check=True, stdout=subprocess.DEVNULL)
+        _typed(root, "report", "build", "annex-iv", "--format", "json", "--language", options.lang)
+        request = _proposed(root)
         with served(root) as (address, _), browser() as chromium:
             for name in options.only:
-                _pictures(chromium, f"{address}/{PAGES[name]}", name, options)
+                _pictures(chromium, f"{address}/{PAGES[name].format(request=request)}", name, options)
     return 0
+
+
+def _typed(root: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "loopwright", *words, "--workspace", str(root)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _proposed(root: Path) -> str:
+    """Propose fewer steps of training; the request's first digits."""
+    before, cycle, after = (root / "recipe.yaml").read_text().partition("\ncycle:")
+    (root / "recipe.yaml").write_text(before + cycle + re.sub(r"steps: \d+", "steps: 180", after))
+    told = json.loads(_typed(root, "propose", "--name", "shorter", "--as", "operator", "--json"))
+    return told["request"][7:19]
 
 
 def _pictures(chromium: Any, address: str, name: str, options: argparse.Namespace) -> None:

@@ -144,6 +144,19 @@ def test_an_alert_is_sent_once_as_plain_text_and_no_address_is_told(
     assert "S3CRET" not in str(wrong.value)
 
 
+def test_the_digest_goes_where_alerts_go(tmp_path: Path, hook) -> None:
+    root = record_loop(tmp_path / "lab", 4)
+    (root / "loop.yaml").write_text("name: lab\n")
+    without = CliRunner().invoke(app, ["digest", "--send", "-w", str(root)])
+    assert (without.exit_code, "no addresses" in str(without.exception)) == (1, True)
+    written(root, f"{hook.url}/S3CRET")
+    said = CliRunner().invoke(app, ["digest", "--send", "--hours", "99999", "-w", str(root)])
+    assert said.exit_code == 0, said.output
+    assert hook.got[-1]["title"].startswith("Loopwright lab: 99999 hours to ")
+    assert "c0003 rejected: sealed score" in hook.got[-1]["message"]
+    assert hook.got[-1]["message"].strip() in said.output
+
+
 def test_addresses_that_others_can_read_are_refused(tmp_path: Path) -> None:
     assert addresses(addresses_file(tmp_path)) == ()
     with pytest.raises(UsageError, match="can be read by others"):

@@ -59,9 +59,10 @@ def sentence(words: Words, alert: Alert | Kept) -> str:
 
 
 def _written(words: Words, key: str, value: Any) -> Any:
-    named = {"figure": "card", "action": "action"}
-    if key in named:
-        return words.of("overview").named(named[key], value)
+    if key == "figure":
+        return words.of("overview").named("card", value)
+    if key == "action":
+        return words.of("decisions").named("action", value)
     if key == "phase":
         return words.named("phase", value)
     if key == "name":

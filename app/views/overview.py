@@ -240,7 +240,7 @@ def _waiting(words: Words, found: Waiting) -> Mapping[str, str]:
     one = found.request
     quorum = one.said["quorum"]
     return {
-        "id": one.id, "action": words.named("action", one.action), "since": words.time(one.said["requested_at"]), "until": words.time(one.said["expires_at"]),
+        "id": one.id, "action": words.of("decisions").named("action", one.action), "since": words.time(one.said["requested_at"]), "until": words.time(one.said["expires_at"]),
         "answers": words("answers", n=words.count(len(one.answers)), of=words.count(quorum["persons"])), "about": str(one.said["details"].get("cycle") or ""),
     }  # fmt: skip
 

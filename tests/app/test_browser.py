@@ -18,7 +18,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from app.contents import PAGES
-from tests.report.recorded import HOSTILE, record_hostile
+from tests.report.recorded import HOSTILE, Recorder, record_hostile, record_loop
 
 pytestmark = pytest.mark.browser
 
@@ -202,6 +202,12 @@ def test_a_click_in_the_lineage_goes_on_to_what_was_clicked_and_asks_nobody_else
     assert asked <= {urlsplit(address).netloc, "blob:", "data:"}
 
 
+CONNECTED = """() => {
+  const {testConnectionState, testScriptState} = document.querySelector("[data-testid=stApp]").dataset;
+  return testConnectionState === "CONNECTED" && testScriptState === "notRunning";
+}"""
+
+
 @contextmanager
 def serving(repository: Path, root: Path, port: int, log: Path) -> Iterator[None]:
     command = [
@@ -234,8 +240,33 @@ def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: B
         settled(page, f"http://127.0.0.1:{port}/cycles?decision=promote", "Cycles of lab")
         page.get_by_text("3 of 4 cycles match").wait_for()
     with serving(repository, root, port, tmp_path / "log"):
-        page.wait_for_timeout(3000)
+        page.wait_for_timeout(3000)  # until it has seen that the old one is gone
+        page.wait_for_function(CONNECTED, timeout=60_000)
         page.get_by_role("button", name="Promoted", exact=True).click(timeout=40_000)
         page.get_by_text("4 of 4 cycles match").wait_for(timeout=40_000)
         assert "decision" not in page.url, "the page that was open went on, with its filter in the address"
+    context.close()
+
+
+@pytest.mark.slow
+def test_a_page_that_is_left_open_follows_the_loop(repository: Path, browser: Browser, tmp_path: Path) -> None:
+    root = record_loop(tmp_path / "lab", 3, running=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = browser.new_context(locale="en-GB", viewport={"width": 1360, "height": 1000})
+    page = context.new_page()
+    with serving(repository, root, port, tmp_path / "log"):
+        settled(page, f"http://127.0.0.1:{port}/", "Overview of lab")
+        page.get_by_text("c0003 is open").wait_for()
+        recorder = Recorder.again(root)
+        for phase in ("train", "evaluate", "examine", "decide"):
+            recorder.phase(phase, 3)
+        page.wait_for_function(
+            "document.querySelector('[data-testid=stMain]').innerText.split('done').length > 7", timeout=30_000
+        )
+        recorder.close(3)
+        recorder.done()
+        page.get_by_text("c0003 is open").wait_for(state="detached", timeout=30_000)
+        page.get_by_text("Rejected").first.wait_for()
     context.close()

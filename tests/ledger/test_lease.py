@@ -18,6 +18,7 @@ from loopwright.errors import InfraError, LeaseHeld
 from loopwright.ledger import Ledger
 from loopwright.ledger.lease import hold
 from loopwright.ledger.location import locate
+from loopwright.ledger.reading import driven
 from loopwright.ledger.signer import LocalSigner
 from loopwright.ledger.storage import Storage
 from tests.ledger.workshop import Workshop, opening
@@ -147,3 +148,12 @@ def test_an_approval_is_recorded_while_a_driver_works(workshop: Workshop, reposi
         print(file=process.stdin, flush=True)
         assert process.stdout.readline() == "2\n"
     assert opening("c0000")["cycle"] == "c0000"
+
+
+def test_who_only_reads_knows_whether_a_driver_is_at_work(workshop: Workshop) -> None:
+    place = locate(workshop.root)
+    assert not driven(place)
+    with workshop.ledger.lease():
+        assert driven(place)
+        assert not driven(place, within=0.0), "one that was not heard for long may be gone"
+    assert not driven(place)

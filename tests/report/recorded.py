@@ -132,6 +132,13 @@ class Recorder:
             root, workspace="w-5f2c9a10", name=name, demo=demo, plan=plan, key_home=root / ".keys", signer=LocalSigner
         )
 
+    @classmethod
+    def again(cls, root: Path) -> Recorder:
+        """Goes on with a loop that was recorded."""
+        made = cls.__new__(cls)
+        made.clock, made.ledger = cls._times(), Ledger.open(root, root / ".keys", signer=LocalSigner)
+        return made
+
     @staticmethod
     def _times() -> Iterator[Callable[[float], str]]:
         moment = START

@@ -17,7 +17,7 @@ from loopwright.alerts.journal import Kept, note_sent
 from loopwright.clock import now
 from loopwright.errors import InfraError, UsageError
 
-__all__ = ["ADDRESSES", "addresses", "addresses_file", "send", "unsent", "words_of"]
+__all__ = ["ADDRESSES", "addresses", "addresses_file", "post", "send", "unsent", "words_of"]
 
 ADDRESSES = "LOOPWRIGHT_ALERTS"
 """The environment's name for the file of addresses; ``.loopwright/alert-addresses`` of the workspace by default."""
@@ -67,17 +67,29 @@ def send(root: Path, name: str, alerts: Sequence[Kept]) -> int:
         UsageError: no address, one that is none, or a file that others can read.
         InfraError: no address took it.
     """
+    if not alerts:
+        _told(root)
+        return 0
+    took = post(root, *words_of(name, alerts))
+    note_sent(root, [one.id for one in alerts], now("seconds"))
+    return took
+
+
+def post(root: Path, title: str, body: str) -> int:
+    """Send a text to every address; how many addresses took it. Errors as of `send`."""
+    told = _told(root)
+    took = _notified(told, title, body)
+    if not took:
+        raise InfraError(f"none of {len(told)} addresses took it", "try one with the apprise command; it says why")
+    return took
+
+
+def _told(root: Path) -> tuple[str, ...]:
     path = addresses_file(root)
     told = addresses(path)
     if not told:
         raise UsageError(f"no addresses to send to in {path}", "write one apprise address a line into it, then `chmod 600`")
-    if not alerts:
-        return 0
-    took = _notified(told, *words_of(name, alerts))
-    if not took:
-        raise InfraError(f"none of {len(told)} addresses took the alerts", "try one with the apprise command; it says why")
-    note_sent(root, [one.id for one in alerts], now("seconds"))
-    return took
+    return told
 
 
 def _notified(told: Sequence[str], title: str, body: str) -> int:

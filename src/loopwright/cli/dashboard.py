@@ -45,7 +45,7 @@ def serve(root: Path, port: int, address: str = _LOOPBACK[0], secrets: Path | No
         **({"server.trustedUserHeaders": headers} if headers else {}),
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    command = [sys.executable, "-m", "streamlit", "run", str(app), *flags, "--", str(root)]
+    command = [sys.executable, "-m", "app.serve", "run", str(app), *flags, "--", str(root)]
     environment = {**os.environ, "LOOPWRIGHT_WORKSPACE": str(root)}
     whom = "on this machine only: nobody has to sign in" if address in _LOOPBACK else "to whoever signs in"
     sys.stderr.write(f"http://{address}:{port} shows {root.name} (Ctrl-C ends it; {whom})\n")

@@ -285,6 +285,9 @@ def serve(
     trust_header: Annotated[
         str | None, typer.Option(help="Header of a proxy in front that signs people in, for example X-Forwarded-Email.")
     ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Show all loops of a PostgreSQL database instead: a URL as in record.url of a plan.")
+    ] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Open the dashboard of a workspace, or of all workspaces right below a folder; on this machine alone unless people sign in."""
@@ -293,6 +296,12 @@ def serve(
     from loopwright.cli.dashboard import serve as start
     from loopwright.workspace import find
 
+    headers = json.dumps({trust_header: "email"}) if trust_header else None
+    if database is not None:
+        from loopwright.cli.databases import folders
+
+        start(folders(database), port, address, secrets, headers)
+        return
     several = any((path / "ledger").is_dir() for path in workspace.iterdir()) if workspace.is_dir() else False
     root = workspace.resolve() if several and not (workspace / "loop.yaml").is_file() else find(workspace).root
-    start(root, port, address, secrets, json.dumps({trust_header: "email"}) if trust_header else None)
+    start(root, port, address, secrets, headers)

@@ -63,17 +63,24 @@ def take(
 
 def digest(
     hours: Annotated[float, typer.Option(min=0.1, help="How far back.")] = 24.0,
+    send: Annotated[bool, typer.Option("--send", help="Send it where alerts are sent to, by mail or chat.")] = False,
     workspace: WorkspaceOption = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """The loop's last day as a few lines of text, for a mail or a chat."""
+    """The loop's last day as a few lines of text, for a mail or a chat; a timer may call it with --send."""
     from loopwright.clock import now
     from loopwright.govern.digest import digest as told
     from loopwright.govern.status import status_of
     from loopwright.workspace import find
 
-    text = told(status_of(find(workspace)), now(), hours)
+    found = find(workspace)
+    text, took = told(status_of(found), now(), hours), 0
+    if send:
+        from loopwright.alerts.sent import post
+
+        title, _, body = text.partition("\n")
+        took = post(found.root, f"Loopwright {title}", body.strip())
     if as_json:
-        emit({"schema_version": 1, "text": text})
+        emit({"schema_version": 1, "text": text, "addresses": took})
     else:
         sys.stdout.write(text)

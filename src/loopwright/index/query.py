@@ -17,6 +17,8 @@ from loopwright.index.rows import COLUMNS
 from loopwright.index.tables import connection, file_of
 from loopwright.ledger.fold import CycleRecord, LoopState, fold
 from loopwright.ledger.ledger import Ledger
+from loopwright.ledger.location import Location, locate
+from loopwright.ledger.reading import driven
 from loopwright.ledger.statement import Statement
 
 __all__ = ["SORTS", "Filter", "Index", "Page"]
@@ -58,9 +60,11 @@ class Page:
 class Index:
     """The index of one workspace, as of `open`; a context manager. Reading only: what fills it is `open` itself."""
 
-    def __init__(self, database: sqlite3.Connection, ledger: Ledger, told: Mapping[str, Any], opened: ExitStack) -> None:
+    def __init__(
+        self, location: Location, database: sqlite3.Connection, ledger: Ledger, told: Mapping[str, Any], opened: ExitStack
+    ) -> None:
         """Use `open`; ``opened`` is what `close` closes."""
-        self._database, self._ledger, self._told, self._opened = database, ledger, told, opened
+        self._location, self._database, self._ledger, self._told, self._opened = location, database, ledger, told, opened
 
     @classmethod
     def open(cls, root: Path) -> Self:
@@ -73,7 +77,7 @@ class Index:
             stack.callback(ledger.close)
             database = stack.enter_context(connection(file_of(root)))
             told = fill(database, ledger)
-            return cls(database, ledger, told, stack.pop_all())
+            return cls(locate(root), database, ledger, told, stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +93,11 @@ class Index:
     def told(self) -> Mapping[str, Any]:
         """``name``, ``workspace``, ``demo``, ``size`` (entries), ``champion``, ``last``, ``open`` (cycles), ``latest`` (time)."""
         return self._told
+
+    @property
+    def driven(self) -> bool:
+        """A driver is at work, in a cycle or between two."""
+        return driven(self._location)
 
     @property
     def used(self) -> Used:

@@ -15,7 +15,7 @@ from typing import Any
 from loopwright.errors import InfraError, IntegrityError, LoopwrightError, WorkspaceError
 from loopwright.ledger.location import Server, Unreachable, password_of
 
-__all__ = ["WAIT_SECONDS", "connect", "count", "envelopes", "explain"]
+__all__ = ["WAIT_SECONDS", "connect", "count", "envelopes", "explain", "heard", "schemas"]
 
 WAIT_SECONDS = 30
 """How long a writer waits for its turn."""
@@ -133,6 +133,19 @@ def count(server: Server) -> int:
     """Entries in the schema, 0 where nothing was ever written."""
     [[found]] = _ask(server, "SELECT to_regclass('log_leaf')::text", "SELECT coalesce(max(idx) + 1, 0) FROM log_leaf")
     return found or 0
+
+
+def heard(server: Server) -> float | None:
+    """Seconds since the driver that holds the lease was heard, by the server's clock; None where nobody holds it."""
+    ago = "SELECT extract(epoch FROM clock_timestamp()) - heartbeat FROM lease WHERE pid IS NOT NULL"
+    rows = _ask(server, "SELECT to_regclass('lease')::text", ago)
+    return float(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def schemas(server: Server) -> list[str]:
+    """Schemas of the database that have a record which the user may read, by name."""
+    query = "SELECT schemaname FROM pg_tables WHERE tablename = 'log_leaf' AND has_table_privilege(format('%I.log_leaf', schemaname), 'SELECT') ORDER BY 1"
+    return [row[0] for row in _ask(server, query)]
 
 
 def envelopes(server: Server, start: int, limit: int) -> list[bytes]:

@@ -14,7 +14,7 @@ from loopwright.ledger.location import Location, Unreachable, locate
 from loopwright.ledger.statement import Statement, read_statement
 from loopwright.ledger.tiles import published_size, read_entries
 
-__all__ = ["FOLDER", "first_entry", "parsed", "read", "stored"]
+__all__ = ["FOLDER", "driven", "first_entry", "parsed", "read", "stored"]
 
 FOLDER = "ledger"
 """The published log, relative to the workspace."""
@@ -27,6 +27,15 @@ def stored(location: Location) -> int:
     except Unreachable as error:
         logging.getLogger(__name__).warning("%s; reading what is published", error.message)
         return 0
+
+
+def driven(location: Location, within: float = 30.0) -> bool:
+    """Does a driver work on it: one that holds the lease, and was heard in so many seconds?"""
+    try:
+        ago = database.heard(location)
+    except Unreachable:
+        return False
+    return ago is not None and ago < within
 
 
 def _published(root: Path) -> list[bytes]:

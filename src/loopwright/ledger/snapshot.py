@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from loopwright.errors import InfraError, IntegrityError
 from loopwright.ledger.location import Location
 
-__all__ = ["count", "envelopes"]
+__all__ = ["count", "envelopes", "heard"]
 
 
 def _address(path: Path) -> str:
@@ -69,3 +70,16 @@ def envelopes(location: Location, start: int = 0, limit: int = -1) -> list[bytes
     with _reading(location.path) as connection:
         rows = connection.execute("SELECT envelope FROM log_leaf WHERE idx >= ? ORDER BY idx LIMIT ?", (start, limit))
         return [envelope for (envelope,) in rows]
+
+
+def heard(location: Location) -> float | None:
+    """Seconds since the driver that holds the lease was heard; None where nobody holds it. Errors as above."""
+    if location.server:
+        from loopwright.ledger import postgres
+
+        return postgres.heard(location.server)
+    if not count(location):
+        return None
+    with _reading(location.path) as connection:
+        found = connection.execute("SELECT heartbeat FROM lease WHERE pid IS NOT NULL").fetchone()
+    return time.time() - found[0] if found else None

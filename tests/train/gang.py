@@ -50,6 +50,11 @@ class Rank:
 
 def train(job: Mapping[str, Any], ranks: int, dies_at: int | None = None) -> dict[str, Any]:
     """Rank 0's result of `fit` on so many ranks, with the steps that it reported; empty where all were killed."""
+    return next(iter(train_all(job, ranks, dies_at)), {})
+
+
+def train_all(job: Mapping[str, Any], ranks: int, dies_at: int | None = None) -> list[dict[str, Any]]:
+    """The same of every rank."""
     return gang(ranks, _train, dict(job), dies_at)
 
 
@@ -60,8 +65,8 @@ def _train(rank: int, ranks: int, job: dict[str, Any], dies_at: int | None) -> A
     return fit(job, worker) | {"steps": worker.steps}
 
 
-def gang(ranks: int, call: Callable[..., Any], *arguments: Any) -> Any:
-    """``call(rank, ranks, *arguments)`` on each of a group of ``ranks``; what rank 0 gave back."""
+def gang(ranks: int, call: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """``call(rank, ranks, *arguments)`` on each of a group of ``ranks``; what those gave back that were not killed."""
     with tempfile.TemporaryDirectory() as name:
         processes = [_FORKS.Process(target=_rank, args=(Path(name), rank, ranks, call, arguments)) for rank in range(ranks)]
         for process in processes:
@@ -70,8 +75,7 @@ def gang(ranks: int, call: Callable[..., Any], *arguments: Any) -> Any:
             process.join(180)
         said = [path.read_text() for path in sorted(Path(name).glob("error-*"))]
         assert [process.exitcode for process in processes] == [0] * ranks, "\n".join(said)
-        answer = Path(name) / "answer"
-        return json.loads(answer.read_text()) if answer.exists() else {}
+        return [json.loads(path.read_text()) for path in sorted(Path(name).glob("answer-*"))]
 
 
 def _rank(meeting: Path, rank: int, ranks: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -81,8 +85,7 @@ def _rank(meeting: Path, rank: int, ranks: int, call: Callable[..., Any], argume
         if ranks > 1:
             torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}/m", rank=rank, world_size=ranks)
         answer = call(rank, ranks, *arguments)
-        if rank == 0:
-            (meeting / "answer").write_text(json.dumps(answer))
+        (meeting / f"answer-{rank}").write_text(json.dumps(answer))
         if ranks > 1:
             torch.distributed.destroy_process_group()
     except BaseException:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from loopwright.train.mixing import read_mixture
 from loopwright.types import seed_of
 from loopwright.written import FileStat, from_json
 from tests.models.llama import write_llama
+from tests.train.gang import train
 
 Make = Callable[..., Any]
 
@@ -83,21 +81,12 @@ def test_a_resumed_training_ends_in_the_same_bytes_and_its_checkpoint_holds_adap
     assert resumed["losses"] == undisturbed["losses"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tuning", ["lora", "full"])
-def test_two_processes_end_in_the_same_bits(
-    job: Make, lone: Make, settings: dict[str, Any], tmp_path: Path, tuning: str
-) -> None:
+def test_two_processes_end_in_the_same_bits(job: Make, lone: Make, settings: dict[str, Any], tuning: str) -> None:
     work = made(job, {**settings, "tuning": tuning})
     alone = fit(work, lone("alone"))
-    (tmp_path / "both").mkdir()
-    (tmp_path / "job.json").write_text(json.dumps(work))
-    command = [sys.executable, str(Path(__file__).with_name("rank.py")), str(tmp_path), "2", "both"]
-    ranks = [subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True) for rank in range(2)]
-    said = [rank.communicate(timeout=300)[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(said)
+    both = train({**work, "key": "both"}, 2)
     name = "adapter_model.safetensors" if tuning == "lora" else "model.safetensors"
-    both = json.loads((tmp_path / "both-0.json").read_text())
     assert (Path(both["directory"]) / name).read_bytes() == (Path(alone["directory"]) / name).read_bytes()
 
 

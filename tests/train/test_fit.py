@@ -19,6 +19,7 @@ from loopwright.train.checkpoints import step_of
 from loopwright.train.fit import fit
 from loopwright.train.mixing import read_mixture
 from loopwright.types import seed_of
+from tests.train.gang import train, train_all
 
 Make = Callable[..., Any]
 
@@ -110,27 +111,16 @@ def test_a_checkpoint_holds_no_pickle_and_a_damaged_one_is_found(job: Make, lone
     assert str(directory) in found.value.next_step
 
 
-def test_two_processes_end_in_the_same_bits_fresh_or_resumed(
-    job: Make, lone: Make, undisturbed: dict[str, Any], tmp_path: Path
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        fit(job(), lone("resumed", dies_at=6))
-    (tmp_path / "fresh").mkdir()
-    (tmp_path / "job.json").write_text(json.dumps(job()))
-    script = Path(__file__).with_name("rank.py")
-    command = [sys.executable, str(script), str(tmp_path), "2", "fresh", "resumed"]
-    ranks = [subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True) for rank in range(2)]
-    said = [rank.communicate(timeout=300)[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(said)
-    for name in ("fresh", "resumed"):
-        results = [json.loads((tmp_path / f"{name}-{rank}.json").read_text()) for rank in range(2)]
+def test_two_processes_end_in_the_same_bits_fresh_or_resumed(job: Make, undisturbed: dict[str, Any]) -> None:
+    assert train(job() | {"key": "resumed"}, 1, dies_at=6) == {}
+    for name, steps in (("fresh", list(range(1, 10))), ("resumed", [5, 6, 7, 8, 9])):
+        results = train_all(job() | {"key": name}, 2)
         assert weights(results[0]["directory"]) == weights(undisturbed["directory"])
+        assert [result["steps"] for result in results] == [steps, steps]
         for result in results:
             assert result["losses"] == undisturbed["losses"]
             assert result["tokens"] == undisturbed["tokens"]
             assert result["workers"] == 2
-    steps = json.loads((tmp_path / "resumed-0.json").read_text())["steps"]
-    assert steps == [5, 6, 7, 8, 9]
 
 
 def test_it_continues_from_a_model_with_a_fresh_optimiser(job: Make, lone: Make, undisturbed: dict[str, Any]) -> None:

@@ -166,8 +166,6 @@ class Run:
     launchers: tuple[str, ...] = ()
     """Key ids of the persons who started it; none of them approves what it asks for."""
     state: LoopState = field(init=False)
-    settled: bool = False
-    """True when all that a killed run may have left was committed; from then on only this run writes."""
     _folding: Folding = field(init=False, default_factory=Folding)
 
     def __post_init__(self) -> None:
@@ -369,9 +367,8 @@ class Run:
         if left is None:
             return attempt
         told = "the driver was killed while this ran; the time is that of its last sign of life"
-        self._lost(
-            attempt, attempt.said(self.cycle, "Killed", told) | dict(zip(("started_at", "failed_at"), left, strict=True))
-        )
+        times = dict(zip(("started_at", "failed_at"), left, strict=True))
+        self._lost(attempt, attempt.said(self.cycle, "Killed", told) | times)
         self.refresh()
         return replace(attempt, number=attempt.number + 1)
 

@@ -116,7 +116,6 @@ def settle(run: Run) -> None:
             f"the workspace has changes that are not committed: {shown}",
             "`git diff` shows them; `git add -A && git commit` keeps them, `git stash -u` puts them away",
         )
-    run.settled = True
 
 
 def close_abandoned(root: Path, ledger: Ledger, reason: str) -> str:
@@ -374,8 +373,8 @@ def _commit(run: Run) -> None:
 
 
 def _written(run: Run, last: str | None) -> tuple[str, ...]:
-    """Where this run may have written since its last commit; everywhere the program writes, the first time."""
-    if not run.settled:
+    """Where this run may have written since its last commit; before its first cycle, wherever a killed one may have."""
+    if not run.cycle:
         return DRIVER_PATHS
     own = {name for name in (last, run.state.open, run.state.champion) if name}
     return (*(f"cycles/{name}" for name in sorted(own)), *(path for path in DRIVER_PATHS if path != "cycles"))

@@ -92,7 +92,7 @@ def swift(folder: Path) -> Iterator[int]:
     with ExitStack() as running:
         account = ["-u", "root"] if os.getuid() == 0 else []
         running.enter_context(
-            _process(["memcached", "-l", "127.0.0.1", "-p", str(ports["memcached"]), "-m", "16", *account], folder)
+            process(["memcached", "-l", "127.0.0.1", "-p", str(ports["memcached"]), "-m", "16", *account], folder)
         )
         for kind in ("account", "container", "object", "proxy"):
             pipeline = "catch_errors cache bulk s3api tempauth slo proxy-server" if kind == "proxy" else f"{kind}-server"
@@ -101,14 +101,15 @@ def swift(folder: Path) -> Iterator[int]:
                 _PROXY.format(memcached=ports["memcached"], secret=SECRET) if kind == "proxy" else ""
             )
             (folder / f"{kind}-server.conf").write_text(text)
-            running.enter_context(_process([f"swift-{kind}-server", str(folder / f"{kind}-server.conf")], folder))
+            running.enter_context(process([f"swift-{kind}-server", str(folder / f"{kind}-server.conf")], folder))
         for port in ports.values():
-            _listens(port, folder)
+            listens(port, folder)
         yield ports["proxy"]
 
 
 @contextmanager
-def _process(command: Sequence[str], folder: Path) -> Iterator[None]:
+def process(command: Sequence[str], folder: Path) -> Iterator[None]:
+    """A server, and its end; what it says goes to ``log`` in ``folder``."""
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -122,7 +123,8 @@ def _process(command: Sequence[str], folder: Path) -> Iterator[None]:
             process.wait()
 
 
-def _listens(port: int, folder: Path) -> None:
+def listens(port: int, folder: Path) -> None:
+    """Wait until it does."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         with socket.socket() as probe:

@@ -6,8 +6,10 @@ OpenSSH's own daemon, where ``dvc-ssh`` is installed.
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,3 +159,55 @@ def test_a_pull_from_s3_that_is_not_there_says_so(
     for path, sealed in done.items():
         assert check(tmp_path / "clone", fake.artifact(path, sealed), fresh=True)
     clone.close()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """OpenSSH's daemon on loopback with keys of its own; its port, and the key that it lets in."""
+    pytest.importorskip("dvc_ssh", reason="dvc-ssh is not installed: pip install dvc-ssh")
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    if sshd is None:
+        pytest.skip("no SSH server: apt-get install openssh-server")
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
+    port = s3_server.free_port()
+    (tmp_path / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path / 'host'}\nAuthorizedKeysFile {tmp_path / 'user.pub'}\n"
+        "PasswordAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\nSubsystem sftp internal-sftp\n"
+    )
+    command = [sshd, "-D", "-f", str(tmp_path / "sshd_config"), "-E", str(tmp_path / "log")]
+    with s3_server.process(command, tmp_path):
+        s3_server.listens(port, tmp_path)
+        yield port, tmp_path / "user"
+
+
+@pytest.mark.slow
+def test_what_was_pushed_over_ssh_comes_back_by_digest_in_a_clone(host: tuple[int, Path], tmp_path: Path) -> None:
+    """Who may come in is told to DVC in ``.dvc/config.local``, which no commit holds."""
+    port, key = host
+    url = f"ssh://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/store"
+
+    def told(root: Path) -> None:
+        file = root / ".dvc" / "config.local"
+        _, _, settings = file.read_text().partition("\n")  # as `dvc remote modify --local` leaves it
+        file.write_text(f"{settings}['remote \"store\"']\n    keyfile = {key}\n    allow_agent = false\n")
+
+    store = fake.make(tmp_path / "lab", url)
+    store.close()
+    told(tmp_path / "lab")
+    store = DvcStore(tmp_path / "lab")
+    done = fake.turn(store, tmp_path / "lab", "c0000")
+    store.push()
+    clone = cloned(tmp_path / "lab", tmp_path / "clone")
+    with pytest.raises(InfraError):  # nobody comes in without the key
+        clone.pull()
+    clone.close()
+    told(tmp_path / "clone")
+    clone = DvcStore(tmp_path / "clone")
+    clone.pull()
+    for path, sealed in done.items():
+        assert check(tmp_path / "clone", fake.artifact(path, sealed), fresh=True)
+    clone.close()
+    store.close()

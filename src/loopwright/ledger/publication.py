@@ -72,9 +72,20 @@ def _content(tile: Tile, source: Source) -> bytes:
     return b"".join(root_of(source.hashes(at * span, (at + 1) * span)) for at in range(tile.start, tile.stop))
 
 
+def _partials(folder: Path) -> Iterator[Path]:
+    """Folders of partial tiles. Every entry is published by way of here, so nothing is asked of a file but its name."""
+    try:
+        found = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from [Path(entry.path)] if entry.name.endswith(".p") else _partials(Path(entry.path))
+
+
 def _sweep(folder: Path, wanted: set[str]) -> None:
     """Remove partial tiles that no wanted size has; a partial is dropped only when what replaces it is in place."""
-    for partial in folder.glob("tile/**/*.p"):
+    for partial in list(_partials(folder / "tile")):
         for file in partial.iterdir():
             if file.relative_to(folder).as_posix() not in wanted:
                 file.unlink()
@@ -105,8 +116,9 @@ def _publish_notes(folder: Path, notes: Mapping[int, str]) -> None:
     signed, place = notes[latest].encode(), folder / "checkpoints" / str(latest)
     kept = place.read_bytes() if place.is_file() else signed
     keep_file(folder / "checkpoint", kept if kept.startswith(signed) else signed)
+    present = set(os.listdir(place.parent)) if place.parent.is_dir() else set[str]()
     for at, note in notes.items():
-        if not (folder / "checkpoints" / str(at)).is_file():
+        if str(at) not in present:
             write_file(folder / "checkpoints" / str(at), note.encode())
 
 

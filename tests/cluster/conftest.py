@@ -16,7 +16,7 @@ from tests.run.conftest import server
 from tests.run.small import copy_of, make_small, small_recipe
 from tests.run.test_resume import outcome
 
-STEPS = 80
+STEPS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def driver(nodes: Nodes) -> Iterator[Callable[..., dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory, driver: Callable[..., dict[str, Any]]) -> Calm:
     """Turned in one process."""
-    made = make_small(tmp_path_factory.mktemp("calm") / "lab", **{"trainer.checkpoint_every": 10})
+    made = make_small(tmp_path_factory.mktemp("calm") / "lab", **{"trainer.checkpoint_every": 30})
     small_recipe(made.root, STEPS)
     assert driver(made.root, 0)["code"] == 0
     after = copy_of(made.root, made.root.with_name("after"))

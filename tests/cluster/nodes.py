@@ -24,7 +24,7 @@ from loopwright.runtime.ray_process import kill_all
 
 __all__ = ["Nodes", "possible"]
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 _WORKERS_SEE = {
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -84,7 +84,7 @@ class Nodes:
         command = [*ray, "--head", f"--node-ip-address={self._net}.1", f"--port={self.port}", "--num-cpus=0"]
         command += ["--include-dashboard=false", f"--temp-dir={self.temporary}", *more]
         self._head = self._start(command, "head")
-        self._wait(lambda: _listens(f"{self._net}.1", self.port), "head")
+        self._wait(lambda: "runtime started" in self._log("head"), "head")
 
     def add(self, name: str, *more: str, cpus: int = 1, disk: tuple[Path, str] | None = None) -> None:
         """A node of its own. ``disk``: a folder that this node alone sees as a small disk of that size."""
@@ -180,12 +180,6 @@ class Nodes:
 
 def _do(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
-
-
-def _listens(host: str, port: int) -> bool:
-    with suppress(OSError), socket.create_connection((host, port), timeout=1):
-        return True
-    return False
 
 
 def _free() -> int:

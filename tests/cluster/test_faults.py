@@ -34,6 +34,9 @@ def disturbed(lab: Workspace, driver: Driver, when: tuple[str, str, str], fault:
             assert not run.done(), run.result()
             time.sleep(0.02)
         fault()
+        assert f"{when[0]} {when[1]} worked" not in (lab.private / "seen.txt").read_text(), (
+            "it came too late to disturb anything"
+        )
         return run.result()
 
 

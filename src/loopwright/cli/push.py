@@ -60,6 +60,9 @@ def push_waiting(root: Path, observer: Observer, *, look: bool = False) -> tuple
     if waiting:
         observer.event(waiting[0], "push", "started", {})
     try:
-        return push_all(root, store, lambda cycle, done, total: observer.progress(cycle, "push", done, total, "cycles"))
+        pushed = push_all(root, store, lambda cycle, done, total: observer.progress(cycle, "push", done, total, "cycles"))
     finally:
         store.close()
+    if pushed:
+        observer.event(pushed[-1], "push", "pushed", {})
+    return pushed

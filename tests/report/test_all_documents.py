@@ -123,18 +123,24 @@ def leaks(root: Path, made: Made) -> list[str]:
     return [f"{pdf.name}: {one}" for one in (*found, *sorted(shown - allowed), *blind)]
 
 
-def test_each_document_once(answered: Path, tmp_path: Path) -> None:
-    every, left = jobs_for(answered, (), None, (), ())
+def test_each_document_once(confidential: Path, tmp_path: Path) -> None:
+    every, left = jobs_for(confidential, (), None, (), ())
     jobs = once_each(every)
     assert left == []
     assert {(job.language, job.audience) for job in jobs} == {(job.language, job.audience) for job in every}
-    made = build_many(answered, jobs, tmp_path, ("pdf", "json"), lambda _: None)
-    assert [flaw for one in made for flaw in flaws(Path(one.files["pdf"]))] == []
+    made = build_many(confidential, jobs, tmp_path, ("pdf", "json"), lambda _: None)
+    assert [flaw for one in made for flaw in (*flaws(Path(one.files["pdf"])), *leaks(confidential, one))] == []
     for one in made:
         told = json.loads(Path(one.files["json"]).read_bytes())
         assert (told["document"], told["language"], told["audience"]) == (one.job.document, one.job.language, one.job.audience)
         with pikepdf.open(one.files["pdf"]) as pdf:
             assert str(pdf.Root.Lang) == one.job.language
+            faces = {
+                str(item["/BaseFont"]).partition("+")[2]
+                for item in pdf.objects
+                if isinstance(item, pikepdf.Dictionary) and "/BaseFont" in item
+            }
+            assert faces <= {"Inter", "Inter-Semi-Bold", "Plex", "Europe", "Europe-Semi-Bold"}  # none of the machine's
             assert pdf.attachments["document.json"].get_file().read_bytes() == Path(one.files["json"]).read_bytes()
 
 

@@ -72,7 +72,7 @@ def test_it_is_archival_and_accessible(
         assert str(pdf.Root.Lang) == language
         assert len(pdf.pages) <= {"cycle": 3}.get(document, 20)
         fonts = {str(item.BaseFont).partition("+")[2] for item in pdf.objects if _is_font(item)}
-        assert fonts <= {"Inter", "Inter-Semi-Bold", "Plex"}
+        assert fonts <= {"Inter", "Inter-Semi-Bold", "Plex", "Europe", "Europe-Semi-Bold"}
         with pdf.open_outline() as outline:
             assert [section.title for section in outline.root[0].children]
         assert pdf.attachments["document.json"].get_file().read_bytes() == built.json.read_bytes()
@@ -111,7 +111,7 @@ def test_values_are_in_the_language_of_the_reader(workspace: Path, text_of: Call
         (
             english,
             (
-                "0.260 (0.213 to 0.313; n 290; wilson 95%)",
+                "0.260 (0.213 to 0.313; n 290; Wilson, 95 %)",
                 "rejected",
                 "4,800",
                 "22 November 2026",
@@ -121,7 +121,7 @@ def test_values_are_in_the_language_of_the_reader(workspace: Path, text_of: Call
         (
             german,
             (
-                "0,260 (0,213 bis 0,313; n 290; wilson 95%)",
+                "0,260 (0,213 bis 0,313; n 290; Wilson, 95 %)",
                 "abgelehnt",
                 "4.800",
                 "22. November 2026",

@@ -218,7 +218,25 @@ def diff(
 
 
 def _sides(what: tuple[str, ...], before: Any, after: Any) -> tuple[str, str]:
-    return tuple(_brief({key: side[key] for key in what or ("state",)}) if side else "-" for side in (before, after))  # type: ignore[return-value]  # two
+    both = bool(before and after)
+    sides = [(before, after), (after, before)]
+    return tuple(  # type: ignore[return-value]  # two
+        _brief({key: _apart(side[key], other[key]) if both else side[key] for key in what or ("state",)}) if side else "-"
+        for side, other in sides
+    )
+
+
+def _apart(side: Any, other: Any) -> Any:
+    """What a side has that the other has not: of facts those that differ, of a table its rows."""
+    if not (isinstance(side, dict) and isinstance(other, dict)):
+        return side
+    if _rows(side) and _rows(other):
+        return {**side, "rows": [row for row in side["rows"] if row not in other["rows"]]}
+    return {key: _apart(value, other.get(key)) for key, value in side.items() if other.get(key) != value}
+
+
+def _rows(value: Any) -> bool:
+    return isinstance(value, dict) and {"columns", "rows"} <= set(value)
 
 
 def _brief(told: dict[str, Any]) -> str:
@@ -227,11 +245,19 @@ def _brief(told: dict[str, Any]) -> str:
     def plain(value: Any) -> str:
         if isinstance(value, dict) and {"value", "low", "high", "n"} <= set(value):
             return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f}, n {value['n']})"
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if _rows(value):
+            return "; ".join(" ".join("-" if cell is None else plain(cell) for cell in row) for row in value["rows"]) or "-"
+        if isinstance(value, float):
+            return f"{value:.4g}"
+        if isinstance(value, dict):
+            return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+        if isinstance(value, str):
+            return f"{value[:15]}\u2026" if value.startswith("sha256:") else value
+        return json.dumps(value, ensure_ascii=False)
 
     facts = told.pop("value", None)
     text = "; ".join(map(plain, [*(facts or {}).values(), *told.values()]))
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return text if len(text) <= 240 else f"{text[:239]}\u2026"
 
 
 def status(

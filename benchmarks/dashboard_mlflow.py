@@ -103,7 +103,7 @@ def mlflow_served(venv: Path, folder: Path, runs: int) -> Iterator[str]:
 
 
 def _until_it_answers(address: str) -> None:
-    for _ in range(600):
+    for _ in range(3000):
         try:
             urllib.request.urlopen(address, timeout=2).close()  # noqa: S310  # our own server
         except OSError:

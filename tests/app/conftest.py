@@ -13,6 +13,7 @@ from app.contents import PAGES
 from app.place import WORKSPACE
 from app.visitor import AS
 from benchmarks.dashboard import make as make_long
+from loopwright.index import Index
 from tests.report.recorded import record_held, record_hostile, record_loop
 
 MANY = 10_000
@@ -63,6 +64,8 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             root.mkdir(parents=True)
             if state == "many":
                 make_long(root, make("rest"), MANY)
+                with Index.open(root):  # as `loopwright app` does before anybody comes
+                    pass
             elif state in {"held", "hostile"}:
                 {"held": record_held, "hostile": record_hostile}[state](root)
             elif state != "none":

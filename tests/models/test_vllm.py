@@ -33,6 +33,7 @@ def greedy(model: object, prompts: list[str], most: int) -> list[str]:
 
 
 @pytest.mark.skipif(not HERE, reason="vLLM is not installed: it needs an environment of its own (docs/language-models.md)")
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # vLLM's own, of what it imports
 @torch.no_grad()
 def test_vllm_answers_with_base_and_adapter_as_the_models_scores_say(base: Path, tmp_path: Path) -> None:

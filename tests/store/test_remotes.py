@@ -86,7 +86,9 @@ def test_what_was_pushed_to_s3_comes_back_by_digest_in_a_clone(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # botocore leaves the sockets of its parts to the collector
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # botocore leaves the sockets of its parts to the collector
 def test_a_large_file_goes_up_in_parts_and_comes_back(
     endpoint: Proxy, lab: tuple[Path, DvcStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,7 @@ def test_a_phase_that_cannot_run_is_no_difference(lab: Workspace, monkeypatch: p
     def broken(*_: object, **__: object) -> None:
         raise InfraError("no sandbox today")
 
-    monkeypatch.setattr(verify_phase, "_judged", broken)
+    monkeypatch.setattr(verify_phase, "decided", broken)
     answer = reproduce(lab, "c0001", ["verify"])
     assert (answer["verdict"], answer["outcomes"][0]["where"]) == ("failed", "no sandbox today")
     with pytest.raises(UsageError, match="has no phase"):

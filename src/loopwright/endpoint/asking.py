@@ -113,6 +113,7 @@ class _Asker:
                 answer: Answer | Exception = self._answered(digest, question)
             except Exception as error:  # noqa: BLE001  # it is raised where the phase waits
                 answer = error
+                self.stop.set()  # before another question is paid for
             self.done.put((digest, answer))
 
     def _answered(self, digest: Digest, question: Question) -> Answer:

@@ -21,7 +21,7 @@ from loopwright.govern.answers import Given, answer
 from loopwright.govern.filing import Report, file_report
 from loopwright.govern.requests import Desk
 from loopwright.ledger.filings import register
-from loopwright.report import BuiltReport, build
+from loopwright.report import BuiltReport, build, signing
 from loopwright.report.filed import auditors_bundle, rows
 from loopwright.report.signing import read_signatures, sign_pdf, signer_of
 from loopwright.report.verify import Checked, verify_file
@@ -186,3 +186,20 @@ def test_the_next_run_commits_the_words_that_a_killed_command_left(
         settle(run)
     assert git.dirty(workspace.root) == []
     assert list((workspace.root / "answers").iterdir())
+
+
+def test_a_signature_whose_table_ends_ambiguously_is_made_again(
+    built: BuiltReport, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, rooms = signing._signed, []
+
+    def unlucky(pdf: bytes, signer: object, reason: str, room: int | None) -> bytes:
+        rooms.append(room)
+        done = made(pdf, signer, reason, room)
+        return done + b"\r\nendstream" if len(rooms) < 3 else done
+
+    monkeypatch.setattr(signing, "_signed", unlucky)
+    done = sign_pdf(built.pdf.read_bytes(), signer_of(*certificate, lambda _: b""), "a test")
+    assert (rooms[0], rooms[2] - rooms[1]) == (None, 2)
+    assert not done.endswith(b"endstream")
+    assert read_signatures(done)[0].intact

@@ -7,6 +7,7 @@ digest of the unsigned file, which the signed one holds as its first revision, b
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,6 +21,9 @@ __all__ = ["PdfSignature", "read_signatures", "sign_pdf", "signer_of"]
 
 FIELD = "LoopwrightSignature"
 LABEL = "Signature over this report"
+_CONTENTS = re.compile(rb"/Contents\s*<([0-9a-fA-F]+)>")
+_TRIES = 16
+"""One file in some 250 needs a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,19 @@ def sign_pdf(pdf: bytes, signer: Any, reason: str) -> bytes:
     The field has no visible mark and lies outside the page (an untagged widget would break PDF/UA-1), and the metadata stay
     untouched (pyHanko's rewriting would break PDF/A's extension schema).
     """
+    made = _signed(pdf, signer, reason, None)
+    room = _CONTENTS.search(made, len(pdf))
+    more = 0
+    while (
+        room is not None and b"\r\nendstream" in made[len(pdf) :] and more < _TRIES
+    ):  # ambiguous, as in `loopwright.report.pdf`
+        more += 1  # a little more room moves what comes after it, and so makes another table
+        made = _signed(pdf, signer, reason, len(room[1]) + 2 * more)
+    return made
+
+
+def _signed(pdf: bytes, signer: Any, reason: str, room: int | None) -> bytes:
+    """With so many hexadecimal digits for the signature; None: as pyHanko reckons."""
     from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
     from pyhanko.sign import fields, signers
 
@@ -106,7 +123,7 @@ def sign_pdf(pdf: bytes, signer: Any, reason: str) -> bytes:
         docmdp_permissions=fields.MDPPerm.NO_CHANGES,
         md_algorithm="sha256",
     )
-    out = signers.PdfSigner(told, signer=signer, new_field_spec=place).sign_pdf(writer)
+    out = signers.PdfSigner(told, signer=signer, new_field_spec=place).sign_pdf(writer, bytes_reserved=room)
     return out.getvalue()
 
 

@@ -19,8 +19,6 @@ from loopwright.report.sources import documents
 __all__ = ["PROCESSES", "Job", "Made", "build_many", "jobs_for"]
 
 PROCESSES = 2
-_DOCUMENTS = 24
-"""Of one process: what fonts and pictures leave behind adds up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +86,7 @@ def build_many(
     made: dict[Job, Made] = {}
     failed: list[LoopwrightError] = []
     with ProcessPoolExecutor(
-        PROCESSES,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        initargs=(root,),
-        max_tasks_per_child=_DOCUMENTS,
+        PROCESSES, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(root,)
     ) as pool:
         waiting = {pool.submit(_build, job, output, tuple(formats)): job for job in jobs}
         for done in as_completed(waiting):

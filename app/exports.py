@@ -13,11 +13,11 @@ from typing import Any
 from app.palette import palette
 from app.sheet import Sheet, Table, shown
 from app.words import NOTHING, Words
+from loopwright.store.tables import no_formula
 
 __all__ = ["csv_of", "html_of", "json_of"]
 
 SCHEMA_VERSION = 1
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_of(table: Table) -> bytes:
@@ -36,7 +36,7 @@ def _cell(value: Any) -> Any:
     )
     if text is None:
         return value
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return no_formula(text)
 
 
 def json_of(sheet: Sheet, about: Mapping[str, Any]) -> bytes:

@@ -175,12 +175,12 @@ def signed(root: Path, state: LoopState, cycle: str) -> list[Labels]:
     IntegrityError where a file is not what was signed.
     """
     newest = {answer.key: answer for answer in history(state.acts, FIELD, cycle)}
-    found = []
+    names, found = names_of(root, state.roster), []
     for key, answer in newest.items():
         told = words(root, answer.digest) if answer.digest and answer.state == "statement" else None
         data = file_bytes(root, told.files[0]) if told and told.files else None
         if data is not None:
-            one = labels_of(names_of(root, state.roster).get(key, key), data)
+            one = labels_of(names.get(key, key), data)
             found.append(Labels(name=one.name, answers=one.answers, problems=one.problems, leaf=answer.index))
     return found
 

@@ -16,6 +16,7 @@ __all__ = [
     "ENDPOINT",
     "asked_by",
     "fill",
+    "first_word",
     "generator_code",
     "generator_prompts",
     "judge_code",
@@ -68,6 +69,12 @@ def asked_by(section: Section) -> tuple[str, ...]:
 def fill(template: str, values: Mapping[str, str]) -> str:
     """The template with each ``{name}`` replaced once: what stands in a value is never taken for a place."""
     return _PLACE.sub(lambda found: values.get(found[1], found[0]), template)
+
+
+def first_word(text: str) -> str:
+    """What an answer that was asked for one word begins with, without marks and in small letters; empty where it has none."""
+    found = re.match(r"\W*(\w+)", text)
+    return found[1].casefold() if found else ""
 
 
 def _with(code: Digest, prompts: tuple[Prompt, ...]) -> Digest:

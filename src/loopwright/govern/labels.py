@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,14 @@ from loopwright.govern.requests import Desk
 from loopwright.labelling import ANSWERS, FIELD, Queue, labels_of, queue_of
 from loopwright.ledger.fold import CycleRecord, LoopState
 from loopwright.ledger.independence import makers_of, objections
-from loopwright.prompts import fill, labeller_prompt
+from loopwright.prompts import fill, first_word, labeller_prompt
+from loopwright.store.tables import no_formula
 from loopwright.types import Progress, seed_of
 from loopwright.workspace import Workspace
 
 __all__ = ["COLUMNS", "cycle_of", "file_of", "give", "suggest"]
 
 COLUMNS = ("id", "task", "prompt", "answer", "label")
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 
 def cycle_of(state: LoopState, name: str) -> CycleRecord:
@@ -47,7 +46,7 @@ def file_of(found: Queue, labels: Mapping[str, str]) -> bytes:
     writer.writerow(COLUMNS)
     for row in found.rows:
         said = [*(str(row[name]) for name in COLUMNS[:-1]), labels.get(row["id"], "")]
-        writer.writerow([f"'{text}" if _FORMULA.match(text) else text for text in said])
+        writer.writerow(map(no_formula, said))
     return out.getvalue().encode()
 
 
@@ -107,6 +106,5 @@ def _independent(state: LoopState, record: CycleRecord, labeller: Labeller) -> N
 
 
 def _word(text: str) -> str:
-    found = re.match(r"\W*(\w+)", text)
-    word = found[1].casefold() if found else ""
+    word = first_word(text)
     return word if word in ANSWERS else "unsure"

@@ -24,6 +24,7 @@ from loopwright.report.pdf import DataFile
 from loopwright.report.record import NONE
 from loopwright.report.sources import Sources
 from loopwright.report.vocabulary import Vocabulary
+from loopwright.store.tables import no_formula
 
 __all__ = ["Page", "as_csv", "render"]
 
@@ -252,6 +253,6 @@ def as_csv(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def _harmless(cell: Any) -> Any:
-    if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-        return f"'{cell}"
-    return cell if cell is None or isinstance(cell, (str, int, float)) else json.dumps(cell, ensure_ascii=False, sort_keys=True)
+    if isinstance(cell, str):
+        return no_formula(cell)
+    return cell if cell is None or isinstance(cell, (int, float)) else json.dumps(cell, ensure_ascii=False, sort_keys=True)

@@ -29,6 +29,7 @@ __all__ = [
     "TASKS",
     "content_id",
     "frame_writer",
+    "no_formula",
     "read_table",
     "read_tasks",
     "row_groups",
@@ -205,3 +206,8 @@ def _same_columns(path: Path | BytesIO, schema: pyarrow.Schema, columns: Mapping
 def _text(value: Any) -> str:
     """JSON with sorted keys. Not RFC 8785, which writes 1.0 as 1: a check compares exact types."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def no_formula(text: str) -> str:
+    """For a cell of CSV: what a spreadsheet would take for a formula begins with an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -7,7 +7,6 @@ phase alone: no gate or sealed task goes to it, and promotion never hears of it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
@@ -17,7 +16,7 @@ from loopwright.endpoint import Desk, Question, answers
 from loopwright.errors import PlanError
 from loopwright.external import Judge
 from loopwright.plugins import Domain, PhaseContext
-from loopwright.prompts import fill
+from loopwright.prompts import fill, first_word
 from loopwright.sandbox import Sandbox
 from loopwright.sections import VerifySection
 from loopwright.types import Digest, Progress, Task, Verdict, seed_of
@@ -119,8 +118,7 @@ class JudgedDomain:
 
 
 def _word(text: str, words: Sequence[str]) -> str | None:
-    found = re.match(r"\W*(\w+)", text)
-    word = found[1].casefold() if found else ""
+    word = first_word(text)
     return word if word in words else None
 
 

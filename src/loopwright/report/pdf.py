@@ -93,7 +93,7 @@ def typeset(html: str, files: Mapping[str, bytes], attached: tuple[DataFile, ...
 def _unambiguous(write: Callable[[int], bytes]) -> bytes:
     """A file no stream of which ends in a carriage return: with the line end before ``endstream`` it would be read as part of that.
 
-    The last stream is the table of offsets, which is made when all else is written; more metadata gives other offsets.
+    The last two, the packed objects and the table of offsets, are made when all else is written: `pad` changes both.
     """
     for pad in range(16):
         data = write(pad)
@@ -154,6 +154,7 @@ def _finish(document: Any, pdf: Any, *, pad: int) -> None:  # WeasyPrint's signa
     metadata = pdf.objects[int(pdf.catalog["Metadata"].split()[0])]
     text = b"".join(metadata.stream)
     metadata.stream, metadata.compress = [text.replace(b"</rdf:RDF>", _UA + b" " * pad + b"</rdf:RDF>")], False
+    pdf.catalog["Metadata"] = b" " * pad + pdf.catalog["Metadata"]  # white space among the packed objects
     by_reference = {item.reference: item for item in pdf.objects if isinstance(item, pydyf.Dictionary)}
     for item in by_reference.values():
         if item.get("S") == "/TH":

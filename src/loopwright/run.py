@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
 from loopwright.prompts import asked_by
 from loopwright.runtime import Executor
+from loopwright.runtime.checkpoints import ask_to_leave, unask
 from loopwright.runtime.kept import KeptExecutor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import flown
@@ -197,11 +199,12 @@ class Run:
             seen = {artifact.path: check(self.root, artifact) for artifact in named.values()}
             seen[config_path(self.cycle, phase)] = measure(self.root / config_path(self.cycle, phase), "config")
             place = self._place(attempt)
-            with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error), place / ALIVE):
+            save = partial(ask_to_leave, place / "scratch") if phase == "train" else None
+            with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error), place / ALIVE, save):
                 finished = self._work(attempt, section)
             return _result(spec, self._record(attempt, finished, seen))
         except Interruption as caught:
-            raise self._failed(attempt, caught.halted) from None
+            raise self._failed(attempt, caught.reason) from None
         except Exception as error:  # the one boundary: whatever went wrong is put on the record, then goes on its way
             raise self._failed(attempt, error) from error
 
@@ -250,6 +253,7 @@ class Run:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         scratch.mkdir(exist_ok=True)
+        unask(scratch)
         self.observer.event(self.cycle, attempt.phase, "started", {"key": attempt.key, "attempt": attempt.number})
         started, clock = now(), time.monotonic()
         begin(place, started)

@@ -46,7 +46,7 @@ killed before its commit is committed by the next run."""
 
 def upcoming(run: Run, until: int) -> Iterator[str]:
     """Names of the cycles to turn, the open one first, until ``until`` is the last closed number."""
-    run.until = until
+    run.until = max(run.until, until)
     while True:
         newest = max((cycle_number(name) for name in run.state.cycles), default=-1)
         name = run.state.open or cycle_name(newest + 1)

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loopwright.ledger.quorum import is_canary
 from loopwright.ledger.taint import promoted
 from loopwright.report.facts.binding import alias, fact, table
+from loopwright.report.facts.consents import answers, cycle_of, duties
 from loopwright.report.facts.cycles import flat
 from loopwright.report.facts.reading import Absent, Reader
 
@@ -185,9 +187,9 @@ def _approver(see: Reader) -> Any:
     done = see.phase("decide")
     rows: list[list[Any]] = [["gate", see.signer(done.index), None, done.finished_at, done.summary["action"], done.index]]
     rows += [
-        ["person", row[2], row[3], row[4], row[6], row[8]]
-        for row in see.fact("sign.approvals")["rows"]
-        if row[1] == "promote" and row[7] == see.cycle.cycle
+        ["person", one.key, duties(see, one.key), one.said.get("answered_at"), "approve" if one.approves else "veto", one.index]
+        for asked, one in answers(see)
+        if asked.action == "promote" and cycle_of(see, asked) == see.cycle.cycle and not is_canary(asked)
     ]
     return table("kind key duties time decision leaf", rows)
 
@@ -199,7 +201,7 @@ def _bypassed(see: Reader) -> Any:
     champions = set(promoted(see.state))
     for record in see.cycles():
         if record.action != "promote" and record.cycle in champions:
-            rows.append([record.cycle, "promoted by persons", record.action, record.index])
+            rows.append([record.cycle, "promoted by persons", record.action, _promoted_by(see, record.cycle)])
         if before is not None and record.policy != before:
             rows.append([record.cycle, "policy changed", record.policy, record.index])
         before = record.policy
@@ -207,6 +209,14 @@ def _bypassed(see: Reader) -> Any:
         [said.predicate["cycle"], "rollback", said.predicate.get("reason"), said.index] for said in see.entries("rollback")
     ]
     return table("cycle what value leaf", rows)
+
+
+def _promoted_by(see: Reader, cycle: str) -> int | None:
+    """The entry that carried out persons' promotion of a cycle's model."""
+    done = (one.executed for one in see.requests() if one.action == "promote" and cycle_of(see, one) == cycle)
+    found = next((entry for entry in done if entry is not None), None)
+    see.leaf(*([] if found is None else [found]))
+    return found
 
 
 @fact("sign.gate_key")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loopwright.ledger.field import METHOD
 from loopwright.ledger.quorum import is_canary
 from loopwright.ledger.taint import promoted
 from loopwright.report.facts.binding import alias, fact, table
@@ -132,7 +133,35 @@ def _tests(see: Reader) -> Iterator[list[Any]]:
     if said.get("retention"):
         lost = said["retention"]
         yield ["max_drop", lost, {"at least": -wanted["max_drop"]}, _kept(lost["value"] >= -wanted["max_drop"])]
+    for rule, (begin, limit) in _GUARDS.items():
+        sentence = next((one for one in said["reasons"] if one.startswith(begin)), None)
+        if sentence is not None or limit in wanted:
+            yield [rule, sentence, {"at most": wanted[limit]} if limit in wanted else None, _kept(sentence is None)]
+    if wanted.get("field"):
+        yield ["field_gap", *_field(wanted)]
     yield ["gate_uses", said["look"], {"at most": wanted["gate_uses"]}, _kept(said["look"] <= wanted["gate_uses"])]
+
+
+_GUARDS = {
+    "max_slice_drop": ("slice ", "max_slice_drop"),
+    "best so far": ("gate score ", "max_drop"),
+    "seed luck": ("over ", ""),
+}
+"""Rules whose numbers stand in no evidence but in the gate's own sentence, which is there where one was left: how it begins, and the
+policy's limit."""
+
+
+def _field(wanted: Mapping[str, Any]) -> Iterator[Any]:
+    """The gap between laboratory and field, its limits, and whether it held the promotion: by the end of the interval that is mildest."""
+    gap, rule = wanted["field"], wanted["field_gap"]
+    sign = 1 if rule["bad"] == "above" else -1
+    mildest = gap["low"] if rule["bad"] == "above" else gap["high"]
+    over = {word: limit for word in ("warn", "stop") if (limit := rule.get(word)) is not None}
+    stopped = "stop" in over and sign * mildest > sign * over["stop"]
+    warned = "warn" in over and sign * gap["value"] > sign * over["warn"]
+    yield {**{key: gap[key] for key in ("value", "low", "high", "n")}, "method": METHOD}
+    yield {f"{word} {rule['bad']}": limit for word, limit in over.items()}
+    yield "stop" if stopped else "warn" if warned else "fine"
 
 
 def _kept(good: bool) -> str:

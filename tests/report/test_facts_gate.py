@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import polars as pl
+
+from loopwright.gate.guards import luck, peak, worst_slice
+from loopwright.sections import DecideSection
 from tests.report.asking import (
     Log,
     Query,
@@ -59,6 +63,27 @@ def kept(good: bool) -> str:
     return "kept" if good else "left"
 
 
+def guards(said: dict[str, Any], wanted: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What a gain must not come with: left where the decision has the gate's sentence of it."""
+    told = {name: [one for one in said["reasons"] if one.startswith(begin)] for name, begin in BEGINS.items()}
+    limit = {"max_slice_drop": {"at most": wanted["max_slice_drop"]}, "best so far": {"at most": wanted["max_drop"]}}
+    return [
+        (name, *(found or [None]), limit.get(name), kept(not found)) for name, found in told.items() if found or name in limit
+    ]
+
+
+BEGINS = {"max_slice_drop": "slice ", "best so far": "gate score ", "seed luck": "over "}
+
+
+def field(wanted: dict[str, Any]) -> tuple[Any, ...]:
+    """The latest gap that was known when the cycle began: it holds a promotion where all of its interval is beyond the limit."""
+    gap, rule = wanted["field"], wanted["field_gap"]
+    assert rule["bad"] == "above"
+    state = "stop" if gap["low"] > rule["stop"] else "warn" if gap["value"] > rule["warn"] else "fine"
+    method = "laboratory less field; MOVER 95% (Zou and Donner, Stat. Med. 27 (2008) 1693)"
+    return ("field_gap", {**{name: gap[name] for name in ("value", "low", "high", "n")}, "method": method}, limits(rule), state)
+
+
 def statistical(log: Log) -> list[tuple[Any, ...]]:
     said, wanted = decision(log) or {}, policy(log) or {}
     if said.get("p_value") is None:
@@ -69,6 +94,8 @@ def statistical(log: Log) -> list[tuple[Any, ...]]:
         ("min_gain", gain, {"at least": wanted["min_gain"]}, kept(gain["value"] >= wanted["min_gain"])),
         ("max_jump", gain, {"at most": wanted["max_jump"]}, kept(gain["value"] <= wanted["max_jump"])),
         *([("max_drop", lost, {"at least": -wanted["max_drop"]}, kept(lost["value"] >= -wanted["max_drop"]))] if lost else []),
+        *guards(said, wanted),
+        *([field(wanted)] if wanted["field"] else []),
         ("gate_uses", look, {"at most": wanted["gate_uses"]}, kept(look <= wanted["gate_uses"])),
     ]
 
@@ -178,6 +205,17 @@ QUERIES = GATE
 
 def test_the_gate_is_what_entries_and_evidence_say(recordings: Records) -> None:
     assert recordings.wrong(QUERIES) == {}
+
+
+def test_the_guards_sentences_begin_as_the_facts_know_them() -> None:
+    policy = DecideSection(headline=(4, 8), max_slice_drop=0.1)
+    rows = [{"task": f"t{place}", "level": 4, "passed": False, "champion": True, "slices": "{}"} for place in range(20)]
+    said = (
+        worst_slice(policy, pl.DataFrame(rows)),
+        peak(policy, 0.1, 0.9),
+        luck({"model": [0.1, 0.9], "champion": [0.1, 0.9]}),
+    )
+    assert all(one.sentence.startswith(begin) for one, begin in zip(said, BEGINS.values(), strict=True))
 
 
 def test_another_decision_gives_other_facts(recordings: Records) -> None:

@@ -257,7 +257,15 @@ def refiled(log: Log, root: Path) -> None:
 
 def other_policy(told: Any) -> Any:
     card = {name: more(rule) for name, rule in told["config"]["card"].items()}
-    return {**told, "config": {**more(told["config"]), "card": {**card, "vendi": {"bad": "below", "stop": None, "warn": 0.1}}}}
+    gap = {"model": fresh("seen"), "value": 0.25, "low": 0.125, "high": 0.5, "n": 40, "leaf": 3}
+    return {
+        **told,
+        "config": {
+            **more(told["config"]),
+            "card": {**card, "vendi": {"bad": "below", "stop": None, "warn": 0.1}},
+            "field": gap,
+        },
+    }
 
 
 def other_numbers(told: Any) -> Any:
@@ -269,7 +277,12 @@ def other_numbers(told: Any) -> Any:
         "look": 99,
         "policy": fresh("another policy"),
     }
-    return {**told, **said, "test": "another test"}
+    reasons = [
+        "slice level=4: -30.0 points on 9 paired tasks",
+        "gate score 1.0 is below the best so far",
+        "over 3 and 3 training seeds",
+    ]
+    return {**told, **said, "reasons": reasons, "test": "another test"}
 
 
 def enveloped(log: Log, root: Path) -> None:

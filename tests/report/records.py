@@ -63,7 +63,7 @@ def _empty(value: Any) -> bool:
 def make(lived: Path, folder: Path) -> Records:
     """Three real records, two of which are of one loop, and what the variants make of them."""
     whole = Log.of(lived, "c0002")
-    early = whole.upto(27)  # as the loop left it, before anybody did anything
+    early = whole.upto(of(whole, "answer")[0]["leaf"])  # as the loop left it, before anybody did anything
     told = Log.of(recorded(folder / "recorded"), "c0003").altered(chained)
     return Records({"lived": whole, "early": early, "recorded": told, **altered(whole, told, folder)})
 

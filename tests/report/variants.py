@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import yaml
 
 from loopwright.ledger.audit import Finding
 from tests.report.asking import Log, closed, entry, of, opened
+from tests.report.rewriting import files, fresh, more, moved, refile, reword, say
 from tests.report.test_facts import kind
 
 Change = Callable[[Log], None]
@@ -22,14 +20,14 @@ Change = Callable[[Log], None]
 
 def altered(whole: Log, told: Log, folder: Path) -> dict[str, Log]:
     """By name; ``whole`` is the real loop with all acts of persons, ``told`` a longer one without files."""
-    own = files(whole, folder / "own")
+    own, last = files(whole, folder / "own"), lambda name: of(whole, name)[-1]["leaf"]
     return {
-        "promoted": whole.upto(48),  # persons had just made c0001's model the champion
-        "incident open": whole.upto(59).altered(of_another_kind),
-        "unreported": whole.upto(59),
+        "promoted": whole.upto(last("rollback")),  # persons had just made c0001's model the champion
+        "incident open": whole.upto(last("incident")).altered(of_another_kind),
+        "unreported": whole.upto(last("incident")),
         "nothing accepted": whole.altered(nothing),
         "near miss": whole.altered(incident=of(whole, "incident")[0]["predicate"]["incident"]),
-        "unanswered": whole.upto(64),
+        "unanswered": whole.upto(last("request")),
         "about c0001": whole.altered(cycle="c0001"),
         "about c0000": whole.altered(cycle="c0000"),
         "about an older one": told.altered(cycle="c0001"),
@@ -52,74 +50,6 @@ def altered(whole: Log, told: Log, folder: Path) -> dict[str, Log]:
         "another law": whole.altered(root=lawful(files(whole, folder / "law"))),
         "without end": told.altered(unclosed),
     }  # fmt: skip
-
-
-def reword(log: Log, words: Mapping[str, str]) -> None:
-    """Every occurrence of these texts, wherever the entries have them."""
-    for each in log:
-        text = json.dumps(each)
-        for old, new in words.items():
-            text = text.replace(old, new)
-        each.update(json.loads(text))
-
-
-def digest(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def fresh(*parts: str) -> str:
-    """A digest of nothing else."""
-    return digest("/".join(parts).encode())
-
-
-def files(log: Log, root: Path) -> Path:
-    """A copy of what lies beside the record."""
-    hidden = shutil.ignore_patterns(".git", ".dvc", ".loopwright", "ledger")
-    shutil.copytree(log.root, root, copy_function=os.link, ignore=hidden)
-    return root
-
-
-def say(root: Path, text: str) -> str:
-    """Words of a person, and their digest."""
-    data = json.dumps(
-        {"schema": 1, "salt": "0", "text": text, "reason": None, "files": []}, sort_keys=True, separators=(",", ":")
-    ).encode()
-    (root / "answers" / f"{digest(data).removeprefix('sha256:')}.json").write_bytes(data)
-    return digest(data)
-
-
-def write(path: Path, value: Any) -> bytes:
-    """Canonical JSON in the place of a file that may be a link."""
-    data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    path.unlink()
-    path.write_bytes(data)
-    return data
-
-
-def refile(log: Log, root: Path, name: str, change: Callable[[Any], Any]) -> None:
-    """A file of the document's cycle says something else, and the entries have its digest: of a single-file artifact its manifest's."""
-    path, manifest = root / f"cycles/{log.cycle}" / name, root / f"cycles/{log.cycle}/manifests" / name
-    old = digest(path.read_bytes())
-    data = write(path, change(json.loads(path.read_bytes())))
-    if manifest.is_file():
-        told = json.loads(manifest.read_bytes())
-        told["files"] = [{"path": name, "sha256": digest(data).removeprefix("sha256:"), "size": len(data)}]
-        old = digest(manifest.read_bytes())
-        data = write(manifest, told)
-    reword(log, {old.removeprefix("sha256:"): digest(data).removeprefix("sha256:")})
-
-
-def more(value: Any) -> Any:
-    """The same with every number a little greater."""
-    if isinstance(value, dict):
-        return {key: more(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [more(item) for item in value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    if isinstance(value, int):
-        return value + 1 if value > 1 else value  # 0 and 1 may be shares, or a number of units
-    return value * 1.01 + 0.001
 
 
 def grown(log: Log) -> None:
@@ -171,11 +101,6 @@ def forked(log: Log) -> None:
         "event": "import:0",
     }
     log[1 : end["leaf"] + 1] = [{**end, "predicateType": "urn:loopwright:import:v1", "predicate": told}]
-
-
-def moved(text: str, **by: float) -> str:
-    moment = datetime.fromisoformat(text) + timedelta(**by)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def later(log: Log) -> None:

@@ -35,6 +35,7 @@ from loopwright.runtime.kept import KeptExecutor
 from loopwright.sandbox import Sandbox
 from loopwright.sandbox.canary import flown
 from loopwright.store.artifacts import check, left, publish, seal
+from loopwright.store.commits import Commits
 from loopwright.store.cycles import stage_of
 from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
@@ -165,10 +166,14 @@ class Run:
     """The workspace lease; checked before every write."""
     launchers: tuple[str, ...] = ()
     """Key ids of the persons who started it; none of them approves what it asks for."""
+    commits: Commits = field(init=False)
+    committed: int = -1
+    """Entries of the record at the last commit."""
     state: LoopState = field(init=False)
     _folding: Folding = field(init=False, default_factory=Folding)
 
     def __post_init__(self) -> None:
+        self.commits = Commits(self.root)
         self.refresh()
 
     def refresh(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
-from loopwright.store import cycles, git, lockfile, project
+from loopwright.store import cycles, git, lockfile, project, volumes
 from loopwright.store.hashing import FileStat, Sealed, measure
 from loopwright.store.statcache import StatCache
 
@@ -104,6 +104,7 @@ class DvcStore:
         self._stages: Any = None
         self._contents: dict[str, Any] | None = None
         self._seen: tuple[FileStat, ...] = ()
+        self._asked: tuple[FileStat | None, set[str], list[str]] = None, set(), []
 
     @classmethod
     def init(cls, root: Path, remote: Path | str) -> DvcStore:
@@ -278,6 +279,8 @@ class DvcStore:
             if stage in self._stages:
                 self._commit(stage, self._stages[stage], {})
         lockfile.keep(self._root, {*self._stages, *(f"past@{name}" for name in past)})
+        while volumes.bind(self._root):  # their stages stay known here until the file is read again, and are not asked for
+            seen = tuple(FileStat.of((self._root / name).stat()) for name in ("dvc.yaml", cycles.FILE))
         self._seen = seen
 
     def _read_stages(self, past: Sequence[str]) -> Any:
@@ -337,15 +340,25 @@ class DvcStore:
 
     @contextmanager
     def _asking_git(self, made: Any) -> Iterator[None]:
-        """DVC refuses an output that git has, and reads all of git's index for each, in pure Python: git is asked itself, once."""
+        """DVC refuses an output that git has, and reads all of git's index for each, in pure Python: git is asked itself."""
         paths = [Path(out.fs_path).relative_to(self._root).as_posix() for out in made.outs if out.use_cache]
-        tracked = {str(self._root / name) for name in git.tracked(self._root, paths)}
+        tracked = {str(self._root / name) for name in self._tracked({path.rpartition("/")[0] for path in paths})}
         asked = vars(self._repo.scm)
         asked["is_tracked"] = lambda path: any(name == path or name.startswith(f"{path}/") for name in tracked)
         try:
             yield
         finally:
             del asked["is_tracked"]
+
+    def _tracked(self, folders: set[str]) -> list[str]:
+        """What git has below these folders; asked again only where its index is another than when it was asked, or they are others."""
+        file = self._root / ".git" / "index"
+        index = FileStat.of(file.stat()) if file.exists() else None
+        if index != self._asked[0] or not folders <= self._asked[1]:
+            newest = {f"cycles/{name}" for name in list(cycles.read_cycles(self._root))[-1:]}  # who will be asked for next
+            folders |= newest
+            self._asked = index, folders, git.tracked(self._root, sorted(folders))
+        return self._asked[2]
 
 
 def _files(place: Path, sealed: Sealed) -> Iterator[tuple[Path, str]]:

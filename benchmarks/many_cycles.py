@@ -41,6 +41,7 @@ from loopwright.store.cycles import KEPT
 from loopwright.store.cycles import read_maps, write_maps
 from loopwright.store.lockfile import _read as lockfile_read
 from loopwright.store.lockfile import _write as lockfile_write
+from loopwright.store.volumes import bind
 from loopwright.types import canonical, cycle_name, cycle_number
 from loopwright.workspace import Workspace, create, load_flow
 
@@ -174,6 +175,8 @@ def leap(workspace: Workspace, until: int) -> None:
                 ledger.sign_checkpoint()
                 lockfile_write(root, blocks)
                 write_maps(root, maps)
+                while bind(root):
+                    blocks, maps = lockfile_read(root), read_maps(root)
                 git.commit(root, DRIVER_PATHS, f"{cycle_name(number)}: copies")
     finally:
         ledger.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 from loopwright.errors import IntegrityError
 from loopwright.ledger.acts import Acts
+from loopwright.ledger.lean import lean
 from loopwright.ledger.roster import Roster
 from loopwright.ledger.statement import Statement
 from loopwright.types import Artifact, Digest
@@ -227,7 +228,7 @@ class Folding:
 
     def take_phase(self, statement: Statement) -> None:
         said = statement.predicate
-        outputs = tuple(Artifact(kind=out["kind"], digest=out["digest"], path=out["path"]) for out in said["outputs"])
+        outputs = tuple(Artifact(kind=out["kind"], digest=out["digest"], path=out["path"]) for out in lean(said["outputs"]))
         record = record_of(said, outputs, statement.index)
         self.finished[record.key] = record
         _add_phase(self._of(said["cycle"]), record)
@@ -295,26 +296,26 @@ _TAKE: Mapping[str, Callable[[Folding, Statement], None]] = {
 def record_of(said: Mapping[str, Any], outputs: tuple[Artifact, ...], index: int) -> PhaseRecord:
     """What a phase statement's predicate says, with its outputs, as entry ``index``."""
     return PhaseRecord(
-        phase=said["phase"],
+        phase=lean(said["phase"]),
         key=said["key"],
         attempt=said["attempt"],
         artifacts=outputs,
-        inputs=tuple(said["inputs"]),
-        summary=said["summary"],
+        inputs=tuple(lean(said["inputs"])),
+        summary=lean(said["summary"]),
         started_at=said["started_at"],
         finished_at=said["finished_at"],
         seconds=said["seconds"],
         index=index,
-        environment=said["environment"],
+        environment=lean(said["environment"]),
     )
 
 
 def _opened(said: Mapping[str, Any], index: int) -> dict[str, Any]:
     same = ("cycle", "parent", "prev", "seed", "opened_at", "recipe", "plan", "commit")
     later = {"closed_at": None, "phases": {}, "action": None, "reasons": (), "champion_after": None, "failures": ()}
-    in_force = {"policy": said.get("policy"), "approvals": said.get("approvals"), "launchers": tuple(said.get("launchers", ()))}
-    pins = {**said["code"], "lock": said["lock"]}
-    return {**{name: said[name] for name in same}, **later, **in_force, "pins": pins, "index": index}
+    told = lean({"pins": {**said["code"], "lock": said["lock"]}, **{name: said.get(name) for name in ("policy", "approvals")}})
+    launchers = tuple(lean(said.get("launchers", [])))
+    return {**{name: lean(said[name]) for name in same}, **later, **told, "launchers": launchers, "index": index}
 
 
 def _decided(record: PhaseRecord) -> dict[str, Any]:

@@ -9,9 +9,11 @@ git's own index is told once a cycle, and before the branch moves: a kill in bet
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from loopwright.errors import InfraError
 from loopwright.store import git
 
 __all__ = ["Commits"]
@@ -30,9 +32,17 @@ class Commits:
         """The commit that the own index was made from."""
 
     def foreign(self, exclude: Sequence[str]) -> list[str]:
-        """`git.dirty` of all but ``exclude``, to which ``cycles`` belongs."""
+        """`git.dirty` of all but ``exclude``, to which ``cycles`` belongs. `git status` looks into every folder of every cycle."""
         self._ready()
-        return git.dirty(self._root, exclude=exclude, index=self._index)
+        try:
+            names = git.outside(self._root, exclude)
+            ignored = self._said("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", *sorted(names))
+            found = self._taken(sorted(names - {name.rstrip("/") for name in ignored}))
+        except InfraError:  # what git cannot take in, it can still name
+            found = git.dirty(self._root, exclude=exclude)
+        if found:
+            self._before = None  # it is none of ours
+        return found
 
     def stage(self, paths: Sequence[str]) -> list[str]:
         """Take in these files and folders as they are now; which files below them differ from the last commit, sorted."""
@@ -40,9 +50,11 @@ class Commits:
         own = [path for path in paths if path.startswith(f"{_PAST}/")]
         self._forget([path for path in self._names(_PAST) if not git.within([path], own)])
         top = git.outside(self._root, [_PAST]) | {path for path in own if os.path.lexists(self._root / path)}
-        present = [path for path in paths if path in top]
-        git.command(self._root, "add", "--all", "--", *present, write=True, index=self._index)
-        return sorted(self._said("diff-index", "--cached", "--name-only", "-z", "--no-renames", "HEAD", "--", *present))
+        return self._taken([path for path in paths if path in top])
+
+    def _taken(self, paths: Sequence[str]) -> list[str]:
+        git.command(self._root, "add", "--all", "--", *paths, write=True, index=self._index)
+        return sorted(self._said("diff-index", "--cached", "--name-only", "-z", "--no-renames", "HEAD", "--", *paths))
 
     def commit(self, message: str) -> str:
         """Commit what was staged; the commit's id."""
@@ -79,19 +91,22 @@ class Commits:
 
     def _tree(self, before: str) -> str:
         """The own index's tree, with the cycles that the commit ``before`` has besides."""
-        own = git.command(self._root, "write-tree", write=True, index=self._index).strip()
+        own = git.command(self._root, "write-tree", "--missing-ok", write=True, index=self._index).strip()  # all was just added, or committed
         top, past = self._entries(own), self._entries(f"{before}:{_PAST}")
-        past |= self._entries(f"{own}:{_PAST}") if _PAST in top else {}
-        top[_PAST] = f"040000 tree {self._made(past)}\t{_PAST}"
-        return self._made(top)
+        past |= self._entries(f"{own}:{_PAST}") if _PAST.encode() in top else {}
+        return self._made(top | {_PAST.encode(): (b"40000", bytes.fromhex(self._made(past)))})
 
-    def _entries(self, tree: str) -> dict[str, str]:
-        """Lines of a tree by name."""
-        return {line.partition("\t")[2]: line for line in self._said("ls-tree", "-z", tree)}
+    def _entries(self, tree: str) -> dict[bytes, tuple[bytes, bytes]]:
+        """What a tree object holds: mode and id by name."""
+        raw = os.fsencode(git.command(self._root, "cat-file", "tree", tree))
+        entry = re.compile(rb"(\d+) ([^\0]+)\0(.{%d})" % (len(str(self._before)) // 2), re.DOTALL)
+        return {name: (mode, digest) for mode, name, digest in entry.findall(raw)}
 
-    def _made(self, entries: dict[str, str]) -> str:
-        data = "".join(f"{line}\0" for line in entries.values())
-        return git.command(self._root, "mktree", "-z", write=True, data=data).strip()
+    def _made(self, entries: Mapping[bytes, tuple[bytes, bytes]]) -> str:
+        """A tree object of these. `git mktree` would look up every one of them, and there are as many as cycles."""
+        ordered = sorted(entries.items(), key=lambda one: one[0] + b"/" * one[1][0].startswith(b"4"))  # git's own order
+        raw = b"".join(b"%s %s\0%s" % (mode, name, digest) for name, (mode, digest) in ordered)
+        return git.command(self._root, "hash-object", "-t", "tree", "-w", "--stdin", write=True, data=os.fsdecode(raw)).strip()
 
     def _tell(self, before: str, made: str) -> None:
         """Let git's own index have what the new commit changes, and nothing else of what is staged in it."""

@@ -79,19 +79,17 @@ def head(root: Path) -> str | None:
     return found.stdout.strip() or None
 
 
-def dirty(
-    root: Path, exclude: Sequence[str] = (), within: Sequence[str] | None = None, index: Path | None = None
-) -> list[str]:
+def dirty(root: Path, exclude: Sequence[str] = (), within: Sequence[str] | None = None) -> list[str]:
     """Paths that differ from the last commit or are new and not ignored, sorted.
 
     None below ``exclude`` is listed, and where ``within`` is given only what is below that. Nothing else is looked at: a long
-    loop has files by the hundred thousand. ``index``: instead of git's own.
+    loop has files by the hundred thousand.
     """
     asked = sorted(outside(root, exclude)) if within is None else [path for path in within if not _below(path, exclude)]
     if not asked:
         return []
     looking = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *asked)
-    paths = sorted({entry[3:] for entry in command(root, *looking, index=index).split("\0") if entry})
+    paths = sorted({entry[3:] for entry in command(root, *looking).split("\0") if entry})
     return [path for path in paths if not _below(path, exclude) and (within is None or _below(path, within))]
 
 

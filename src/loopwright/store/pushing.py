@@ -8,6 +8,7 @@ claim about what was done.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -30,6 +31,8 @@ _PUSHING = Path(".loopwright", "push.lock")
 """Held for the length of a push."""
 _NOTING = Path(".loopwright", "push-notes.lock")
 """Held while the notes are written: a driver notes a cycle while a push in another process crosses one out."""
+_TAIL = 65_536
+"""Bytes at the end of the notes that are looked at before a line is added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,21 @@ def note(root: Path, cycle: str) -> None:
         file = root / _NOTES
         if not file.exists():
             _write(root, Notes(waiting={**_recorded(root), cycle: outputs}))
-        elif read_notes(root, fresh=Notes(waiting={})).waiting.get(cycle) != outputs:
+        elif _last_lines(file).get(cycle) != {"waiting": cycle, "outputs": outputs}:
             _append(root, {"waiting": cycle, "outputs": outputs})
+
+
+def _last_lines(file: Path) -> dict[str, Any]:
+    """The last line of each cycle of which the end of the notes tells, as far as a killed run may have noted it twice."""
+    with file.open("rb") as notes:
+        notes.seek(max(0, notes.seek(0, os.SEEK_END) - _TAIL))
+        lines = notes.read().split(b"\n")
+    found = dict[str, Any]()
+    for line in lines:
+        with contextlib.suppress(ValueError, AttributeError):  # the first is cut
+            told = json.loads(line)
+            found[told.get("waiting") or told.get("pushed")] = told
+    return found
 
 
 def read_notes(root: Path, fresh: Notes | None = None) -> Notes:

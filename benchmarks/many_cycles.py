@@ -37,8 +37,7 @@ from loopwright.ledger.ledger import Draft
 from loopwright.plugins import PhaseContext
 from loopwright.session import open_run
 from loopwright.store import git
-from loopwright.store.cycles import KEPT
-from loopwright.store.cycles import read_maps, write_maps
+from loopwright.store.cycles import KEPT, read_maps, write_maps
 from loopwright.store.lockfile import _read as lockfile_read
 from loopwright.store.lockfile import _write as lockfile_write
 from loopwright.store.volumes import bind

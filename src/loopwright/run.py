@@ -170,7 +170,7 @@ class Run:
     committed: int = -1
     """Entries of the record at the last commit."""
     state: LoopState = field(init=False)
-    _folding: Folding = field(init=False, default_factory=Folding)
+    _folding: Folding = field(init=False, default_factory=lambda: Folding(lean=True))
 
     def __post_init__(self) -> None:
         self.commits = Commits(self.root)

@@ -244,7 +244,9 @@ class Snapshot:
 
     def checkpoints(self, since: int = 0) -> dict[int, str]:
         """Signed notes by size, in order; those of at least ``since`` entries."""
-        rows = self.connection.execute(select(_checkpoint).where(_checkpoint.c.size >= since).order_by(_checkpoint.c.size)).all()
+        rows = self.connection.execute(
+            select(_checkpoint).where(_checkpoint.c.size >= since).order_by(_checkpoint.c.size)
+        ).all()
         return {row.size: row.note for row in rows}
 
 

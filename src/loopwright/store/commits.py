@@ -36,7 +36,9 @@ class Commits:
         self._ready()
         try:
             names = git.outside(self._root, exclude)
-            ignored = self._said("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", *sorted(names))
+            ignored = self._said(
+                "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", *sorted(names)
+            )
             found = self._taken(sorted(names - {name.rstrip("/") for name in ignored}))
         except InfraError:  # what git cannot take in, it can still name
             found = git.dirty(self._root, exclude=exclude)
@@ -91,10 +93,13 @@ class Commits:
 
     def _tree(self, before: str) -> str:
         """The own index's tree, with the cycles that the commit ``before`` has besides."""
-        own = git.command(self._root, "write-tree", "--missing-ok", write=True, index=self._index).strip()  # all was just added, or committed
-        top, past = self._entries(own), self._entries(f"{before}:{_PAST}")
-        past |= self._entries(f"{own}:{_PAST}") if _PAST.encode() in top else {}
-        return self._made(top | {_PAST.encode(): (b"40000", bytes.fromhex(self._made(past)))})
+        made = git.command(
+            self._root, "write-tree", "--missing-ok", write=True, index=self._index
+        )  # all is committed or just added
+        top, name = self._entries(made.strip()), _PAST.encode()
+        trees = [tree[name][1].hex() for tree in (self._entries(before), top) if name in tree]
+        cycles = {entry: told for tree in trees for entry, told in self._entries(tree).items()}
+        return self._made(top | ({name: (b"40000", bytes.fromhex(self._made(cycles)))} if cycles else {}))
 
     def _entries(self, tree: str) -> dict[bytes, tuple[bytes, bytes]]:
         """What a tree object holds: mode and id by name."""

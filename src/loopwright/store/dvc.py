@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
 from loopwright.store import cycles, git, lockfile, project, volumes
+from loopwright.store.dvc_errors import complaints, translated
 from loopwright.store.hashing import FileStat, Sealed, measure
 from loopwright.store.statcache import StatCache
 
@@ -30,8 +31,6 @@ __all__ = ["DvcStore"]
 
 _PATIENCE = 60.0
 """Seconds to wait for a dvc command that a person runs."""
-_REMOTES = {"aiobotocore", "aiohttp", "asyncssh", "boto3", "botocore", "s3fs", "sshfs"}
-"""Whose errors come through DVC as they are."""
 
 
 def _quiet() -> None:
@@ -42,48 +41,6 @@ def _quiet() -> None:
     sys.stdout, sys.stderr = streams
     for name in ("dvc", "dvc_data", "dvc_objects"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """DVC's errors and the disk's as ours."""
-    from dvc.exceptions import DvcException
-    from dvc.lock import LockError
-
-    try:
-        yield
-    except LockError as error:
-        raise WorkspaceError(f"{what}: another dvc command is at work", "wait until it has ended, then run again") from error
-    except DvcException as error:
-        raise InfraError(f"{what}: {error}", "dvc doctor; dvc status") from error
-    except OSError as error:
-        problem = f"{what}: {error.strerror} ({error.filename})"
-        raise InfraError(problem, "free space or set permissions, then run again") from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in _REMOTES:
-            raise
-        raise InfraError(
-            f"{what}: the remote failed: {error}", "see that it answers (`dvc remote list`), then run again"
-        ) from error
-
-
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Why files did not arrive: DVC tells it to its log alone."""
-    said: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: said.append(str(record.exc_info[1] if record.exc_info else record.msg))  # type: ignore[method-assign]
-    log = logging.getLogger("dvc_data.hashfile.transfer")
-    before = log.level, log.propagate
-    log.addHandler(handler)
-    log.setLevel(logging.ERROR)
-    log.propagate = False
-    try:
-        yield said
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(before[0])
-        log.propagate = before[1]
 
 
 class DvcStore:
@@ -99,7 +56,7 @@ class DvcStore:
         _quiet()
         from dvc.repo import Repo
 
-        with _translated("opening the DVC project"):
+        with translated("opening the DVC project"):
             self._repo: Repo = Repo(str(self._root))
         self._stages: Any = None
         self._contents: dict[str, Any] | None = None
@@ -171,18 +128,12 @@ class DvcStore:
         Raises:
             InfraError: the remote cannot be reached, or something did not arrive; says why.
         """
-        from dvc.exceptions import DvcException
         from dvc_data.hashfile.hash_info import HashInfo
 
         named = {name for md5 in outputs for name in project.objects(self._root, md5)}
         here = {name for name in named if (self._root / project.CACHE / name).exists()}
-        with _translated("dvc push"), _complaints() as said:
-            try:
-                failed = self._repo.cloud.push({HashInfo("md5", "".join(name.parts)) for name in here}).failed
-            except (DvcException, OSError):
-                raise
-            except Exception as error:  # the boundary to a dozen clients of remote stores, each with errors of its own
-                raise InfraError(f"{type(error).__name__}: {error}", "mend the remote, then: loopwright push") from error
+        with translated("dvc push", remote=True), complaints() as said:
+            failed = self._repo.cloud.push({HashInfo("md5", "".join(name.parts)) for name in here}).failed
             if failed:
                 reason = f": {said[0]}" if said else ""
                 told = f"{len(failed)} of {len(here)} files did not arrive{reason}"
@@ -234,7 +185,7 @@ class DvcStore:
         from dvc.repo import lock_repo
 
         deadline = time.monotonic() + _PATIENCE
-        with _translated(what), ExitStack() as held:
+        with translated(what), ExitStack() as held:
             while True:
                 try:
                     held.enter_context(lock_repo(self._repo))

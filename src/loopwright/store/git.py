@@ -229,9 +229,7 @@ def _identity(root: Path) -> dict[str, str]:
     }
 
 
-def command(
-    root: Path, *arguments: str, write: bool = False, index: Path | None = None, data: str | None = None
-) -> str:
+def command(root: Path, *arguments: str, write: bool = False, index: Path | None = None, data: str | None = None) -> str:
     """What a git command says. ``index``: instead of git's own; ``data``: what it reads.
 
     Waits for another git command that is at work; InfraError where it fails.

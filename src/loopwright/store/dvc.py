@@ -120,10 +120,11 @@ class DvcStore:
         config = self._repo.config
         return str(config["remote"].get(config["core"].get("remote"), {}).get("url", "no remote"))
 
-    def send(self, outputs: Sequence[str]) -> None:
+    def send(self, outputs: Sequence[str]) -> int:
         """Copy cached outputs, by md5, with all that they list to the remote, where they are not there yet.
 
-        DVC is not locked for it: objects never change, and a push may take hours. What this cache has not, it cannot send.
+        DVC is not locked for it: objects never change, and a push may take hours. What this cache has not (it was collected, or
+        never pulled) it cannot send: how many objects that are.
 
         Raises:
             InfraError: the remote cannot be reached, or something did not arrive; says why.
@@ -138,6 +139,7 @@ class DvcStore:
                 reason = f": {said[0]}" if said else ""
                 told = f"{len(failed)} of {len(here)} files did not arrive{reason}"
                 raise InfraError(told, "mend the remote, then: loopwright push")
+        return len(named) - len(here)
 
     def pull(self, targets: Sequence[str] | None = None) -> None:
         """Fetch outputs (of stages, or by path; default: all) from the remote and link them into the workspace."""

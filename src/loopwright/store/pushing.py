@@ -89,8 +89,10 @@ def standing(root: Path) -> dict[str, Any] | None:
     return {"remote": notes.remote, "waiting": list(notes.waiting), "failure": notes.failure}
 
 
-def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None]) -> tuple[str, ...]:
-    """Copy all that waits to the remote, cycle by cycle; their names. A second push waits until the first has ended.
+def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None]) -> dict[str, int]:
+    """Copy all that waits to the remote, cycle by cycle. A second push waits until the first has ended.
+
+    By cycle: how many of its objects are not in this copy's cache (they were collected, or never pulled) and so were not sent.
 
     Args:
         root: The workspace.
@@ -105,10 +107,11 @@ def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None])
         if notes.remote not in (None, store.remote):
             notes = Notes(waiting={**_recorded(root), **notes.waiting})
         _rewrite(root, lambda seen: Notes(waiting={**notes.waiting, **seen.waiting}, remote=store.remote, failure=seen.failure))
+        absent = dict[str, int]()
         for done, (cycle, outputs) in enumerate(notes.waiting.items()):
             progress(cycle, done, len(notes.waiting))
             try:
-                store.send(list(outputs.values()))
+                absent[cycle] = store.send(list(outputs.values()))
             except InfraError as error:
                 _note_line(root, {"failed": {"at": now(), "error": error.message}})
                 left = len(notes.waiting) - done
@@ -118,7 +121,7 @@ def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None])
                 ) from error
             _note_line(root, {"pushed": cycle, "outputs": dict(outputs)})
         _rewrite(root, lambda seen: Notes(waiting=seen.waiting, remote=store.remote))
-        return tuple(notes.waiting)
+        return absent
 
 
 def _fold(lines: list[dict[str, Any]]) -> Notes:

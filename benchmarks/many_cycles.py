@@ -38,6 +38,7 @@ from loopwright.plugins import PhaseContext
 from loopwright.session import open_run
 from loopwright.store import git
 from loopwright.store.cycles import KEPT, read_maps, write_maps
+from loopwright.store.lockfile import _found as lockfile_found
 from loopwright.store.lockfile import _read as lockfile_read
 from loopwright.store.lockfile import _write as lockfile_write
 from loopwright.store.volumes import bind
@@ -144,8 +145,8 @@ def leap(workspace: Workspace, until: int) -> None:
     last = state.cycles[str(state.last)]
     told = [(kind, role, subjects, said) for kind, role, subjects, said in entries_of(workspace, last.cycle)]
     blocks, maps = lockfile_read(root), read_maps(root)
-    past = next(name for name in blocks if name.startswith("past@"))
-    like, whole = blocks[past], {name: block for name, block in blocks.items() if name.endswith(f"@{last.cycle}")}
+    past, like = next((name, block) for name, block in lockfile_found(root, None) if name.startswith("past@"))
+    whole = {name: block for name, block in blocks.items() if name.endswith(f"@{last.cycle}")}
     ledger = workspace.ledger()
     try:
         for number in range(cycle_number(last.cycle) + 1, until + 1):

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fsspec.implementations.memory import MemoryFileSystem
 
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
 from loopwright.store import cycles, git, lockfile
@@ -622,6 +623,13 @@ def _at_second(part: Callable[..., Any]) -> Callable[..., Any]:
 
 def _killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_recording_leaves_nothing_in_memory(lab: tuple[Path, DvcStore]) -> None:
+    root, store = lab
+    before = set(MemoryFileSystem.store)
+    fake.run_phase(store, root, "c0000", "seed")
+    assert set(MemoryFileSystem.store) == before
 
 
 def test_nothing_is_written_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,19 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+@contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """DVC lays the list of each directory into a file system in memory and leaves it there: five KB each, for the life of the process."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    before = set(MemoryFileSystem.store)
+    try:
+        yield
+    finally:
+        for name in MemoryFileSystem.store.keys() - before:
+            MemoryFileSystem.store.pop(name, None)
+
+
 class DvcStore:
     """A workspace's DVC project: one long-lived repository object, since opening one costs a second."""
 
@@ -187,7 +200,7 @@ class DvcStore:
         from dvc.repo import lock_repo
 
         deadline = time.monotonic() + _PATIENCE
-        with translated(what), ExitStack() as held:
+        with translated(what), _nothing_kept(), ExitStack() as held:
             while True:
                 try:
                     held.enter_context(lock_repo(self._repo))

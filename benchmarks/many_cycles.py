@@ -32,16 +32,16 @@ from typing import Any
 
 from benchmarks.status import BATCH, entries_of, renamed
 from loopwright import run as running
+from loopwright.committing import DRIVER_PATHS
 from loopwright.ledger.ledger import Draft
 from loopwright.plugins import PhaseContext
 from loopwright.session import open_run
 from loopwright.store import git
-from loopwright.store.cycles import KEPT
-from loopwright.store.cycles import _read as maps_read
-from loopwright.store.cycles import _write as maps_write
+from loopwright.store.cycles import KEPT, read_maps, write_maps
+from loopwright.store.lockfile import _found as lockfile_found
 from loopwright.store.lockfile import _read as lockfile_read
 from loopwright.store.lockfile import _write as lockfile_write
-from loopwright.turn import DRIVER_PATHS
+from loopwright.store.volumes import bind
 from loopwright.types import canonical, cycle_name, cycle_number
 from loopwright.workspace import Workspace, create, load_flow
 
@@ -144,9 +144,9 @@ def leap(workspace: Workspace, until: int) -> None:
     root, state = workspace.root, workspace.state()
     last = state.cycles[str(state.last)]
     told = [(kind, role, subjects, said) for kind, role, subjects, said in entries_of(workspace, last.cycle)]
-    blocks, maps = lockfile_read(root), maps_read(root)
-    past = next(name for name in blocks if name.startswith("past@"))
-    like, whole = blocks[past], {name: block for name, block in blocks.items() if name.endswith(f"@{last.cycle}")}
+    blocks, maps = lockfile_read(root), read_maps(root)
+    past, like = next((name, block) for name, block in lockfile_found(root, None) if name.startswith("past@"))
+    whole = {name: block for name, block in blocks.items() if name.endswith(f"@{last.cycle}")}
     ledger = workspace.ledger()
     try:
         for number in range(cycle_number(last.cycle) + 1, until + 1):
@@ -174,7 +174,9 @@ def leap(workspace: Workspace, until: int) -> None:
                 ledger.publish()
                 ledger.sign_checkpoint()
                 lockfile_write(root, blocks)
-                maps_write(root, maps)
+                write_maps(root, maps)
+                while bind(root):
+                    blocks, maps = lockfile_read(root), read_maps(root)
                 git.commit(root, DRIVER_PATHS, f"{cycle_name(number)}: copies")
     finally:
         ledger.close()

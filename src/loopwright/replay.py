@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from loopwright.errors import UsageError
 from loopwright.phases import SPECS, call_phase
 from loopwright.plan import Mix, Plan, Section
@@ -28,6 +26,7 @@ from loopwright.sections import (
     VerifySection,
 )
 from loopwright.session import open_tools
+from loopwright.store.cycles import item_of
 from loopwright.types import PHASES
 
 __all__ = ["inputs_of", "recorded_plan", "replay"]
@@ -96,11 +95,11 @@ def inputs_of(root: Path, phase: str, cycle: str) -> dict[str, Path]:
         here |= {name: root / "cycles/c0000" / name for name in ("model", "suites", "evaluation", "card")}
         absent = {"train": {"model"}, "evaluate": {"evaluation"}, "examine": {"card"}}.get(phase, set())
         return {name: here[name] for name in SPECS[phase].inputs if name in here and name not in absent}
-    item = yaml.safe_load((root / "cycles.yaml").read_text(encoding="utf-8"))["cycles"][cycle]
-    own, prev, parent = (root / "cycles" / name for name in (cycle, item["prev"], item["parent"]))
+    item = item_of(root, cycle)
+    own, prev, parent = (root / "cycles" / name for name in (cycle, item.prev, item.parent))
     first = root / "cycles" / "c0000"
     places = {
-        "generate": (root / item["recipe"], parent / "model", prev / "accepted", first / "heldout"),
+        "generate": (root / item.recipe, parent / "model", prev / "accepted", first / "heldout"),
         "verify": (own / "proposals", prev / "archive", first / "heldout"),
         "merge": (prev / "archive", own / "accepted"),
         "train": (parent / "model", own / "archive"),

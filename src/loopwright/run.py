@@ -34,6 +34,7 @@ from loopwright.runtime.checkpoints import ask_to_leave
 from loopwright.runtime.kept import KeptExecutor
 from loopwright.sandbox import Sandbox
 from loopwright.store.artifacts import check, publish
+from loopwright.store.commits import Commits
 from loopwright.store.cycles import stage_of
 from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
@@ -115,10 +116,14 @@ class Run:
     """Number of the last cycle that was asked for."""
     launchers: tuple[str, ...] = ()
     """Key ids of the persons who started it; none of them approves what it asks for."""
+    commits: Commits = field(init=False)
+    committed: int = -1
+    """Entries of the record at the last commit."""
     state: LoopState = field(init=False)
-    _folding: Folding = field(init=False, default_factory=Folding)
+    _folding: Folding = field(init=False, default_factory=lambda: Folding(lean=True))
 
     def __post_init__(self) -> None:
+        self.commits = Commits(self.root)
         self.refresh()
 
     def refresh(self) -> None:

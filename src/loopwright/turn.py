@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.clock import now
+from loopwright.committing import commit, foreign, settled
 from loopwright.consent import Consent
 from loopwright.errors import HaltedError, InfraError, RefusedError, WaitingForPerson, WorkspaceError
 from loopwright.identity import lock_digest
 from loopwright.ledger import Ledger
-from loopwright.ledger.answers import FOLDER as WORDS
-from loopwright.ledger.filings import FOLDER as FROZEN
 from loopwright.ledger.fold import CycleRecord, fold
 from loopwright.ledger.independence import objections
-from loopwright.ledger.model_signature import SIGNED, sign_recorded
+from loopwright.ledger.model_signature import sign_recorded
 from loopwright.ledger.refusals import unbroken
 from loopwright.ledger.taint import refuse, taint
 from loopwright.needs import ask_after, obtain_admission, obtain_before, pending_recipe
@@ -37,11 +36,7 @@ from loopwright.store.cycles import Item, read_cycles, write_cycles
 from loopwright.store.pushing import note, push
 from loopwright.types import Digest, cycle_name, cycle_number, digest_bytes, digest_value, seed_of
 
-__all__ = ["DRIVER_PATHS", "CycleState", "close_abandoned", "settle", "turn", "upcoming"]
-
-DRIVER_PATHS = ("cycles", "ledger", "cycles.yaml", "dvc.lock", "plan.json", WORDS, FROZEN)
-"""What the program itself writes and commits; everything else in a workspace is a person's. A person's answer or filing that was
-killed before its commit is committed by the next run."""
+__all__ = ["CycleState", "close_abandoned", "settle", "turn", "upcoming"]
 
 
 def upcoming(run: Run, until: int) -> Iterator[str]:
@@ -82,12 +77,12 @@ def settle(run: Run) -> None:
     run.fence.check()
     unbroken(run.root / "ledger")
     run.ledger.publish()
-    if run.state.open is None and run.state.cycles:
+    if run.state.open is None and run.state.cycles and not settled(run):
         run.ledger.sign_checkpoint()
-        _commit(run)
-    foreign = git.dirty(run.root, exclude=DRIVER_PATHS)
-    if foreign:
-        shown = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
+        commit(run)
+    found = foreign(run)
+    if found:
+        shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
         raise WorkspaceError(
             f"the workspace has changes that are not committed: {shown}",
             "`git diff` shows them; `git add -A && git commit` keeps them, `git stash -u` puts them away",
@@ -154,7 +149,7 @@ def _asking(run: Run) -> Iterator[None]:
         run.refresh()
         if run.state.open is None:
             run.ledger.sign_checkpoint()
-            _commit(run)
+            commit(run)
         raise
 
 
@@ -275,7 +270,7 @@ def _close(run: Run, record: CycleRecord) -> None:
     asked = ask_after(run)
     run.ledger.sign_checkpoint()
     run.observer.event(record.cycle, "", "checkpointed", {})
-    _commit(run)
+    commit(run)
     run.observer.event(record.cycle, "", "committed", {"commit": git.head(run.root)})
     if run.plan.versioning.push == "cycle":
         _push(run)
@@ -319,39 +314,3 @@ def _champion_signed(run: Run) -> None:
     promoted = {one.said["details"].get("cycle") for one in asked if one.action == "promote" and one.executed is not None}
     if champion in promoted and sign_recorded(run.root, run.ledger, run.state, str(champion)):
         run.refresh()
-
-
-def _commit(run: Run) -> None:
-    """One commit a cycle; entries that came between cycles get one of their own."""
-    _sync_recipe(run)
-    closed = [record for record in run.state.cycles.values() if record.closed_at]
-    paths = _written(run, closed[-1].cycle if closed else None)
-    changed = git.dirty(run.root, within=paths)
-    mine = [path for path in changed if closed and path.startswith(f"cycles/{closed[-1].cycle}/")]
-    if any(not path.endswith(SIGNED) for path in mine):  # a signature may come later, with what persons promoted
-        git.commit(run.root, paths, f"{closed[-1].cycle}: {closed[-1].action}")
-    elif changed:
-        git.commit(run.root, paths, "record: entries between cycles")
-
-
-def _written(run: Run, last: str | None) -> tuple[str, ...]:
-    """Where this run may have written since its last commit; before its first cycle, wherever a killed one may have."""
-    if not run.cycle:
-        return DRIVER_PATHS
-    own = {name for name in (last, run.state.open, run.state.champion) if name}
-    return (*(f"cycles/{name}" for name in sorted(own)), *(path for path in DRIVER_PATHS if path != "cycles"))
-
-
-def _sync_recipe(run: Run) -> None:
-    """``recipe.yaml`` follows the champion, unless a person edited it into something that no model was trained by."""
-    file = run.root / "recipe.yaml"
-    champion = run.state.champion
-    if champion is None:
-        return
-    wanted, seen = (run.root / f"cycles/{champion}/model/recipe.yaml").read_bytes(), file.read_bytes()
-    if seen != wanted and any(
-        (run.root / f"cycles/{name}/model/recipe.yaml").read_bytes() == seen
-        for name, record in run.state.cycles.items()
-        if "train" in record.phases
-    ):
-        file.write_bytes(wanted)

@@ -53,7 +53,7 @@ class Workspace:
         """Where the loop stands, by the record."""
         ledger = self.ledger()
         try:
-            return fold(ledger.statements())
+            return fold(ledger.statements(), lean=True)
         finally:
             ledger.close()
 

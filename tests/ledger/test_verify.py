@@ -452,6 +452,16 @@ def spoil(path: Path, data: bytes | None) -> None:
         path.write_bytes(data)
 
 
+LOCKS = ("dvc.lock", "past/c0200/dvc.lock")
+
+
+def bound(root: Path, place: str) -> Path:
+    """The lock, in the root or, as an old cycle's is, in a volume."""
+    lock = root / place
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    return (root / "dvc.lock").rename(lock)
+
+
 @pytest.mark.parametrize(
     ("which", "how", "code"),
     [
@@ -466,9 +476,10 @@ def test_a_spoiled_object_is_named(under_dvc: Tamperer, which: str, how: Callabl
     assert under_dvc.places() == {path.relative_to(under_dvc.root).as_posix(): code}
 
 
-def test_objects_that_are_others_than_recorded_are_found_though_their_names_fit(under_dvc: Tamperer) -> None:
+@pytest.mark.parametrize("place", LOCKS)
+def test_objects_that_are_others_than_recorded_are_found_though_their_names_fit(under_dvc: Tamperer, place: str) -> None:
     """Someone versions other bytes by DVC: every md5 is right, and the record says otherwise."""
-    lock = under_dvc.root / "dvc.lock"
+    lock = bound(under_dvc.root, place)
     listings = {
         path.parent.name + path.name: content for content, path in objects(under_dvc.root).items() if "relpath" in content
     }
@@ -478,9 +489,10 @@ def test_objects_that_are_others_than_recorded_are_found_though_their_names_fit(
     assert set(under_dvc.places().values()) == {"dvc-differs"}
 
 
-def test_a_lock_file_that_is_none_is_named(under_dvc: Tamperer) -> None:
-    (under_dvc.root / "dvc.lock").write_text("stages: [")
-    assert under_dvc.places() == {"dvc.lock": "dvc-lock-unreadable"}
+@pytest.mark.parametrize("place", LOCKS)
+def test_a_lock_file_that_is_none_is_named(under_dvc: Tamperer, place: str) -> None:
+    bound(under_dvc.root, place).write_text("stages: [")
+    assert under_dvc.places() == {place: "dvc-lock-unreadable"}
 
 
 def test_verification_loads_little_and_no_dvc(repository: Path) -> None:

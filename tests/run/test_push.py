@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from loopwright.cli.tables import _unpushed
 from loopwright.store.project import CACHE
 from loopwright.workspace import Workspace
 
@@ -50,6 +51,7 @@ def test_a_dead_remote_fails_no_cycle_and_push_goes_on(lab: Workspace, tmp_path:
     assert json.loads(pushed.stdout) == {
         "schema_version": 1,
         "pushed": ["c0000", "c0001", "c0002"],
+        "absent": {},
         "remote": f"{wall}/remote",
         "waiting": [],
         "failure": None,
@@ -58,3 +60,11 @@ def test_a_dead_remote_fails_no_cycle_and_push_goes_on(lab: Workspace, tmp_path:
     assert {"".join(file.parts[-2:]) for file in (wall / "remote/files/md5").glob("??/*")} == named
     assert "nothing waited" in loopwright(lab.root, "push").stdout
     assert "not pushed yet" not in loopwright(lab.root, "status").stdout
+
+
+def test_where_runs_push_nothing_status_says_so_and_lists_no_cycle() -> None:
+    waiting = {"remote": None, "waiting": ["c0000", "c0001"], "failure": None}
+    [said] = _unpushed(waiting, off=True)
+    assert said == "runs push nothing (`versioning.push: never`); 2 cycles have no copy on the remote (`loopwright push`)"
+    assert _unpushed(waiting, off=False) == ["not pushed yet: 2 cycles, c0000 to c0001 (`loopwright push`)"]
+    assert _unpushed({**waiting, "waiting": []}, off=True) == _unpushed(None, off=True) == []

@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 import yaml
+from fsspec.implementations.memory import MemoryFileSystem
 
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
-from loopwright.store import git, lockfile
+from loopwright.store import cycles, git, lockfile
 from loopwright.store.artifacts import adopt, check, publish, seal
-from loopwright.store.cycles import read_cycles, read_past
+from loopwright.store.cycles import Item, item_of, read_cycles, read_past
 from loopwright.store.dvc import DvcStore
+from loopwright.types import cycle_name
 from tests.store import fake
 from tests.store.conftest import Loop
 
@@ -571,6 +573,63 @@ def test_old_cycles_become_the_past_and_their_rows_stay(lab: tuple[Path, DvcStor
         assert check(root.with_name("clone"), fake.artifact(path, sealed[path]))
     assert not (root.with_name("clone") / "cycles/c0001/model").exists()
     clone.close()
+
+
+def test_what_is_older_still_is_bound_into_volumes_and_comes_back_in_a_clone(
+    lab: tuple[Path, DvcStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's lock stays as long as it is; a volume is written once, also where a kill came before the root let go of it."""
+    root, store = lab
+    monkeypatch.setattr("loopwright.store.cycles.KEPT", 1)
+    monkeypatch.setattr("loopwright.store.volumes.BOUND", 2)
+    sealed, stages = fake.turn(store, root, "c0000"), list[set[str]]()
+    parents = {1: 0, 2: 0, 3: 2, 4: 2, 5: 2}  # c0002 was promoted
+    for number, parent in parents.items():
+        if number == 5:
+            with monkeypatch.context() as killed:
+                killed.setattr("loopwright.store.cycles.part", _at_second(cycles.part))
+                with pytest.raises(KeyboardInterrupt):
+                    fake.turn(store, root, "c0005", parent="c0002", prev="c0004")
+            shutil.rmtree(root / "cycles/c0005", ignore_errors=True)
+        sealed |= fake.turn(store, root, cycle_name(number), parent=cycle_name(parent), prev=cycle_name(number - 1))
+        stages.append({stage.partition("@")[2] for stage in locked(root)})
+    git.commit(root, [lockfile.VOLUMES], "volumes")
+    assert [sorted(names) for names in stages[2:]] == [["c0000", "c0003"], ["c0000", "c0003", "c0004"], ["c0000", "c0005"]]
+    assert sorted(path.name for path in (root / "past").iterdir()) == ["c0002", "c0004"]
+    assert item_of(root, "c0002") == Item(parent="c0000", prev="c0001", seed=2 * 10**17)  # the champion is whole in its volume
+    assert store.status() == {}
+    assert store.stale() == []
+    assert {output.path for output in lockfile.outputs(root, ["train@c0002"])} == {"cycles/c0002/model"}
+    store.push()
+    git.clone(root, root.with_name("clone"))
+    clone = DvcStore(root.with_name("clone"))
+    clone.pull()
+    assert clone.status() == {}
+    for path in (*(f"cycles/c{number:04d}/accepted" for number in range(6)), "cycles/c0002/model", "cycles/c0005/model"):
+        assert check(root.with_name("clone"), fake.artifact(path, sealed[path]))
+    assert not (root.with_name("clone") / "cycles/c0001/model").exists()
+    clone.close()
+
+
+def _at_second(part: Callable[..., Any]) -> Callable[..., Any]:
+    """A kill when the volume has its part and the root is to keep the rest."""
+    calls = iter((part, _killed))
+
+    def called(*given: object) -> Any:
+        return next(calls)(*given)
+
+    return called
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_recording_leaves_nothing_in_memory(lab: tuple[Path, DvcStore]) -> None:
+    root, store = lab
+    before = set(MemoryFileSystem.store)
+    fake.run_phase(store, root, "c0000", "seed")
+    assert set(MemoryFileSystem.store) == before
 
 
 def test_nothing_is_written_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -71,11 +71,11 @@ def test_a_push_that_fails_in_the_middle_says_why_and_the_next_goes_on(two: tupl
     arrived = files(remote)
 
     in_the_way.unlink()
-    assert push(root, store, quiet) == ("c0001",)
+    assert push(root, store, quiet) == {"c0001": 0}
     assert standing(root) == {"remote": store.remote, "waiting": [], "failure": None}
     assert {name: seen for name, seen in files(remote).items() if name in arrived} == arrived  # nothing was sent twice
     assert set(files(remote)) == set(files(root / CACHE))
-    assert push(root, store, quiet) == ()
+    assert push(root, store, quiet) == {}
 
 
 def test_a_killed_push_goes_on_and_a_new_remote_gets_everything(two: tuple[Path, DvcStore, Path]) -> None:
@@ -83,13 +83,13 @@ def test_a_killed_push_goes_on_and_a_new_remote_gets_everything(two: tuple[Path,
     died = subprocess.run([sys.executable, "-c", KILLED, str(root)], check=False, env=os.environ)
     assert died.returncode == -signal.SIGKILL
     assert list(read_notes(root).waiting) == ["c0001"]
-    assert push(root, store, quiet) == ("c0001",)
+    assert push(root, store, quiet) == {"c0001": 0}
     store.close()
 
     config = root / ".dvc" / "config"
     config.write_text(config.read_text().replace("lab-remote", "elsewhere"))
     moved = DvcStore(root)
-    assert push(root, moved, quiet) == ("c0000", "c0001")
+    assert push(root, moved, quiet) == {"c0000": 0, "c0001": 0}
     assert set(files(root.with_name("elsewhere") / "files/md5")) == set(files(remote)) == set(files(root / CACHE))
     moved.close()
 
@@ -102,7 +102,12 @@ def test_notes_that_are_lost_or_damaged_mean_that_everything_is_offered_again(tw
     with notes.open("ab") as file:
         file.write(json.dumps({"waiting": "c0002"}).encode()[:9])  # the machine was lost in the midst of a line
     assert read_notes(root).waiting == everything
-    assert push(root, store, quiet) == ("c0000", "c0001")
+    assert push(root, store, quiet) == {"c0000": 0, "c0001": 0}
     notes.unlink()
     assert standing(root) is None
-    assert push(root, store, quiet) == ("c0000", "c0001")
+    weights = next(name for name in objects(root, everything["c0001"]["cycles/c0001/model"]) if not name.name.endswith(".dir"))
+    kept = (root / CACHE / weights).rename(root / "kept")  # as a collection leaves it
+    assert push(root, store, quiet) == {"c0000": 0, "c0001": 1}
+    kept.rename(root / CACHE / weights)
+    notes.unlink()
+    assert push(root, store, quiet) == {"c0000": 0, "c0001": 0}

@@ -34,16 +34,20 @@ def push(workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     finally:
         if isinstance(view, LiveView):
             view.close()
+    whole, absent = [name for name, lacking in pushed.items() if not lacking], {name: n for name, n in pushed.items() if n}
     if as_json:
-        emit({"schema_version": 1, "pushed": list(pushed), **(standing(root) or {})})
-    else:
+        emit({"schema_version": 1, "pushed": whole, "absent": absent, **(standing(root) or {})})
+        return
+    for name, lacking in absent.items():
         sys.stdout.write(
-            f"pushed {', '.join(pushed)}\n" if pushed else "nothing waited: everything recorded is on the remote\n"
+            f"{name}: {lacking} of its objects are not in this copy (collected, or never pulled), and were not sent\n"
         )
+    if whole or not absent:
+        sys.stdout.write(f"pushed {', '.join(whole)}\n" if whole else "nothing waited: everything recorded is on the remote\n")
 
 
-def push_waiting(root: Path, observer: Observer, *, look: bool = False) -> tuple[str, ...]:
-    """Push, and let an observer see it; names of the cycles. ``look`` whether the remote is another one, also where nothing waits.
+def push_waiting(root: Path, observer: Observer, *, look: bool = False) -> dict[str, int]:
+    """Push, and let an observer see it; as `loopwright.store.pushing.push`. ``look`` whether the remote is another one, also where nothing waits.
 
     Raises:
         InfraError: the remote cannot be reached; what has arrived is noted, and the next push goes on.
@@ -53,7 +57,7 @@ def push_waiting(root: Path, observer: Observer, *, look: bool = False) -> tuple
 
     waiting = list(read_notes(root).waiting)
     if not waiting and not look:
-        return ()
+        return {}
     from loopwright.store.dvc import DvcStore  # a second of imports
 
     store = DvcStore(root)
@@ -64,5 +68,5 @@ def push_waiting(root: Path, observer: Observer, *, look: bool = False) -> tuple
     finally:
         store.close()
     if pushed:
-        observer.event(pushed[-1], "push", "pushed", {})
+        observer.event(list(pushed)[-1], "push", "pushed", {})
     return pushed

@@ -48,7 +48,7 @@ def print_standing(seen: Mapping[str, Any]) -> None:
         *map(_request, seen["requests"]),
         *map(_recall, seen["recalls"]),
         *_witnesses(seen["witnesses"]),
-        *_unpushed(seen["push"]),
+        *_unpushed(seen["push"], off=seen["pushing"] == "never"),
     ):
         console.print(Text(line), soft_wrap=True)
     if seen["envelope"]:
@@ -65,11 +65,15 @@ def print_standing(seen: Mapping[str, Any]) -> None:
         console.print(Text(said), soft_wrap=True)
 
 
-def _unpushed(seen: Mapping[str, Any] | None) -> list[str]:
+def _unpushed(seen: Mapping[str, Any] | None, *, off: bool) -> list[str]:
     """What has no copy on the remote yet, in one line; none where nothing waits."""
     if seen is None or not seen["waiting"]:
         return []
     cycles = seen["waiting"]
+    if off and not seen["failure"]:
+        return [
+            f"runs push nothing (`versioning.push: never`); {len(cycles)} cycles have no copy on the remote (`loopwright push`)"
+        ]
     which = cycles[0] if len(cycles) == 1 else f"{len(cycles)} cycles, {cycles[0]} to {cycles[-1]}"
     failed = f"; the last try failed {seen['failure']['at']}: {seen['failure']['error']}" if seen["failure"] else ""
     return [f"not pushed yet: {which} (`loopwright push`){failed}"]

@@ -53,7 +53,7 @@ class Consent:
 
     def state(self) -> LoopState:
         """The record now."""
-        return fold(self.ledger.statements())
+        return fold(self.ledger.statements(), lean=True)
 
     def ask(self, ask: Ask, *, launchers: tuple[str, ...] = (), hand: Hand | None = None) -> Digest:
         """Append a request and publish it; its id.

@@ -51,7 +51,7 @@ def status_of(workspace: Workspace) -> dict[str, Any]:
         try:
             plan = workspace.plan()
         except PlanError as error:
-            told: dict[str, Any] = {"plan_error": str(error), "budgets": [], "requests": [], "witnesses": None}
+            told: dict[str, Any] = {"plan_error": str(error), "budgets": [], "requests": [], "witnesses": None, "pushing": None}
         else:
             told = {"plan_error": None, "requests": requests_open(workspace.root, plan, state, now())}
             told |= _by_the_plan(workspace, plan, state, statements)
@@ -77,4 +77,5 @@ def _by_the_plan(workspace: Workspace, plan: Plan, state: LoopState, statements:
     return {
         "budgets": [asdict(line) for line in lines(plan.budgets, used_by(statements))],
         "witnesses": witnesses_of(workspace.root, plan, state),
+        "pushing": plan.versioning.push,
     }

@@ -23,8 +23,8 @@ from loopwright.ledger.keys import key_folder, make_demo_keys, make_keys
 from loopwright.ledger.location import locate
 from loopwright.ledger.note import Checkpoint, checkpoint_text, key_file, origin_of, sign_note
 from loopwright.ledger.principals import Principal, enrolled, principal_id, signed_by
-from loopwright.ledger.publication import keep_file, publish
-from loopwright.ledger.reading import FOLDER, first_entry, parsed, read, stored
+from loopwright.ledger.publication import Published, keep_file, publish
+from loopwright.ledger.reading import FOLDER, first_entry, parsed, read, size_of, stored, stream
 from loopwright.ledger.reserve import URGENT, Told, insist, keep
 from loopwright.ledger.roster import Roster
 from loopwright.ledger.schema import problems
@@ -63,6 +63,7 @@ class Ledger:
         self._lease: Lease | None = None
         self._urgent = False
         """Is an entry to be written or published that a full disk must take?"""
+        self._published: Published | None = None
         self._location = locate(root)
         self._group = GroupCommit(self._write)
 
@@ -128,7 +129,7 @@ class Ledger:
     @property
     def size(self) -> int:
         """Entries."""
-        return max(stored(self._location), published_size(self._root / FOLDER))
+        return size_of(self._location, self._root)
 
     def head(self) -> tuple[int, bytes]:
         """Size and root of the log as it is now."""
@@ -153,7 +154,7 @@ class Ledger:
 
     def statements(self, start: int = 0) -> Iterator[Statement]:
         """Entries from ``start`` on, as of now, without checking signatures; IntegrityError where one cannot be read."""
-        entries = read(self._location, self._root, start)
+        entries = stream(self._location, self._root, start)
         return (parsed(entry, index) for index, entry in enumerate(entries, start))
 
     def append(
@@ -246,14 +247,14 @@ class Ledger:
             self.anchor_access()
         log = self._principal("log")
         with self._storage.transaction() as snapshot:
-            tree, known = snapshot.tree(), snapshot.checkpoints()
-        note = known.get(tree.size)
+            tree = snapshot.tree()
+            note = snapshot.checkpoints(tree.size).get(tree.size)
         if note is None:
             text = checkpoint_text(Checkpoint(origin=origin_of(self.workspace), size=tree.size, root=tree.root()))
             [signature] = self._signatures(log, [text.encode()])
             note = sign_note(text, origin_of(self.workspace), log, signature)
         with self._storage.transaction() as snapshot:
-            if tree.size not in snapshot.checkpoints():
+            if tree.size not in snapshot.checkpoints(tree.size):
                 snapshot.add_checkpoint(tree.size, note)
             self._publish(snapshot)
         return note
@@ -370,9 +371,11 @@ class Ledger:
         return payload
 
     def _publish(self, snapshot: Snapshot) -> None:
-        folder, notes = self._root / FOLDER, snapshot.checkpoints()
+        folder, before = self._root / FOLDER, self._published
         keep_file(folder / "keys.json", key_file(self._genesis.predicate))
-        publish(folder, snapshot.tree().size, notes, snapshot)
+        since = before.base() if before else 0
+        notes = snapshot.checkpoints(before.latest if before and since else 0)
+        self._published = publish(folder, snapshot.tree().size, notes, snapshot, since)
 
 
 def _runs(wanted: Sequence[int]) -> list[tuple[int, int]]:

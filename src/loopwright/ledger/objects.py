@@ -142,18 +142,21 @@ class ObjectAudit:
                 self.files += 1
 
     def _dvc(self) -> Iterator[Finding]:
-        lock = self._root / "dvc.lock"
-        if not lock.is_file() or not (self._root / _CACHE).is_dir():
-            return
+        """Of the root's ``dvc.lock``, and of those of the volumes into which old cycles are bound."""
+        for lock in (self._root / "dvc.lock", *sorted(self._root.glob("past/*/dvc.lock"))):
+            if lock.is_file() and (self._root / _CACHE).is_dir():
+                yield from self._locked(lock, lock.relative_to(self._root).as_posix())
+
+    def _locked(self, lock: Path, where: str) -> Iterator[Finding]:
         try:
             outs = _outs_of(lock.read_bytes())
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            yield Finding(code="dvc-lock-unreadable", where="dvc.lock", message=repr(error))
+            yield Finding(code="dvc-lock-unreadable", where=where, message=repr(error))
             return
         for path, md5 in outs.items():
-            yield from self._out(path, md5)
+            yield from self._out(path, md5, where)
 
-    def _out(self, path: str, md5: str) -> Iterator[Finding]:
+    def _out(self, path: str, md5: str, lock: str) -> Iterator[Finding]:
         recorded = self._manifests.get(path)
         if not md5.endswith(".dir"):
             sha256 = next(iter(recorded.values()), None) if recorded else None
@@ -169,7 +172,7 @@ class ObjectAudit:
         objects = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())}
         self.objects += 1
         if recorded is not None and objects.keys() != recorded.keys():
-            yield Finding(code="dvc-differs", where="dvc.lock", message=f"{path} has other files there than were recorded")
+            yield Finding(code="dvc-differs", where=lock, message=f"{path} has other files there than were recorded")
         for name, entry in objects.items():
             yield from self._object(f"{path}/{name}", entry, (recorded or {}).get(name), optional=False)
 

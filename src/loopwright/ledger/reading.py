@@ -6,18 +6,23 @@ More is published than stored after a pull; all there is in a clone, and where t
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from loopwright.errors import IntegrityError
 from loopwright.ledger import snapshot as database
 from loopwright.ledger.location import Location, Unreachable, locate
 from loopwright.ledger.statement import Statement, read_statement
-from loopwright.ledger.tiles import published_size, read_entries
+from loopwright.ledger.tiles import published_size, reaches, read_entries
 
-__all__ = ["FOLDER", "driven", "first_entry", "parsed", "read", "stored"]
+__all__ = ["FOLDER", "driven", "first_entry", "parsed", "read", "size_of", "stored", "stream"]
 
 FOLDER = "ledger"
 """The published log, relative to the workspace."""
+
+_AT_ONCE = 4_000
+"""Entries that are read at once: all of a long log would fill the memory."""
 
 
 def stored(location: Location) -> int:
@@ -47,10 +52,29 @@ def _published(root: Path) -> list[bytes]:
 
 def read(location: Location, root: Path, start: int = 0, limit: int | None = None) -> list[bytes]:
     """The entries from ``start`` on, as they are stored; at most ``limit``."""
-    there = stored(location)
-    if there and there >= published_size(root / FOLDER):
+    if _leads(stored(location), root):
         return database.envelopes(location, start, -1 if limit is None else limit)
     return _published(root)[start : None if limit is None else start + limit]
+
+
+def stream(location: Location, root: Path, start: int = 0) -> Iterator[bytes]:
+    """`read`, as of the call, some thousand entries at a time."""
+    there = stored(location)
+    if not _leads(there, root):
+        return iter(_published(root)[start:])
+    parts = ((at, min(_AT_ONCE, there - at)) for at in range(start, there, _AT_ONCE))
+    return chain.from_iterable(database.envelopes(location, at, count) for at, count in parts)
+
+
+def size_of(location: Location, root: Path) -> int:
+    """Entries, stored or published."""
+    there = stored(location)
+    return there if _leads(there, root) else max(there, published_size(root / FOLDER))
+
+
+def _leads(there: int, root: Path) -> bool:
+    """Is nothing published beyond what is stored?"""
+    return there > 0 and (not reaches(root / FOLDER, there) or there >= published_size(root / FOLDER))
 
 
 def first_entry(root: Path) -> bytes | None:

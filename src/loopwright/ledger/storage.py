@@ -242,9 +242,11 @@ class Snapshot:
         """Keep a signed checkpoint."""
         self.connection.execute(insert(_checkpoint).values(size=size, note=note))
 
-    def checkpoints(self) -> dict[int, str]:
-        """Signed notes by size, in order."""
-        rows = self.connection.execute(select(_checkpoint).order_by(_checkpoint.c.size)).all()
+    def checkpoints(self, since: int = 0) -> dict[int, str]:
+        """Signed notes by size, in order; those of at least ``since`` entries."""
+        rows = self.connection.execute(
+            select(_checkpoint).where(_checkpoint.c.size >= since).order_by(_checkpoint.c.size)
+        ).all()
         return {row.size: row.note for row in rows}
 
 

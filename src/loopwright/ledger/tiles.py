@@ -7,6 +7,7 @@ and what they give, which reads full tiles and bundles when it is asked for them
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ __all__ = [
     "levels_of",
     "pack",
     "published_size",
+    "reaches",
     "read_entries",
     "read_files",
     "split",
@@ -86,20 +88,23 @@ def tile_at(name: str) -> Tile:
     return found
 
 
-def _level(level: int, count: int) -> Iterator[Tile]:
+def _level(level: int, count: int, since: int) -> Iterator[Tile]:
     full, rest = divmod(count, WIDTH)
-    yield from (Tile(level, index) for index in range(full))
+    yield from (Tile(level, index) for index in range(since // WIDTH, full))
     if rest:
         yield Tile(level, full, rest)
 
 
-def tiles_of(size: int) -> Iterator[Tile]:
-    """Every file that a log of ``size`` entries consists of: bundles first, then hash tiles from level 0 up."""
-    yield from _level(-1, size)
+def tiles_of(size: int, since: int = 0) -> Iterator[Tile]:
+    """Every file that a log of ``size`` entries consists of, but for what was full at ``since``: bundles first, then hash tiles
+
+    from level 0 up.
+    """
+    yield from _level(-1, size, since)
     level = 0
     while size:
-        yield from _level(level, size)
-        level, size = level + 1, size // WIDTH
+        yield from _level(level, size, since)
+        level, size, since = level + 1, size // WIDTH, since // WIDTH
 
 
 def levels_of(leaves: bytes | bytearray) -> list[bytes | bytearray]:
@@ -242,6 +247,19 @@ def published_size(folder: Path) -> int:
     """Entries that a published log says it has, by the names of its files alone."""
     names = (path.relative_to(folder).as_posix() for path in (folder / "tile" / "entries").rglob("*"))
     return max((tile.stop for tile in bundles_in(names)), default=0)
+
+
+def reaches(folder: Path, index: int) -> bool:
+    """Is there a file that may hold entry ``index``? Where there is none, at most ``index`` entries are published.
+
+    Costs the same for every length of log, as `published_size` does not.
+    """
+    number, before = divmod(index, WIDTH)
+    full = folder / Tile(-1, number).name
+    with contextlib.suppress(FileNotFoundError):
+        widths = [name for name in os.listdir(f"{full}.p") if name.isdigit()]
+        return any(int(name) > before for name in widths) or full.is_file()
+    return full.is_file()
 
 
 def read_entries(folder: Path) -> list[bytes]:

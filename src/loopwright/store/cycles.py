@@ -3,24 +3,42 @@
 ``genesis`` holds c0000 once it has begun; ``cycles`` each later one and what it starts from; ``trained`` those that have a
 challenger and ``empty`` those that were decided without; ``past`` the old ones, of which only the accepted rows, the
 archive's link and the card stay versioned. Whole remain the last 100 cycles and every champion that these descend from, since the
-cost of each command of DVC grows with the number of stages; the others come back by ``git checkout``.
+cost of each command of DVC grows with the number of stages; the others come back by ``git checkout``. What is older still has a file
+of this form in its volume (`loopwright.store.volumes`).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from loopwright.errors import WorkspaceError
+from loopwright.store import lockfile
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import FileStat
 from loopwright.types import cycle_name, cycle_number
 
-__all__ = ["FILE", "KEPT", "Item", "declare", "plain", "read_cycles", "read_past", "stage_name", "stage_of", "write_cycles"]
+__all__ = [
+    "FILE",
+    "KEPT",
+    "Item",
+    "Maps",
+    "declare",
+    "item_of",
+    "part",
+    "plain",
+    "read_cycles",
+    "read_maps",
+    "read_past",
+    "stage_name",
+    "stage_of",
+    "write_cycles",
+    "write_maps",
+]
 
 FILE = "cycles.yaml"
 _UNTRAINED = ("examine", "decide")
@@ -49,7 +67,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Maps:
+class Maps:
     """The whole file."""
 
     genesis: tuple[str, ...] = ()
@@ -61,12 +79,12 @@ class _Maps:
 
 def read_cycles(root: Path) -> dict[str, Item]:
     """The cycles that are whole, oldest first (c0000 is not among them); WorkspaceError where the file is damaged."""
-    return dict(_read(root).cycles)
+    return dict(read_maps(root).cycles)
 
 
 def read_past(root: Path) -> tuple[str, ...]:
     """The cycles of which only the rows stay versioned, oldest first."""
-    return _read(root).past
+    return read_maps(root).past
 
 
 def write_cycles(root: Path, items: Mapping[str, Item], champion: str = "c0000") -> None:
@@ -74,12 +92,20 @@ def write_cycles(root: Path, items: Mapping[str, Item], champion: str = "c0000")
 
     `loopwright.store.dvc.DvcStore.reload` makes the change known to DVC.
     """
-    old = _read(root)
+    old = read_maps(root)
     whole = _whole(items, champion)
     past = _sorted({*old.past, *(name for name in items if name not in whole)})
     cycles = {name: items[name] for name in _sorted(whole)}
     trained, empty = (tuple(name for name in names if name in cycles) for names in (old.trained, old.empty))
-    _write(root, replace(old, cycles=cycles, trained=trained, empty=empty, past=past))
+    write_maps(root, replace(old, cycles=cycles, trained=trained, empty=empty, past=past))
+
+
+def item_of(root: Path, cycle: str) -> Item:
+    """What the stages of a cycle are made from, of a whole cycle here or in a volume; KeyError where it is in neither."""
+    for folder in (root, *sorted((root / lockfile.VOLUMES).glob("*"))):
+        if cycle in (found := _maps(plain(folder)).cycles):
+            return found[cycle]
+    raise KeyError(cycle)
 
 
 def declare(root: Path, stage: str) -> str:
@@ -88,7 +114,7 @@ def declare(root: Path, stage: str) -> str:
     ``seed`` begins c0000, ``train@c0003`` makes c0003 a trained cycle, and ``examine@c0003`` or ``decide@c0003`` before that an empty one.
     WorkspaceError where the cycle is not in the file.
     """
-    maps = _read(root)
+    maps = read_maps(root)
     name = _name(maps, stage)
     phase, _, cycle = name.partition("@")
     if phase.partition("-")[0] == "seed":
@@ -99,7 +125,7 @@ def declare(root: Path, stage: str) -> str:
         maps = replace(maps, trained=_sorted({*maps.trained, cycle}), empty=_sorted({*maps.empty} - {cycle}))
     elif phase.endswith("-empty"):
         maps = replace(maps, empty=_sorted({*maps.empty, cycle}))
-    _write(root, maps)
+    write_maps(root, maps)
     return name
 
 
@@ -115,10 +141,10 @@ def stage_name(root: Path, stage: str) -> str:
 
     where no challenger was trained in c0003.
     """
-    return _name(_read(root), stage)
+    return _name(read_maps(root), stage)
 
 
-def _name(maps: _Maps, stage: str) -> str:
+def _name(maps: Maps, stage: str) -> str:
     phase, _, cycle = stage.partition("@")
     if not cycle:
         return f"{phase}@{cycle_name(0)}"
@@ -140,6 +166,13 @@ def _whole(items: Mapping[str, Item], champion: str) -> set[str]:
     return whole
 
 
+def part(maps: Maps, names: Collection[str]) -> Maps:
+    """What the file says of these cycles; c0000 stays where it is."""
+    cycles = {name: item for name, item in maps.cycles.items() if name in names}
+    trained, empty, past = (tuple(n for n in told if n in names) for told in (maps.trained, maps.empty, maps.past))
+    return Maps(cycles=cycles, trained=trained, empty=empty, past=past)
+
+
 def plain(root: Path) -> dict[str, Any]:
     """The file as it is, as maps and lists; WorkspaceError where it is missing or no YAML."""
     import yaml  # late: the command line comes by here for --help
@@ -152,11 +185,12 @@ def plain(root: Path) -> dict[str, Any]:
         raise WorkspaceError(f"{root / FILE} is no YAML: {error}", f"git checkout -- {FILE}") from error
 
 
-_seen: dict[Path, tuple[FileStat, _Maps]] = {}
+_seen: dict[Path, tuple[FileStat, Maps]] = {}
 """The file as it was last read: every phase comes by here several times, and the list of past cycles grows."""
 
 
-def _read(root: Path) -> _Maps:
+def read_maps(root: Path) -> Maps:
+    """The whole file; WorkspaceError where it is damaged."""
     path = root / FILE
     try:
         found = FileStat.of(path.stat()) if path.exists() else None
@@ -171,25 +205,28 @@ def _read(root: Path) -> _Maps:
     return maps
 
 
-def _maps(value: Mapping[str, Any]) -> _Maps:
+def _maps(value: Mapping[str, Any]) -> Maps:
     cycles = {name: Item(**entry) for name, entry in value["cycles"].items()}
     lists = {key: tuple(value[key]) for key in ("genesis", "trained", "empty", "past")}
     starts = [name for item in cycles.values() for name in (item.parent, item.prev)]
     for name in (*cycles, *starts, *(name for names in lists.values() for name in names)):
         if cycle_name(cycle_number(name)) != name:
             raise ValueError(f"{name} is no cycle")
-    return _Maps(cycles={name: cycles[name] for name in _sorted(cycles)}, **lists)
+    return Maps(cycles={name: cycles[name] for name in _sorted(cycles)}, **lists)
 
 
-def _write(root: Path, maps: _Maps) -> None:
+def write_maps(root: Path, maps: Maps) -> None:
+    """Let the file say this; one that does is left alone."""
     lines = [f"genesis: [{', '.join(maps.genesis)}]", f"past: [{', '.join(maps.past)}]"]
     lines += _map("cycles", {name: asdict(item) for name, item in maps.cycles.items()})
     starts = {name: {"parent": item.parent, "prev": item.prev} for name, item in maps.cycles.items()}
     lines += _map("trained", {name: starts[name] for name in maps.trained})
     lines += _map("empty", {name: {"prev": starts[name]["prev"]} for name in maps.empty})
-    data = (_HEAD + "\n".join(lines) + "\n").encode()
-    if not (root / FILE).exists() or (root / FILE).read_bytes() != data:
-        write_atomic(root / FILE, data)
+    data, path = (_HEAD + "\n".join(lines) + "\n").encode(), root / FILE
+    if not path.exists() or path.read_bytes() != data:
+        write_atomic(path, data)
+        _seen.clear()
+        _seen[path] = FileStat.of(path.stat()), maps
 
 
 def _map(name: str, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:

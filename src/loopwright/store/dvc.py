@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwright.errors import InfraError, IntegrityError, WorkspaceError
-from loopwright.store import cycles, git, lockfile, project
+from loopwright.store import cycles, git, lockfile, project, volumes
+from loopwright.store.dvc_errors import complaints, translated
 from loopwright.store.hashing import FileStat, Sealed, measure
 from loopwright.store.statcache import StatCache
 
@@ -30,8 +31,6 @@ __all__ = ["DvcStore"]
 
 _PATIENCE = 60.0
 """Seconds to wait for a dvc command that a person runs."""
-_REMOTES = {"aiobotocore", "aiohttp", "asyncssh", "boto3", "botocore", "s3fs", "sshfs"}
-"""Whose errors come through DVC as they are."""
 
 
 def _quiet() -> None:
@@ -45,45 +44,16 @@ def _quiet() -> None:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """DVC's errors and the disk's as ours."""
-    from dvc.exceptions import DvcException
-    from dvc.lock import LockError
+def _nothing_kept() -> Iterator[None]:
+    """DVC lays the list of each directory into a file system in memory and leaves it there: five KB each, for the life of the process."""
+    from fsspec.implementations.memory import MemoryFileSystem
 
+    before = set(MemoryFileSystem.store)
     try:
         yield
-    except LockError as error:
-        raise WorkspaceError(f"{what}: another dvc command is at work", "wait until it has ended, then run again") from error
-    except DvcException as error:
-        raise InfraError(f"{what}: {error}", "dvc doctor; dvc status") from error
-    except OSError as error:
-        problem = f"{what}: {error.strerror} ({error.filename})"
-        raise InfraError(problem, "free space or set permissions, then run again") from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in _REMOTES:
-            raise
-        raise InfraError(
-            f"{what}: the remote failed: {error}", "see that it answers (`dvc remote list`), then run again"
-        ) from error
-
-
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Why files did not arrive: DVC tells it to its log alone."""
-    said: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: said.append(str(record.exc_info[1] if record.exc_info else record.msg))  # type: ignore[method-assign]
-    log = logging.getLogger("dvc_data.hashfile.transfer")
-    before = log.level, log.propagate
-    log.addHandler(handler)
-    log.setLevel(logging.ERROR)
-    log.propagate = False
-    try:
-        yield said
     finally:
-        log.removeHandler(handler)
-        log.setLevel(before[0])
-        log.propagate = before[1]
+        for name in MemoryFileSystem.store.keys() - before:
+            MemoryFileSystem.store.pop(name, None)
 
 
 class DvcStore:
@@ -99,11 +69,12 @@ class DvcStore:
         _quiet()
         from dvc.repo import Repo
 
-        with _translated("opening the DVC project"):
+        with translated("opening the DVC project"):
             self._repo: Repo = Repo(str(self._root))
         self._stages: Any = None
         self._contents: dict[str, Any] | None = None
         self._seen: tuple[FileStat, ...] = ()
+        self._asked: tuple[FileStat | None, set[str], list[str]] = None, set(), []
 
     @classmethod
     def init(cls, root: Path, remote: Path | str) -> DvcStore:
@@ -162,30 +133,26 @@ class DvcStore:
         config = self._repo.config
         return str(config["remote"].get(config["core"].get("remote"), {}).get("url", "no remote"))
 
-    def send(self, outputs: Sequence[str]) -> None:
+    def send(self, outputs: Sequence[str]) -> int:
         """Copy cached outputs, by md5, with all that they list to the remote, where they are not there yet.
 
-        DVC is not locked for it: objects never change, and a push may take hours. What this cache has not, it cannot send.
+        DVC is not locked for it: objects never change, and a push may take hours. What this cache has not (it was collected, or
+        never pulled) it cannot send: how many objects that are.
 
         Raises:
             InfraError: the remote cannot be reached, or something did not arrive; says why.
         """
-        from dvc.exceptions import DvcException
         from dvc_data.hashfile.hash_info import HashInfo
 
         named = {name for md5 in outputs for name in project.objects(self._root, md5)}
         here = {name for name in named if (self._root / project.CACHE / name).exists()}
-        with _translated("dvc push"), _complaints() as said:
-            try:
-                failed = self._repo.cloud.push({HashInfo("md5", "".join(name.parts)) for name in here}).failed
-            except (DvcException, OSError):
-                raise
-            except Exception as error:  # the boundary to a dozen clients of remote stores, each with errors of its own
-                raise InfraError(f"{type(error).__name__}: {error}", "mend the remote, then: loopwright push") from error
+        with translated("dvc push", remote=True), complaints() as said:
+            failed = self._repo.cloud.push({HashInfo("md5", "".join(name.parts)) for name in here}).failed
             if failed:
                 reason = f": {said[0]}" if said else ""
                 told = f"{len(failed)} of {len(here)} files did not arrive{reason}"
                 raise InfraError(told, "mend the remote, then: loopwright push")
+        return len(named) - len(here)
 
     def pull(self, targets: Sequence[str] | None = None) -> None:
         """Fetch outputs (of stages, or by path; default: all) from the remote and link them into the workspace."""
@@ -233,7 +200,7 @@ class DvcStore:
         from dvc.repo import lock_repo
 
         deadline = time.monotonic() + _PATIENCE
-        with _translated(what), ExitStack() as held:
+        with translated(what), _nothing_kept(), ExitStack() as held:
             while True:
                 try:
                     held.enter_context(lock_repo(self._repo))
@@ -278,6 +245,8 @@ class DvcStore:
             if stage in self._stages:
                 self._commit(stage, self._stages[stage], {})
         lockfile.keep(self._root, {*self._stages, *(f"past@{name}" for name in past)})
+        while volumes.bind(self._root):  # their stages stay known here until the file is read again, and are not asked for
+            seen = tuple(FileStat.of((self._root / name).stat()) for name in ("dvc.yaml", cycles.FILE))
         self._seen = seen
 
     def _read_stages(self, past: Sequence[str]) -> Any:
@@ -337,15 +306,25 @@ class DvcStore:
 
     @contextmanager
     def _asking_git(self, made: Any) -> Iterator[None]:
-        """DVC refuses an output that git has, and reads all of git's index for each, in pure Python: git is asked itself, once."""
+        """DVC refuses an output that git has, and reads all of git's index for each, in pure Python: git is asked itself."""
         paths = [Path(out.fs_path).relative_to(self._root).as_posix() for out in made.outs if out.use_cache]
-        tracked = {str(self._root / name) for name in git.tracked(self._root, paths)}
+        tracked = {str(self._root / name) for name in self._tracked({path.rpartition("/")[0] for path in paths})}
         asked = vars(self._repo.scm)
         asked["is_tracked"] = lambda path: any(name == path or name.startswith(f"{path}/") for name in tracked)
         try:
             yield
         finally:
             del asked["is_tracked"]
+
+    def _tracked(self, folders: set[str]) -> list[str]:
+        """What git has below these folders; asked again only where its index is another than when it was asked, or they are others."""
+        file = self._root / ".git" / "index"
+        index = FileStat.of(file.stat()) if file.exists() else None
+        if index != self._asked[0] or not folders <= self._asked[1]:
+            newest = {f"cycles/{name}" for name in list(cycles.read_cycles(self._root))[-1:]}  # who will be asked for next
+            folders |= newest
+            self._asked = index, folders, git.tracked(self._root, sorted(folders))
+        return self._asked[2]
 
 
 def _files(place: Path, sealed: Sealed) -> Iterator[tuple[Path, str]]:

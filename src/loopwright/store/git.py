@@ -14,7 +14,22 @@ from pathlib import Path
 
 from loopwright.errors import InfraError, WorkspaceError
 
-__all__ = ["clone", "commit", "dirty", "head", "init", "require", "show", "tracked"]
+__all__ = [
+    "clone",
+    "command",
+    "commit",
+    "dirty",
+    "enter",
+    "follow",
+    "head",
+    "init",
+    "outside",
+    "plain",
+    "require",
+    "show",
+    "tracked",
+    "within",
+]
 
 _IDENTITY = ("Loopwright", "loopwright@localhost")
 _KEPT = (
@@ -54,7 +69,7 @@ def require() -> None:
 def init(root: Path) -> None:
     """Make ``root`` a git repository (branch main) unless it is one."""
     if not (root / ".git").exists():
-        _git(root, "init", "--quiet", "--initial-branch=main")
+        command(root, "init", "--quiet", "--initial-branch=main")
 
 
 def head(root: Path) -> str | None:
@@ -70,15 +85,15 @@ def dirty(root: Path, exclude: Sequence[str] = (), within: Sequence[str] | None 
     None below ``exclude`` is listed, and where ``within`` is given only what is below that. Nothing else is looked at: a long
     loop has files by the hundred thousand.
     """
-    asked = sorted(_outside(root, exclude)) if within is None else [path for path in within if not _below(path, exclude)]
+    asked = sorted(outside(root, exclude)) if within is None else [path for path in within if not _below(path, exclude)]
     if not asked:
         return []
-    listed = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *asked)
-    paths = sorted({entry[3:] for entry in listed.split("\0") if entry})
+    looking = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *asked)
+    paths = sorted({entry[3:] for entry in command(root, *looking).split("\0") if entry})
     return [path for path in paths if not _below(path, exclude) and (within is None or _below(path, within))]
 
 
-def _outside(root: Path, exclude: Sequence[str]) -> set[str]:
+def outside(root: Path, exclude: Sequence[str]) -> set[str]:
     """What lies at the top of the work tree, or did at the last commit, but for what is excluded."""
     if not exclude:
         return {"."}
@@ -97,12 +112,12 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
     present = [path for path in paths if path not in gone or any(_below(name, [path]) for name in known)]
     before = head(root)
     if present:
-        _git(root, "add", "--all", "--", *present, write=True)
+        command(root, "add", "--all", "--", *present, write=True)
         if before is None:
             _porcelain(root, present, message)
-        elif staged := _git(root, "diff", "--cached", "--name-only", "-z", "--no-renames", "HEAD").split("\0")[:-1]:
+        elif staged := command(root, "diff", "--cached", "--name-only", "-z", "--no-renames", "HEAD").split("\0")[:-1]:
             mine = [name for name in staged if _below(name, present)]
-            if mine and (len(mine) < len(staged) or not _plain(root)):
+            if mine and (len(mine) < len(staged) or not plain(root)):
                 _porcelain(root, present, message)
             elif mine:
                 _plumbing(root, before, message)
@@ -112,35 +127,44 @@ def commit(root: Path, paths: Sequence[str], message: str) -> str:
     return made
 
 
-def _plain(root: Path) -> bool:
+def plain(root: Path) -> bool:
     """Nobody is in the middle of a merge or the like."""
     return (root / ".git").is_dir() and not any((root / ".git" / f"{name}_HEAD").exists() for name in ("MERGE", "CHERRY_PICK"))
 
 
 def _porcelain(root: Path, present: Sequence[str], message: str) -> None:
     """What others have staged stays staged. Looks at every file that git knows."""
-    _git(root, "commit", "--quiet", "--no-verify", "--only", "--message", message, "--", *present, write=True)
+    command(root, "commit", "--quiet", "--no-verify", "--only", "--message", message, "--", *present, write=True)
 
 
 def _plumbing(root: Path, before: str, message: str) -> None:
     """The same where nothing else is staged, at a cost that hangs on what is committed and not on all that ever was."""
-    tree = _git(root, "write-tree", write=True).strip()
-    made = _git(root, "commit-tree", tree, "-p", before, "-m", message, write=True).strip()
-    _git(root, "update-ref", "-m", f"commit: {message}", "HEAD", made, before, write=True)
+    tree = command(root, "write-tree", write=True).strip()
+    follow(root, before, enter(root, before, tree, message), message)
+
+
+def enter(root: Path, before: str, tree: str, message: str) -> str:
+    """Make a commit of a tree, after ``before``, that nothing names yet; its id."""
+    return command(root, "commit-tree", tree, "-p", before, "-m", message, write=True).strip()
+
+
+def follow(root: Path, before: str, made: str, message: str) -> None:
+    """Let the branch go on from ``before`` to ``made``."""
+    command(root, "update-ref", "-m", f"commit: {message}", "HEAD", made, before, write=True)
     _run(root, ["gc", "--auto", "--quiet"], write=True)
 
 
 def tracked(root: Path, paths: Sequence[str]) -> list[str]:
     """Files below these paths that git knows, whether they are there or not."""
-    return [name for name in _git(root, "ls-files", "-z", "--", *paths).split("\0") if name] if paths else []
+    return [name for name in command(root, "ls-files", "-z", "--", *paths).split("\0") if name] if paths else []
 
 
 def clone(source: Path | str, target: Path, revision: str | None = None) -> None:
     """Clone a repository, without running anything that it holds; ``revision`` is what is then checked out (on a branch)."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    _git(target.parent, "clone", "--quiet", "--no-hardlinks", str(source), str(target), write=True)
+    command(target.parent, "clone", "--quiet", "--no-hardlinks", str(source), str(target), write=True)
     if revision is not None:
-        _git(target, "reset", "--quiet", "--hard", revision, write=True)
+        command(target, "reset", "--quiet", "--hard", revision, write=True)
 
 
 def show(root: Path, revision: str, path: str) -> bytes:
@@ -155,7 +179,14 @@ def _below(path: str, folders: Sequence[str]) -> bool:
     return any(folder in {".", path} or path.startswith(f"{folder.rstrip('/')}/") for folder in folders)
 
 
-def _call(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+def within(paths: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """Those of ``paths`` that are one of ``folders`` or below it."""
+    return [path for path in paths if _below(path, folders)]
+
+
+def _call(
+    root: Path, arguments: Sequence[str], environment: Mapping[str, str], data: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Run git with nothing of the caller's GIT_DIR and the like (it may itself run in a hook), in a language that is known."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     fixed = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_LITERAL_PATHSPECS": "1", "GIT_EDITOR": "true"}
@@ -165,7 +196,7 @@ def _call(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) 
             ["git", *options, *arguments],
             cwd=root,
             env={**kept, **fixed, **environment},
-            stdin=subprocess.DEVNULL,
+            input=data or b"",
             capture_output=True,
             check=False,
         )
@@ -175,11 +206,15 @@ def _call(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) 
         raise WorkspaceError("git is not installed", "apt-get install git") from error
 
 
-def _run(root: Path, arguments: Sequence[str], *, write: bool = False) -> subprocess.CompletedProcess[str]:
+def _run(
+    root: Path, arguments: Sequence[str], *, write: bool = False, index: Path | None = None, data: str | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {} if write else {"GIT_OPTIONAL_LOCKS": "0"}
     if write and arguments[0] in {"commit", "commit-tree"}:
         environment = _identity(root)
-    found = _call(root, arguments, environment)
+    if index is not None:
+        environment["GIT_INDEX_FILE"] = str(index)
+    found = _call(root, arguments, environment, None if data is None else os.fsencode(data))
     out, err = (os.fsdecode(stream) for stream in (found.stdout, found.stderr))
     return subprocess.CompletedProcess(found.args, found.returncode, out, err)
 
@@ -194,9 +229,15 @@ def _identity(root: Path) -> dict[str, str]:
     }
 
 
-def _git(root: Path, *arguments: str, write: bool = False) -> str:
+def command(root: Path, *arguments: str, write: bool = False, index: Path | None = None, data: str | None = None) -> str:
+    """What a git command says. ``index``: instead of git's own; ``data``: what it reads.
+
+    Waits for another git command that is at work; InfraError where it fails.
+    """
     begun = time.monotonic()
-    while (found := _run(root, arguments, write=write)).returncode and (match := _LOCKED.search(found.stderr)):
+    while (found := _run(root, arguments, write=write, index=index, data=data)).returncode and (
+        match := _LOCKED.search(found.stderr)
+    ):
         _wait_or_break(root, Path(match["lock"]), time.monotonic() - begun)
     _repository(root, found)
     if found.returncode:

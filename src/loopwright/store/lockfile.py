@@ -15,9 +15,11 @@ from loopwright.errors import IntegrityError
 from loopwright.store.files import write_atomic
 from loopwright.store.hashing import FileStat
 
-__all__ = ["FILE", "LockedOutput", "inputs", "keep", "names", "outputs", "outputs_in", "put"]
+__all__ = ["FILE", "VOLUMES", "LockedOutput", "copy", "inputs", "keep", "names", "outputs", "outputs_in", "put"]
 
 FILE = "dvc.lock"
+VOLUMES = "past"
+"""Folder of bound cycles, each with a lock of its own (`loopwright.store.volumes`)."""
 
 _HEAD = "schema: '2.0'\nstages:\n"
 _EMPTY = "schema: '2.0'\nstages: {}\n"
@@ -48,21 +50,36 @@ def keep(root: Path, stages: Collection[str]) -> None:
         _write(root, {name: block for name, block in blocks.items() if name in stages})
 
 
+def copy(root: Path, volume: Path, stages: Collection[str]) -> None:
+    """Let the lock of ``volume`` hold what this one has of ``stages``."""
+    blocks = {name: block for name, block in _read(root).items() if name in stages}
+    write_atomic(volume / FILE, _text(blocks))
+
+
 def names(root: Path) -> list[str]:
-    """Recorded stages, in order."""
+    """Recorded stages, in order; those of bound volumes are not among them."""
     return list(_read(root))
 
 
 def outputs(root: Path, stages: Collection[str] | None = None) -> list[LockedOutput]:
-    """Outputs of the given stages, or of all, that are recorded."""
+    """Outputs of the given stages, or of all, that are recorded, in volumes as well."""
     return [
-        output for name, block in _read(root).items() if stages is None or name in stages for output in _outputs(name, block)
+        output for name, block in _found(root, stages) if stages is None or name in stages for output in _outputs(name, block)
     ]
 
 
 def inputs(root: Path) -> list[LockedOutput]:
     """What recorded stages depend on, outputs of other cycles among it."""
-    return [used for name, block in _read(root).items() for used in _entries(name, block, "deps")]
+    return [used for name, block in _found(root, None) for used in _entries(name, block, "deps")]
+
+
+def _found(root: Path, stages: Collection[str] | None) -> Iterator[tuple[str, str]]:
+    """The blocks in which these stages are; volumes are opened only where one is asked for that the root has not."""
+    here = _read(root)
+    yield from here.items()
+    if stages is None or any(name not in here for name in stages):
+        for file in sorted((root / VOLUMES).glob(f"*/{FILE}")):
+            yield from _blocks(file.read_text(encoding="utf-8"), str(file)).items()
 
 
 def outputs_in(text: str) -> list[LockedOutput]:
@@ -120,6 +137,10 @@ def _blocks(text: str, where: str) -> dict[str, str]:
 
 def _write(root: Path, blocks: dict[str, str]) -> None:
     path = root / FILE
-    write_atomic(path, (_HEAD + "".join(blocks.values()) if blocks else _EMPTY).encode())
+    write_atomic(path, _text(blocks))
     _seen.clear()
     _seen[path] = FileStat.of(path.stat()), blocks
+
+
+def _text(blocks: dict[str, str]) -> bytes:
+    return (_HEAD + "".join(blocks.values()) if blocks else _EMPTY).encode()

@@ -8,6 +8,7 @@ claim about what was done.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -30,6 +31,8 @@ _PUSHING = Path(".loopwright", "push.lock")
 """Held for the length of a push."""
 _NOTING = Path(".loopwright", "push-notes.lock")
 """Held while the notes are written: a driver notes a cycle while a push in another process crosses one out."""
+_TAIL = 65_536
+"""Bytes at the end of the notes that are looked at before a line is added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,21 @@ def note(root: Path, cycle: str) -> None:
         file = root / _NOTES
         if not file.exists():
             _write(root, Notes(waiting={**_recorded(root), cycle: outputs}))
-        elif read_notes(root, fresh=Notes(waiting={})).waiting.get(cycle) != outputs:
+        elif _last_lines(file).get(cycle) != {"waiting": cycle, "outputs": outputs}:
             _append(root, {"waiting": cycle, "outputs": outputs})
+
+
+def _last_lines(file: Path) -> dict[str, Any]:
+    """The last line of each cycle of which the end of the notes tells, as far as a killed run may have noted it twice."""
+    with file.open("rb") as notes:
+        notes.seek(max(0, notes.seek(0, os.SEEK_END) - _TAIL))
+        lines = notes.read().split(b"\n")
+    found = dict[str, Any]()
+    for line in lines:
+        with contextlib.suppress(ValueError, AttributeError):  # the first is cut
+            told = json.loads(line)
+            found[told.get("waiting") or told.get("pushed")] = told
+    return found
 
 
 def read_notes(root: Path, fresh: Notes | None = None) -> Notes:
@@ -73,8 +89,10 @@ def standing(root: Path) -> dict[str, Any] | None:
     return {"remote": notes.remote, "waiting": list(notes.waiting), "failure": notes.failure}
 
 
-def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None]) -> tuple[str, ...]:
-    """Copy all that waits to the remote, cycle by cycle; their names. A second push waits until the first has ended.
+def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None]) -> dict[str, int]:
+    """Copy all that waits to the remote, cycle by cycle. A second push waits until the first has ended.
+
+    By cycle: how many of its objects are not in this copy's cache (they were collected, or never pulled) and so were not sent.
 
     Args:
         root: The workspace.
@@ -89,10 +107,11 @@ def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None])
         if notes.remote not in (None, store.remote):
             notes = Notes(waiting={**_recorded(root), **notes.waiting})
         _rewrite(root, lambda seen: Notes(waiting={**notes.waiting, **seen.waiting}, remote=store.remote, failure=seen.failure))
+        absent = dict[str, int]()
         for done, (cycle, outputs) in enumerate(notes.waiting.items()):
             progress(cycle, done, len(notes.waiting))
             try:
-                store.send(list(outputs.values()))
+                absent[cycle] = store.send(list(outputs.values()))
             except InfraError as error:
                 _note_line(root, {"failed": {"at": now(), "error": error.message}})
                 left = len(notes.waiting) - done
@@ -102,7 +121,7 @@ def push(root: Path, store: DvcStore, progress: Callable[[str, int, int], None])
                 ) from error
             _note_line(root, {"pushed": cycle, "outputs": dict(outputs)})
         _rewrite(root, lambda seen: Notes(waiting=seen.waiting, remote=store.remote))
-        return tuple(notes.waiting)
+        return absent
 
 
 def _fold(lines: list[dict[str, Any]]) -> Notes:

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from loopwright.cli.demonstration import answer_profile
+from tests.report.panel import panel as records
+from tests.report.queries import Case
 from tests.run.small import copy_of
 
 
@@ -22,6 +24,12 @@ def answered(turned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = copy_of(turned, tmp_path_factory.mktemp("answered") / "lab")
     answer_profile(workspace)
     return workspace.root
+
+
+@pytest.fixture(scope="session")
+def panel(turned: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+    """The records that every fact is asked of."""
+    return records(turned, tmp_path_factory.mktemp("panel"))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.changes import scores_of
 from loopwright.report.facts.cycles import flat
 from loopwright.report.facts.estimates import ahead, rate, slope
+from loopwright.report.facts.lineage import judges_of
 from loopwright.report.facts.reading import Absent, Reader
 
 __all__ = ["figures"]
@@ -200,7 +201,7 @@ def _elicitation(see: Reader) -> Any:
 def _judges(see: Reader) -> Any:
     """Verdicts by programs in the sandbox, by level; and judge models where the domain has any."""
     rows = [[row[0], "program", row[1], row[2]] for row in see.fact("run.sandbox")["rows"]]
-    rows += [["verify", "model", digest, None] for digest in see.summary("verify").get("judge_models", ())]
+    rows += [["verify", "model", digest, None] for digest in judges_of(see)]
     return table("phase judge level count", rows)
 
 
@@ -277,4 +278,9 @@ def _quality(see: Reader) -> Any:
 def _interpretation_aids(see: Reader) -> Any:
     """What stands beside an answer of this model; whether this cycle measured it."""
     names = ("eval.levels", "eval.slices", "eval.pass_at", "eval.stress", "run.sandbox")
-    return table("aid available", [[name, see.maybe(name) is not None] for name in names])
+    return table("aid available", [[name, _measured(see.maybe(name))] for name in names])
+
+
+def _measured(value: Any) -> bool:
+    """A table without rows measured nothing."""
+    return value is not None and ("rows" not in value or bool(value["rows"]))

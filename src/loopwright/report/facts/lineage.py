@@ -6,6 +6,7 @@ so a retrained archive without some rows counts as it was merged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.reading import Absent, Reader
 from loopwright.types import Digest
 
-__all__ = ["Shard", "depths", "shards", "started_from", "weights"]
+__all__ = ["Shard", "depths", "judges_of", "released", "shards", "started_from", "weights", "written_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,19 @@ class Shard:
 
 def _input(done: PhaseRecord, name: str) -> Mapping[str, str] | None:
     return next((item for item in done.inputs if item["name"] == name), None)
+
+
+def written_by(done: PhaseRecord) -> Digest | None:
+    """The model that wrote what a generate phase made: the one elsewhere that the plan named in the champion's place, else its input."""
+    elsewhere = done.summary.get("external")
+    found = _input(done, "model")
+    return elsewhere["digest"] if elsewhere else found["digest"] if found else None
+
+
+def judges_of(see: Reader) -> list[Digest]:
+    """Models that judged rows of the document's cycle. Of one elsewhere the record names its family, too, which is no model."""
+    said = see.summary("verify")
+    return [said["judge"]["digest"]] if said.get("judge") else list(said.get("judge_models", ()))
 
 
 def started_from(see: Reader, cycle: CycleRecord) -> tuple[Digest, str | None] | None:
@@ -97,14 +111,14 @@ def _totals(see: Reader, record: CycleRecord) -> tuple[int, int]:
 
 def _made(see: Reader, record: CycleRecord, human: int, synthetic: int) -> Shard:
     asked = see.summary("generate", record)
-    written = _input(see.phase("generate", record), "model") if "generate" in record.phases and synthetic else None
+    written = written_by(see.phase("generate", record)) if "generate" in record.phases and synthetic else None
     return Shard(
         cycle=record.cycle,
         human=human,
         synthetic=synthetic,
         digest=see.artifact("accepted", record).digest,
-        generator=written["digest"] if written else None,
-        maker=see.source.models.get(written["digest"]) if written else None,
+        generator=written,
+        maker=see.source.models.get(written) if written else None,
         samples=int(asked.get("rows", 0)),
         tokens=int(asked.get("tokens", 0)),
     )
@@ -131,12 +145,12 @@ def _generators(see: Reader, cycle: CycleRecord) -> dict[Digest, list[Shard]]:
     return found
 
 
-def _released(see: Reader) -> list[str]:
-    """Cycles that a release answer names as placed on the market."""
+def released(see: Reader) -> list[str]:
+    """Cycles that a release answer names as placed on the market; a name that is a part of another one is not named by it."""
     from loopwright.report.facts.answered import answer
 
-    said = answer(see, "release.versions") or ""
-    return [name for name in see.state.cycles if name in str(said)]
+    told = set(re.findall(r"\bc\d{4,}\b", answer(see, "release.versions") or ""))
+    return [name for name in see.state.cycles if name in told]
 
 
 @fact("gen.generators", "counted")
@@ -162,14 +176,14 @@ def _none(see: Reader) -> bool:
 
 @fact("gen.own_generators", "counted")
 def _own_generators(see: Reader) -> Any:
-    found, released = see.fact("gen.generators"), _released(see)
-    return {**found, "rows": [row for row in found["rows"] if row[0] is not None and row[0] not in released]}
+    found, public = see.fact("gen.generators"), released(see)
+    return {**found, "rows": [row for row in found["rows"] if row[0] is not None and row[0] not in public]}
 
 
 @fact("gen.market_generators", "counted")
 def _market_generators(see: Reader) -> Any:
-    found, released = see.fact("gen.generators"), _released(see)
-    return {**found, "rows": [row for row in found["rows"] if row[0] in released]}
+    found, public = see.fact("gen.generators"), released(see)
+    return {**found, "rows": [row for row in found["rows"] if row[0] in public]}
 
 
 @fact("gen.no_market", "counted")
@@ -186,17 +200,19 @@ def _lineage(see: Reader) -> Any:
 
     A generator that was not trained in this record stands by its digest alone: what it learnt from, the record does not know.
     """
-    depth, waiting, told, rows, released = depths(see), [see.cycle.cycle], set[str](), list[Any](), _released(see)
+    depth, waiting, told, rows, public = depths(see), [see.cycle.cycle], set[str](), list[Any](), released(see)
     for name in waiting:
         own = shards(see, see.record(name))
         total = sum(one.human + one.synthetic for one in own)
         rows += [
-            [name, name in released, depth[name], origin, count, count / total] for origin, count in _by_origin(own) if count
+            [name, name in public, depth[name], origin, count, count / total] for origin, count in _by_origin(own) if count
         ]
         makers = dict.fromkeys(one.maker for one in own if one.maker and one.maker not in told)
         told.update(makers)
         waiting += makers
-        rows += [[one.generator, None, None, None, None, None] for one in own if one.generator and not one.maker]
+        unknown = dict.fromkeys(one.generator for one in own if one.generator and not one.maker and one.generator not in told)
+        told.update(unknown)
+        rows += [[digest, None, None, None, None, None] for digest in unknown]
     return table("cycle market depth origin rows share", rows)
 
 
@@ -308,7 +324,8 @@ def _uses(see: Reader) -> Any:
     for record in see.state.cycles.values():
         for done in record.phases.values():
             roles = [item["name"] for item in done.inputs if item["digest"] == model]
-            if not roles or record.cycle == see.cycle.cycle:
+            idle = done.phase == "generate" and written_by(done) != model  # a model elsewhere wrote in its place
+            if not roles or idle or record.cycle == see.cycle.cycle:
                 continue
             see.leaf(done.index)
             kept = (

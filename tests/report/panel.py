@@ -280,7 +280,10 @@ def elsewhere(draft: Draft) -> None:
         return said
 
     def more(said: Any) -> Any:
-        said["config"].update(max_new_tokens=999, floor=0.5, human_floor=0.25, memory_mib=1024)
+        there = {"url": "https://inside.example/v1/", "model": "giant-1", "key_file": "giant.key", "price": {"input": 1.5}}
+        said["config"].update(
+            max_new_tokens=999, floor=0.5, human_floor=0.25, memory_mib=1024, endpoint=there, judge={"endpoint": there}
+        )
         return said
 
     draft.json("cycles/c0000/config/seed.json", sources)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -217,9 +218,10 @@ def summed(phase: str, *keys: str) -> Query:
 
 
 def leaves(value: Any, at: str = "") -> list[tuple[str, Any]]:
-    """Settings by dotted key; a list is one."""
+    """Settings by dotted key; a list is one. An address is told by its digest, and a place of keys by nothing."""
     if not isinstance(value, dict) or not value:
-        return [(at, value)]
+        secret = {"url": [(at, f"sha256:{hashlib.sha256(str(value).rstrip('/').encode()).hexdigest()}")], "key_file": []}
+        return secret.get(at.rsplit(".", maxsplit=1)[-1], [(at, value)]) if "endpoint" in at.split(".") else [(at, value)]
     return [pair for key, item in value.items() for pair in leaves(item, f"{at}.{key}" if at else key)]
 
 

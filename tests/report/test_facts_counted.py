@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from random import Random
 
@@ -56,6 +57,14 @@ def test_the_first_queries_hold_in_other_records_too(panel: list[Case]) -> None:
     cases = [case for case in panel if case.see.cycle == "c0002"]
     assert wrong(OLDER, cases) == {}
     assert set(still(OLDER, cases)) == {"cycle.name", "cycle.prev", "model.version"}, "names of the cycle that was asked about"
+
+
+def test_no_fact_tells_where_a_model_elsewhere_is_asked(panel: list[Case]) -> None:
+    told = next(case for case in panel if case.name == "c0002 of elsewhere")
+    said = json.dumps({path: told.facts[path].value for path in HERE})
+    assert '"endpoint.url", "sha256:' in said
+    assert "inside.example" not in said
+    assert "giant.key" not in said
 
 
 def test_every_answer_is_the_fact_of_its_name_and_without_it_there_is_none(panel: list[Case], tmp_path: Path) -> None:

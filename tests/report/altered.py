@@ -109,6 +109,11 @@ class Draft:
         self.entries.insert(place, made)
         return place
 
+    def request(self, place: int) -> str:
+        """What an answer names a request by: the digest of all its bytes but the signature."""
+        told = {key: value for key, value in self.entries[place].items() if key != "keyid"}
+        return sha256(json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+
     def answer(self, field: str, text: str | None, about: str = "loop", state: str = "statement", signer: str = "") -> int:
         """What a person says, with its words in a file, as the format has it."""
         body = {"schema": 1, "salt": f"{len(self.entries):032x}", "text": text, "reason": None, "files": []}
@@ -181,7 +186,9 @@ def varied(draft: Draft) -> None:
         for key in ("started_at", "finished_at"):
             said[key] = later(said[key], 1 + chance(at + key, 9))
         told = said["environment"]
-        told.update(threads=1 + chance(at + "t", 6), map_workers=1 + chance(at + "m", 6), train_workers=1 + chance(at + "w", 6))
+        told.update(
+            threads=1 + chance(at + "t", 6), map_workers=1 + chance(at + "m", 6), train_workers=10 + chance(at + "w", 6)
+        )
         draft.json(
             f"cycles/{said['cycle']}/config/{said['phase']}.json",
             lambda found, at=at: {**found, "config": other(found["config"], at)},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +142,7 @@ def _figures(draft: Draft) -> None:
         accept="verified", probe=_probe(7, 2),
     )  # fmt: skip
     draft.summary("c0001", "verify")["refused"] = {"held out": 4, "schema": 6}
+    draft.summary("c0000", "seed")["unsafe_no_hidden_tests"] = True
     draft.summary("c0000", "seed")["refused"] = {"held out": 8, "not a row": 1}
     figures = draft.summary("c0002", "examine")["figures"]
     figures.update({name: score(name) for name, one in figures.items() if one is None})
@@ -192,8 +192,7 @@ def asked(draft: Draft, action: str, subject: str, signer: str, before: str) -> 
     place = draft.entry(
         "request", {"action": action, "details": {}, "requested_at": WHEN}, (action, digest), signer=signer, before=before
     )
-    told = {key: value for key, value in draft.entries[place].items() if key != "keyid"}
-    request = sha256(json.dumps(told, sort_keys=True, separators=(",", ":")))
+    request = draft.request(place)
     said = {"request": request, "answer": "approve", "answered_at": WHEN}
     given = [draft.entry("approval", said, signer=person, before=before) for person in draft.persons[1:]]
     done = {"request": request, "action": action, "approvals": given, "executed_at": WHEN}
@@ -215,7 +214,11 @@ def _requests(draft: Draft) -> None:
             "digest": sha256(f"recipe of {cycle}"),
             "approval": done,
         }
-    draft.entry("request", {"action": "policy", "details": {}, "requested_at": WHEN}, ("policy", sha256("policy")))
+    asked(draft, "judge", JUDGE, draft.persons[0], "")  # again, when it was long in force
+    for action in ("policy", "envelope", "admission", "resume"):
+        told = {"action": action, "details": {}, "requested_at": WHEN}
+        request = draft.request(draft.entry("request", told, (action, sha256(action))))
+        draft.entry("approval", {"request": request, "answer": "veto", "answered_at": WHEN}, signer=draft.persons[1])
 
 
 def _events(draft: Draft) -> None:
@@ -298,6 +301,9 @@ def elsewhere(draft: Draft) -> None:
     draft.entries = [one for one in draft.entries if not (kind(one) == "close" and one["predicate"]["cycle"] == "c0002")]
     draft.summary("c0002", "train").update(parameters=600_000_000, tokens=20_000_000_000_000)
     began = draft.said("phase", "c0002", "train")
+    began["finished_at"] = "2027-01-20T00:00:00.000Z"
+    began["summary"]["workers"] = 3
+    del began["environment"]["train_workers"]  # as the first versions wrote it
     began["inputs"] = [item for item in began["inputs"] if item["name"] != "model"]
     done, _ = asked(draft, "recipe", "recipe", draft.persons[2], "c0002")
     draft.said("open", "c0002")["recipe"] = {"path": "recipes/r.diff", "digest": sha256("recipe"), "approval": done}
@@ -322,4 +328,4 @@ def empty(draft: Draft) -> None:
     draft.json("cycles/c0000/config/seed.json", lambda said: {**said, "config": {**said["config"], "sources": []}})
     said = draft.said("phase", "c0002", "examine")
     said["inputs"] = [item for item in said["inputs"] if item["name"] not in {"first", "model", "evaluation"}]
-    said["summary"].update(figures={}, slices={}, stress={})
+    said["summary"].update(figures={}, slices={}, stress={}, isolation={"SL3": 9, "data": 4})

@@ -130,7 +130,8 @@ def trainings(see: Seen) -> list[tuple[str, Done]]:
 
 
 def workers(done: Done) -> int:
-    return int(done.said["environment"]["train_workers"])
+    """Of the first versions, the number stands in the summary."""
+    return int(done.said["environment"].get("train_workers", done.said["summary"]["workers"]))
 
 
 def began(see: Seen) -> str:

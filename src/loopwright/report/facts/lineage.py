@@ -341,5 +341,4 @@ _ROLE = {
     ("generate", "model"): "generates data",
     ("train", "model"): "gives its weights",
     ("examine", "first"): "is the frozen reference",
-    ("verify", "judge"): "judges",
 }

@@ -11,6 +11,7 @@ import polars as pl
 
 from loopwright.ledger.audit import audit
 from loopwright.report.facts import catalogue
+from loopwright.workspace import Workspace, fork
 from tests.report.altered import WHEN, Draft, other, sha256, varied, with_origin
 from tests.report.queries import PHASES, Case, Seen, kind, raw
 
@@ -33,7 +34,16 @@ def panel(root: Path, folder: Path) -> list[Case]:
     for change in (rich, elsewhere, empty):
         change(drafts[change.__name__])
     asked = [(name, cycle) for name in drafts for cycle in ("c0000", "c0001", "c0002")]
-    return [*cases, *(drafts[name].case(f"{cycle} of {name}", record, cycle) for name, cycle in asked)]
+    cases += [drafts[name].case(f"{cycle} of {name}", record, cycle) for name, cycle in asked]
+    return [*cases, *(_forked(root, folder / "fork", cycle) for cycle in ("c0000", "c0001"))]
+
+
+def _forked(root: Path, folder: Path, cycle: str) -> Case:
+    """Another loop that goes on after c0001, whose past came along in one entry."""
+    if not folder.exists():
+        fork(Workspace(root=root), "c0001", folder, {"name": "forked"})
+    record = audit(folder / "ledger")
+    return Case(f"{cycle} of a fork", Seen(raw(folder), folder, cycle), catalogue(record, folder, cycle), record)
 
 
 def score(at: str) -> Any:

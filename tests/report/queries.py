@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,15 @@ class Done:
         return {item["name"]: item["digest"] for item in self.said["inputs"]}
 
 
+def _brought(said: Any) -> Iterator[tuple[str, Any]]:
+    for cycle in said["cycles"]:
+        yield "open", cycle
+        for phase in cycle["phases"]:
+            made = [one for one in said["artifacts"] if (one["cycle"], one["phase"]) == (cycle["cycle"], phase["phase"])]
+            yield "phase", {**phase, "cycle": cycle["cycle"], "outputs": made}
+        yield "close", {key: cycle[key] for key in ("cycle", "action", "champion", "closed_at")}
+
+
 @dataclass(frozen=True)
 class Seen:
     """One record, and the cycle that is asked about."""
@@ -79,10 +89,19 @@ class Seen:
     def told(self, wanted: str, **match: Any) -> list[tuple[int, str, Any]]:
         """Place, signer and predicate of the entries of a kind that say this."""
         return [
-            (place, entry["keyid"], entry["predicate"])
-            for place, entry in enumerate(self.entries)
-            if kind(entry) == wanted and all(entry["predicate"].get(key) == value for key, value in match.items())
+            (place, signer, said)
+            for place, signer, name, said in self._spread
+            if name == wanted and all(said.get(key) == value for key, value in match.items())
         ]
+
+    @functools.cached_property
+    def _spread(self) -> list[tuple[int, str, str, Any]]:
+        """Every entry; one that brings a past along as the entries that it tells of."""
+        found = []
+        for place, entry in enumerate(self.entries):
+            told = list(_brought(entry["predicate"])) if kind(entry) == "import" else [(kind(entry), entry["predicate"])]
+            found += [(place, entry["keyid"], *one) for one in told]
+        return found
 
     def first(self, wanted: str, **match: Any) -> Any:
         found = self.told(wanted, **match)

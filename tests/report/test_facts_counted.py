@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from loopwright.errors import IntegrityError
+from loopwright.ledger.audit import audit
+from loopwright.ledger.verify import verify
+from loopwright.report.facts import catalogue
 from loopwright.report.facts.answered import ANSWERED
 from loopwright.report.facts.registry import names
 from tests.report import (
@@ -84,3 +91,13 @@ def test_every_answer_is_the_fact_of_its_name_and_without_it_there_is_none(panel
         draft.answer(path, None, state=("withdrawn", "not-applicable")[at % 2])
     gone = draft.case("gone", real.record)
     assert [path for path in WORDS if gone.facts[path].value is not None] == []
+
+
+def test_settings_of_a_past_that_came_along_are_held_against_the_record(panel: list[Case], tmp_path: Path) -> None:
+    lab = shutil.copytree(panel[-1].see.root, tmp_path / "lab", symlinks=True)
+    file = lab / "cycles/c0000/config/seed.json"
+    assert verify(lab).findings == ()
+    file.write_bytes(file.read_bytes().replace(b"CC-BY-SA-4.0", b"CC-BY-XX-4.0"))
+    assert [found.where for found in verify(lab).findings] == ["cycles/c0000/config/seed.json"]
+    with pytest.raises(IntegrityError, match=r"seed\.json"):
+        catalogue(audit(lab / "ledger"), lab)["dataset.sources"]

@@ -141,8 +141,8 @@ def uses(see: Seen) -> Any:
 
 
 def champion(see: Seen) -> bool:
-    newest = [one for one in see.entries if kind(one) in {"close", "rollback"}][-1]["predicate"]
-    return newest.get("champion", newest["cycle"]) == see.cycle
+    newest = [one for one in see.entries if kind(one) in {"close", "rollback", "import"}][-1]["predicate"]
+    return newest.get("champion", newest.get("cycle")) == see.cycle
 
 
 def tainted(see: Seen) -> set[str]:
@@ -238,8 +238,8 @@ def changes(see: Seen) -> Any:
         ("plan", before["plan"], now["plan"]),
         *((name, old[name], pinned[name]) for name in sorted(pinned)),
         ("recipe", *digests),
-        ("policy", before["policy"], now["policy"]),
-        ("envelope", before["envelope"], now["envelope"]),
+        ("policy", before.get("policy"), now.get("policy")),
+        ("envelope", before.get("envelope"), now.get("envelope")),
     ]
     for suite in ("gate", "sealed"):
         scores = [see.maybe("evaluate", suite, "headline", "value", cycle=cycle) for cycle in (before["cycle"], see.cycle)]

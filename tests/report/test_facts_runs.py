@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import distributions
 from typing import Any
 
-from tests.report.queries import Case, Done, Nothing, Query, Seen, grid, leaves, still, wrong
+from tests.report.queries import Case, Done, Nothing, Query, Seen, grid, kind, leaves, still, wrong
 from tests.report.test_facts_models import action, changes, model_of, pins, tainted, weights
 
 LEVELS = ("data", "SL0", "SL1", "SL2", "SL3", "SL4")
@@ -118,7 +118,10 @@ def unsafe(see: Seen) -> list[str]:
 
 def logged(see: Seen) -> Any:
     decided = see.done()["decide"]
-    closed = [("close", said["closed_at"], said["action"], leaf) for leaf, _, said in see.told("close", cycle=see.cycle)]
+    told = [
+        one for one in see.told("close", cycle=see.cycle) if kind(see.entries[one[0]]) == "close"
+    ]  # a past has no such entry
+    closed = [("close", said["closed_at"], said["action"], leaf) for leaf, _, said in told]
     return grid(
         "event time decision leaf", [("decide", decided.said["finished_at"], action(see, see.cycle), decided.leaf), *closed]
     )

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import yaml
 
@@ -36,6 +37,12 @@ def _recorded(statements: Iterable[Statement]) -> dict[str, tuple[str, str, str]
             brought = {one["path"]: (one["cycle"], PurePosixPath(one["path"]).stem, one["digest"]) for one in said["artifacts"]}
             found.update(brought)
     return found
+
+
+def _brought_configs(said: Mapping[str, Any]) -> dict[str, str]:
+    """By path the digest of each configuration that a fork's past names; one that an older version wrote names none."""
+    phases = ((cycle["cycle"], phase) for cycle in said["cycles"] for phase in cycle["phases"])
+    return {f"cycles/{name}/config/{phase['phase']}.json": phase["config"] for name, phase in phases if phase.get("config")}
 
 
 def _files_of(manifest: bytes) -> Files:
@@ -112,6 +119,8 @@ class ObjectAudit:
             said = statement.predicate
             if statement.kind == "phase":
                 expected[f"cycles/{said['cycle']}/config/{said['phase']}.json"] = said["config"]
+            elif statement.kind == "import":
+                expected.update(_brought_configs(said))
             elif statement.kind == "open" and said["recipe"]:
                 expected[said["recipe"]["path"]] = said["recipe"]["digest"]
         for where, digest in expected.items():

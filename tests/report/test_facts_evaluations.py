@@ -97,14 +97,15 @@ def forecast(see: Seen) -> Any:
     return grid("ahead score", rows)
 
 
-def reads(see: Seen) -> int:
-    return len([cycle for cycle in see.cycles if see.maybe("evaluate", "sealed", cycle=cycle)])
+def reads(see: Seen, suite: str = "sealed") -> int:
+    """Evaluations with a score on it."""
+    return len([cycle for cycle in see.cycles if see.maybe("evaluate", suite, "headline", cycle=cycle)])
 
 
 def suites(see: Seen) -> Any:
     said, digest = see.summary("seed", cycle="c0000"), see.made("suites", "c0000")
     rows = [
-        ("gate", said["gate_tasks"], digest, "decides promotions", see.maybe("decide", "look")),
+        ("gate", said["gate_tasks"], digest, "decides promotions", reads(see, "gate")),
         ("sealed", said["sealed_tasks"], digest, "steers nothing", reads(see)),
         ("human", said["frozen_rows"], digest, "measures the fit to human data", None),
         ("panel", said["panel_prompts"], digest, "measures diversity", None),

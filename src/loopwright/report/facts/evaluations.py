@@ -170,14 +170,19 @@ def _forecast(see: Reader) -> Any:
 
 @fact("eval.suites", "counted")
 def _suites(see: Reader) -> Any:
-    reads = {"sealed": see.maybe("eval.sealed_reads"), "gate": see.maybe("gate.looks")}
+    reads = {suite: _reads(see, suite) for suite in ("gate", "sealed")}
     rows = [[row[0], row[1], row[3], row[2], reads.get(row[0])] for row in see.fact("dataset.test_sets")["rows"]]
     return table("suite count digest use reads", rows)
 
 
 @fact("eval.sealed_reads", "counted")
 def _sealed_reads(see: Reader) -> int:
-    return sum(bool(see.summary("evaluate", record).get("sealed")) for record in see.cycles())
+    return _reads(see, "sealed")
+
+
+def _reads(see: Reader, suite: str) -> int:
+    """Evaluations so far that a suite was used in; the gate's looks (`gate.looks`) are those that something hung on."""
+    return sum(bool(see.summary("evaluate", record).get(suite)) for record in see.cycles())
 
 
 @fact("eval.protocol")

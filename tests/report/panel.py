@@ -196,17 +196,15 @@ def _weights(draft: Draft) -> None:
     draft.said("phase", "c0002", "train")["finished_at"] = "2027-03-01T00:00:00.000Z"
 
 
-def asked(draft: Draft, action: str, subject: str, signer: str, before: str) -> tuple[int, list[int]]:
-    """A request that two persons approved and that was carried out: the place of its execution, and of the approvals."""
+def asked(draft: Draft, action: str, subject: str, signer: str, before: str, **about: str) -> int:
+    """A request that two persons approved and that was carried out: the place of its execution."""
     digest = subject if subject.startswith("sha256:") else sha256(subject)
-    place = draft.entry(
-        "request", {"action": action, "details": {}, "requested_at": WHEN}, (action, digest), signer=signer, before=before
-    )
-    request = draft.request(place)
+    told = {"action": action, "details": about, "requested_at": WHEN}
+    request = draft.request(draft.entry("request", told, (action, digest), signer=signer, before=before))
     said = {"request": request, "answer": "approve", "answered_at": WHEN}
     given = [draft.entry("approval", said, signer=person, before=before) for person in draft.persons[1:]]
-    done = {"request": request, "action": action, "approvals": given, "executed_at": WHEN}
-    return draft.entry("execute", done, signer=draft.entries[0]["keyid"], before=before), given
+    done = {"request": request, "action": action, "approvals": given, "executed_at": WHEN, **about}
+    return draft.entry("execute", done, (action, digest), signer=draft.entries[0]["keyid"], before=before)
 
 
 def _requests(draft: Draft) -> None:
@@ -218,7 +216,7 @@ def _requests(draft: Draft) -> None:
     draft.entries[0]["predicate"]["principals"].append(agent)
     asked(draft, "judge", JUDGE, draft.persons[0], "c0001")
     for cycle, author in (("c0001", draft.persons[0]), ("c0002", AGENT)):
-        done, _ = asked(draft, "recipe", f"recipe of {cycle}", author, cycle)
+        done = asked(draft, "recipe", f"recipe of {cycle}", author, cycle)
         draft.said("open", cycle)["recipe"] = {
             "path": f"recipes/{cycle}.diff",
             "digest": sha256(f"recipe of {cycle}"),
@@ -315,7 +313,10 @@ def elsewhere(draft: Draft) -> None:
     began["summary"]["workers"] = 3
     del began["environment"]["train_workers"]  # as the first versions wrote it
     began["inputs"] = [item for item in began["inputs"] if item["name"] != "model"]
-    done, _ = asked(draft, "recipe", "recipe", draft.persons[2], "c0002")
+    held = next(out["digest"] for out in draft.said("phase", "c0001", "train")["outputs"])
+    draft.said("close", "c0001")["action"] = "hold"
+    asked(draft, "promote", held, draft.persons[0], "c0002", cycle="c0001")
+    done = asked(draft, "recipe", "recipe", draft.persons[2], "c0002")
     draft.said("open", "c0002")["recipe"] = {"path": "recipes/r.diff", "digest": sha256("recipe"), "approval": done}
     draft.answer("release.versions", "c0000")
     draft.answer("release.licence", "MIT")

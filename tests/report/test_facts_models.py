@@ -51,6 +51,11 @@ def action(see: Seen, cycle: str) -> str | None:
     return closed[0][2]["action"] if closed else see.maybe("decide", "action", cycle=cycle)
 
 
+def was_champion(see: Seen, cycle: str) -> bool:
+    """By the gate, or by persons who were asked about a model that was held."""
+    return action(see, cycle) == "promote" or see.told("execute", action="promote", cycle=cycle) != []
+
+
 def model_of(see: Seen, cycle: str | None) -> str | None:
     try:
         return see.made("model", cycle) if cycle else None
@@ -60,7 +65,7 @@ def model_of(see: Seen, cycle: str | None) -> str | None:
 
 def versions(see: Seen) -> list[tuple[str, str, str | None, bool]]:
     found = [(cycle, model_of(see, cycle), action(see, cycle)) for cycle in see.cycles]
-    return [(cycle, model, told, told == "promote") for cycle, model, told in found if model]
+    return [(cycle, model, told, was_champion(see, cycle)) for cycle, model, told in found if model]
 
 
 def released(see: Seen) -> list[str]:
@@ -140,8 +145,14 @@ def uses(see: Seen) -> Any:
     return grid("cycle phase use rows", rows)
 
 
+def names_champion(entry: Any) -> bool:
+    return kind(entry) in {"close", "rollback", "import"} or (
+        kind(entry) == "execute" and entry["predicate"]["action"] == "promote"
+    )
+
+
 def champion(see: Seen) -> bool:
-    newest = [one for one in see.entries if kind(one) in {"close", "rollback", "import"}][-1]["predicate"]
+    newest = [one for one in see.entries if names_champion(one)][-1]["predicate"]
     return newest.get("champion", newest.get("cycle")) == see.cycle
 
 
@@ -221,7 +232,15 @@ def graph(see: Seen) -> Any:
     for cycle in see.cycles:
         said, told = see.opened(cycle), action(see, cycle)
         rows.append(
-            (cycle, said["prev"], said["parent"], model_of(see, cycle), what_changed(see, cycle), told, told == "promote")
+            (
+                cycle,
+                said["prev"],
+                said["parent"],
+                model_of(see, cycle),
+                what_changed(see, cycle),
+                told,
+                was_champion(see, cycle),
+            )
         )
     return grid("cycle prev parent model changed decision promoted", rows)
 

@@ -170,6 +170,16 @@ class Seen:
                 return cycle
         return None
 
+    def named(self, model: str) -> str | None:
+        """Of a model of this record its loop's and cycle's name; of one elsewhere the one that it answered under."""
+        if self.maker(model):
+            return f"{self.entries[0]['predicate']['name']} {self.maker(model)}"
+        told = [said["summary"].get(key) for _, _, said in self.told("phase") for key in ("external", "judge")]
+        return next((one["model"] for one in told if one and one["digest"] == model), None)
+
+    def called(self, model: str) -> str:
+        return self.maker(model) or self.named(model) or model
+
     def file(self, name: str, cycle: str | None = None) -> Path:
         path = self.root / "cycles" / (cycle or self.cycle) / name
         if not path.exists():

@@ -88,7 +88,7 @@ def origin_rows(see: Seen) -> Any:
     total = sum(counts.values())
     name = see.json("config/seed.json", "c0000")["refs"]["domain"]["name"] + (" and sources" if sources(see) else "")
     by = [("human", f"domain {name}", counts.pop("human"))]
-    by += [("synthetic", f"model {see.maker(model) or model}", count) for model, count in counts.items()]
+    by += [("synthetic", f"model {see.called(model)}", count) for model, count in counts.items()]
     return grid("origin_class origin rows share", [(*one, one[2] / total) for one in by])
 
 

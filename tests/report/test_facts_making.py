@@ -26,22 +26,18 @@ def generators(see: Seen) -> list[list[Any]]:
     for model, kept in writers(see).items():
         where = [cycle for cycle in see.chain() if model in see.parquet("accepted/rows.parquet", cycle)["origin"].to_list()]
         made = sum(see.summary("generate", "rows", cycle=cycle) for cycle in where)
-        rows.append([see.maker(model), model, ", ".join(where), made, kept, kept / total])
+        rows.append([see.maker(model), see.named(model), model, ", ".join(where), made, kept, kept / total])
     return rows
 
 
 def listed(see: Seen, *, public: bool | None = None) -> Any:
     """All of them, those on the market, or the loop's own that are not."""
     rows = generators(see)
+    if public and any(row[0] is None for row in rows):
+        raise Nothing("a model of others: nobody here knows")
     if public is not None:
         rows = [row for row in rows if row[0] and (row[0] in market(see)) == public]
-    return grid("cycle model wrote_in samples kept share", rows)
-
-
-def nowhere_sold(see: Seen) -> bool:
-    if any(row[0] is None for row in generators(see)):
-        raise Nothing("a model of others: nobody here knows")
-    return not listed(see, public=True)["rows"]
+    return grid("cycle name model wrote_in samples kept share", rows)
 
 
 def lineage(see: Seen) -> list[tuple[Any, ...]]:
@@ -51,11 +47,11 @@ def lineage(see: Seen) -> list[tuple[Any, ...]]:
         wrote_rows, total = writers(see, cycle), see.rows(cycle).height
         by = [
             ("human", total - sum(wrote_rows.values())),
-            *((f"model {see.maker(model) or model}", rows) for model, rows in wrote_rows.items()),
+            *((f"model {see.called(model)}", rows) for model, rows in wrote_rows.items()),
         ]
         rows += [(cycle, cycle in market(see), depth(see, cycle), name, count, count / total) for name, count in by if count]
         waiting += [maker for model in wrote_rows if (maker := see.maker(model)) and maker not in waiting]
-        unknown = [(model, None, None, None, None, None) for model in wrote_rows if not see.maker(model)]
+        unknown = [(see.called(model), None, None, None, None, None) for model in wrote_rows if not see.maker(model)]
         rows += [row for row in unknown if row not in rows]
     return rows
 
@@ -83,7 +79,7 @@ def by_cycle(see: Seen) -> Any:
             rows.append(
                 (
                     cycle,
-                    see.maker(model) or model,
+                    see.called(model),
                     said["tasks"],
                     said["rows"],
                     kept,
@@ -250,7 +246,7 @@ ASKED: dict[str, Query] = {
     "gen.generators": listed,
     "gen.market_generators": lambda see: listed(see, public=True),
     "gen.own_generators": lambda see: listed(see, public=False),
-    "gen.no_market": nowhere_sold,
+    "gen.no_market": lambda see: not listed(see, public=True)["rows"],
     "gen.lineage": lambda see: grid("cycle market depth origin rows share", lineage(see)),
     "gen.lineage_summary": sums,
     "gen.generator_names": reached,

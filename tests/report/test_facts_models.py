@@ -182,7 +182,7 @@ def tools(see: Seen) -> Any:
         for key in [author(see, see.cycle)]
         if key and people[key]["role"] == "agent"
     ]
-    return grid("phase use model cycle", [(*row, see.maker(row[2])) for row in rows])
+    return grid("phase use name model cycle", [(*row[:2], see.named(row[2]), row[2], see.maker(row[2])) for row in rows])
 
 
 def author(see: Seen, cycle: str) -> str | None:
@@ -335,7 +335,8 @@ ASKED: dict[str, Query] = {
     "model.from_scratch": lambda see: all(cycle is not None for cycle, _ in weights(see)),
     "model.same_model": lambda see: list(weights(see)) != [],
     "model.data_parents": lambda see: grid(
-        "cycle model rows share", [(see.maker(one), one, rows, rows / see.rows().height) for one, rows in writers(see).items()]
+        "cycle name model rows share",
+        [(see.maker(one), see.named(one), one, rows, rows / see.rows().height) for one, rows in writers(see).items()],
     ),
     "model.ancestors": ancestors,
     "model.generation_depth": depth,

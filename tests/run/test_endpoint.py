@@ -128,8 +128,8 @@ def whole(lab: Workspace, endpoint: Endpoint) -> None:
     assert who_checks(state, record)[0]["model"] == endpoint.identity
     assert record.phases["examine"].summary["figures"].get("proxy_gold_gap") is None
     facts = catalogue(audit(lab.root / "ledger"), lab.root, "c0001")
-    assert [row[:2] for row in facts["gen.generators"].value["rows"]] == [[None, endpoint.identity]]
-    assert facts["gen.by_cycle"].value["rows"][0][1] == endpoint.identity
+    assert [row[:3] for row in facts["gen.generators"].value["rows"]] == [[None, "tiny-llama", endpoint.identity]]
+    assert facts["gen.by_cycle"].value["rows"][0][1] == "tiny-llama"
     assert facts["gen.no_market"].value is None, "of a model of others nobody here knows where it is sold"
 
 

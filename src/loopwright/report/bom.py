@@ -111,7 +111,7 @@ def _parents(facts: Mapping[str, FactShown]) -> Iterator[dict[str, Any]]:
             yield {
                 "type": "machine-learning-model",
                 "bom-ref": f"model:{digest}",
-                "name": f"{row.get('cycle') or 'model'}",
+                "name": f"{row.get('cycle') or row.get('name') or 'model'}",
                 **({"hashes": [_hash(digest)]} if row.get("cycle") or relation == "weights" else {}),
                 "properties": [{"name": "loopwright:parent-by", "value": relation}],
             }

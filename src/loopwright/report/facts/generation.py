@@ -65,17 +65,8 @@ def _by_cycle(see: Reader) -> Any:
             accepted = see.summary("verify", record).get("accepted")
             share = rate(accepted, asked["rows"]) if accepted is not None else None
             model = written_by(see.phase("generate", record)) or ""
-            rows.append(
-                [
-                    record.cycle,
-                    see.source.models.get(model, model),
-                    asked["tasks"],
-                    asked["rows"],
-                    accepted,
-                    share,
-                    asked["tokens"],
-                ]
-            )
+            called = see.source.models.get(model) or asked.get("external", {}).get("model", model)
+            rows.append([record.cycle, called, asked["tasks"], asked["rows"], accepted, share, asked["tokens"]])
     return table("cycle generator tasks samples kept keep_rate tokens", rows)
 
 

@@ -32,9 +32,16 @@ class Shard:
     """The model that wrote the synthetic rows; None where there are none."""
     maker: str | None
     """The cycle that trained it; None where it was not trained in this record."""
+    name: str | None
+    """Of a model elsewhere: the one that it answers under."""
     samples: int
     """What the generator made in that cycle, kept or not."""
     tokens: int
+
+    @property
+    def called(self) -> str | None:
+        """How a reader knows the generator: by its cycle, its name, or its digest alone."""
+        return self.maker or self.name or self.generator
 
 
 def _input(done: PhaseRecord, name: str) -> Mapping[str, str] | None:
@@ -119,6 +126,7 @@ def _made(see: Reader, record: CycleRecord, human: int, synthetic: int) -> Shard
         digest=see.artifact("accepted", record).digest,
         generator=written,
         maker=see.source.models.get(written) if written else None,
+        name=asked.get("external", {}).get("model") if written else None,
         samples=int(asked.get("rows", 0)),
         tokens=int(asked.get("tokens", 0)),
     )
@@ -160,8 +168,9 @@ def _its_generators(see: Reader) -> Any:
     for digest, some in _generators(see, see.cycle).items():
         kept, made = sum(one.synthetic for one in some), sum(one.samples for one in some)
         first = some[0]
-        rows.append([first.maker, digest, ", ".join(one.cycle for one in some), made, kept, kept / total])
-    return table("cycle model wrote_in samples kept share", rows)
+        name = first.name or (f"{see.state.name} {first.maker}" if first.maker else None)
+        rows.append([first.maker, name, digest, ", ".join(one.cycle for one in some), made, kept, kept / total])
+    return table("cycle name model wrote_in samples kept share", rows)
 
 
 @fact("gen.used", "counted")
@@ -182,15 +191,15 @@ def _own_generators(see: Reader) -> Any:
 
 @fact("gen.market_generators", "counted")
 def _market_generators(see: Reader) -> Any:
+    """Of a generator that was not trained in this record, the record does not know where it is; a list without it would say that it is not."""
     found, public = see.fact("gen.generators"), released(see)
+    if any(row[0] is None for row in found["rows"]):
+        raise Absent("generator")
     return {**found, "rows": [row for row in found["rows"] if row[0] in public]}
 
 
 @fact("gen.no_market", "counted")
 def _no_market(see: Reader) -> bool:
-    """Of a generator that was not trained in this record, the record does not know where it is."""
-    if any(row[0] is None for row in see.fact("gen.generators")["rows"]):
-        raise Absent("generator")
     return not see.fact("gen.market_generators")["rows"]
 
 
@@ -198,7 +207,7 @@ def _no_market(see: Reader) -> bool:
 def _lineage(see: Reader) -> Any:
     """Breadth first from the document's training set; a generator that several sets share is told once, with its own set.
 
-    A generator that was not trained in this record stands by its digest alone: what it learnt from, the record does not know.
+    A generator that was not trained in this record stands by its name or digest alone: what it learnt from, the record does not know.
     """
     depth, waiting, told, rows, public = depths(see), [see.cycle.cycle], set[str](), list[Any](), released(see)
     for name in waiting:
@@ -210,9 +219,9 @@ def _lineage(see: Reader) -> Any:
         makers = dict.fromkeys(one.maker for one in own if one.maker and one.maker not in told)
         told.update(makers)
         waiting += makers
-        unknown = dict.fromkeys(one.generator for one in own if one.generator and not one.maker and one.generator not in told)
+        unknown = {one.generator: one.called for one in own if one.generator and not one.maker and one.generator not in told}
         told.update(unknown)
-        rows += [[digest, None, None, None, None, None] for digest in unknown]
+        rows += [[called, None, None, None, None, None] for called in unknown.values()]
     return table("cycle market depth origin rows share", rows)
 
 
@@ -222,14 +231,15 @@ _MANY = 12
 def _by_origin(own: list[Shard]) -> Iterator[tuple[str, int]]:
     """Rows of one training set by origin; of many generators the first and the last with their number."""
     yield "human", sum(one.human for one in own)
-    by: dict[str, int] = {}
+    by: dict[Digest, int] = {}
     for one in own:
         if one.generator:
-            by[one.maker or one.generator] = by.get(one.maker or one.generator, 0) + one.synthetic
+            by[one.generator] = by.get(one.generator, 0) + one.synthetic
+    called = {one.generator: one.called for one in own if one.generator}
     if len(by) <= _MANY:
-        yield from ((f"model {maker}", rows) for maker, rows in by.items())
+        yield from ((f"model {called[digest]}", rows) for digest, rows in by.items())
     else:
-        yield f"models {next(iter(by))}, …, {list(by)[-1]} ({len(by)})", sum(by.values())
+        yield f"models {called[next(iter(by))]}, …, {called[list(by)[-1]]} ({len(by)})", sum(by.values())
 
 
 @fact("gen.generator_names", "derived")
@@ -294,8 +304,8 @@ def _pretrained(see: Reader) -> bool:
 
 @fact("model.data_parents", "counted")
 def _data_parents(see: Reader) -> Any:
-    rows = [[row[0], row[1], row[4], row[5]] for row in see.fact("gen.generators")["rows"]]
-    return table("cycle model rows share", rows)
+    rows = [[row[0], row[1], row[2], row[5], row[6]] for row in see.fact("gen.generators")["rows"]]
+    return table("cycle name model rows share", rows)
 
 
 @fact("model.ancestors", "derived")

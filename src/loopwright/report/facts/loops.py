@@ -129,7 +129,13 @@ def _models_as_tools(see: Reader) -> Any:
     rows = [["generate", "generates data", written]] if written else []
     rows += [["verify", "judges", digest] for digest in judges_of(see)]
     rows += [["train", "writes code", model] for model in coding_models(see, see.cycle)]
-    return table("phase use model cycle", [[*row, see.source.models.get(row[2])] for row in rows])
+    elsewhere = [see.summary("generate").get("external"), see.summary("verify").get("judge")]
+    names = {one["digest"]: one["model"] for one in elsewhere if one}
+    names |= {digest: f"{see.state.name} {maker}" for digest, maker in see.source.models.items()}
+    return table(
+        "phase use name model cycle",
+        [[phase, use, names.get(one), one, see.source.models.get(one)] for phase, use, one in rows],
+    )
 
 
 @fact("loop.who_checks", "derived")

@@ -178,6 +178,11 @@ def one_rank(meeting: Path, ranks: int, dies_at: int) -> None:
             torch.distributed.barrier()
             return latest(storage)
 
+        def agree(self, value: Any) -> Any:
+            said = [value]
+            torch.distributed.broadcast_object_list(said)
+            return said[0]
+
     worker = Rank()
     result = fit(job, worker)
     if rank == 0:

@@ -28,7 +28,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from loopwright.ledger import Ledger
-from loopwright.run import SPECS
+from loopwright.phases import SPECS
 from loopwright.store import git
 from loopwright.store.archive import Link, Shard, write_link
 from loopwright.store.artifacts import manifest_of, write_manifest

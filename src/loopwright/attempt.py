@@ -99,6 +99,8 @@ class Finished:
     """By output; where it lies is `loopwright.run`'s business."""
     energy: Mapping[str, Any] = field(default_factory=dict)
     """What the work drew, as `loopwright.energy` tells it."""
+    ahead: bool = False
+    """It was done while the cycle before trained (`loopwright.ahead`)."""
 
     def write(self) -> None:
         """Put it on disk, whole or not at all."""
@@ -108,6 +110,7 @@ class Finished:
             "finished_at": self.finished_at,
             "seconds": self.seconds,
             "energy": dict(self.energy),
+            "ahead": self.ahead,
             "digests": {name: sealed.manifest.digest for name, sealed in self.sealed.items()},
         }
         write_atomic(self.place / "result.json", json.dumps(record).encode())

@@ -13,7 +13,8 @@
     ├── IntegrityError                  5    bytes differ from the record
     │   └── CanaryError                 5    the verifier misjudged a job whose verdict is known
     ├── HaltedError                     6    budget, stop rule or a person's halt
-    └── LeaseHeld                       7    another driver works on this workspace
+    ├── LeaseHeld                       7    another driver works on this workspace
+    └── Preempted                     143    SIGTERM: the machine is wanted back; run again, here or elsewhere
 
 A halt is 6 whoever called it (a person, a budget, a gate's stop rule) and until persons let the loop go on, although it waits for
 them: who watches the exit code is told that the loop was stopped. 4 is for what waits without having been stopped: a held model, a
@@ -34,6 +35,7 @@ __all__ = [
     "PhaseError",
     "PlanError",
     "PluginError",
+    "Preempted",
     "RefusedError",
     "TrainingDiverged",
     "UsageError",
@@ -125,3 +127,9 @@ class LeaseHeld(LoopwrightError):
     """Another driver holds the lease of this workspace."""
 
     exit_code = 7
+
+
+class Preempted(LoopwrightError):
+    """The driver was told to end (SIGTERM); what is done is kept. The code is the one that a shell gives for this signal."""
+
+    exit_code = 143

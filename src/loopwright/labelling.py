@@ -23,6 +23,7 @@ from loopwright.ledger.answers import file_bytes, history, words
 from loopwright.ledger.fold import CycleRecord, LoopState
 from loopwright.ledger.names import names_of
 from loopwright.store.artifacts import check
+from loopwright.store.tables import parts
 from loopwright.types import Score
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def queue_of(root: Path, record: CycleRecord) -> Queue:
     if accepted is None:
         raise UsageError(f"{record.cycle} has judged no row yet", "`loopwright status`")
     check(root, accepted)
-    rows, refused = (pl.scan_parquet(root / accepted.path / name) for name in ("rows.parquet", "refused.parquet"))
+    rows, refused = (
+        pl.scan_parquet(parts(root / accepted.path / name), glob=False) for name in ("rows.parquet", "refused.parquet")
+    )
     return queue(rows, refused, record.cycle)
 
 

@@ -175,6 +175,9 @@ class Runtime(Section):
     isolation: Literal["shared", "job"] = "shared"
     """``shared``: one Ray job for a run, its phases take turns in it. ``job``: each phase is a job of its own, so no worker process
     outlives it and nothing is cached between two; the next phase pays for its start (20 to 30 s)."""
+    overlap: bool = False
+    """Generate for the next cycle while this one trains, as if the gate were going to leave the champion where it is; what was made
+    in vain is thrown away, and its cost recorded. For a cluster that has room for both (`map_labels`, `train_labels`), or a generator elsewhere."""
     sandbox_workers: Count = 2
     energy: Literal["auto", "none"] = "auto"
     """``auto``: what each phase draws is measured by counters where there are some (RAPL, NVML), and estimated elsewhere (codecarbon)."""

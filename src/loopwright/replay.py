@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from loopwright.errors import UsageError
+from loopwright.phases import SPECS, call_phase
 from loopwright.plan import Mix, Plan, Section
 from loopwright.plugins import PhaseContext
-from loopwright.run import SPECS, call_phase
 from loopwright.sections import (
     DecideSection,
     EvaluateSection,

@@ -10,16 +10,14 @@ A cycle is opened by a signed entry and ends in a signed checkpoint and one git 
 
 from __future__ import annotations
 
-import importlib
-import json
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from loopwright.attempt import ALIVE, Attempt, Finished, begin, config_path, in_words, killed, phase_key
+from loopwright.attempt import ALIVE, Attempt, Finished, config_path, in_words, killed, phase_key
 from loopwright.clock import now
 from loopwright.endpoint import spent
 from loopwright.energy import Meter, NoMeter, drawn
@@ -27,14 +25,15 @@ from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import domain_files, lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, Folding, LoopState, record_of
+from loopwright.phases import SPECS, PhaseSpec, call_phase, cleared, work
 from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
 from loopwright.prompts import asked_by
 from loopwright.runtime import Executor
+from loopwright.runtime.checkpoints import ask_to_leave
 from loopwright.runtime.kept import KeptExecutor
 from loopwright.sandbox import Sandbox
-from loopwright.sandbox.canary import flown
-from loopwright.store.artifacts import check, left, publish, seal
+from loopwright.store.artifacts import check, publish
 from loopwright.store.cycles import stage_of
 from loopwright.store.dvc import DvcStore
 from loopwright.store.files import write_atomic
@@ -43,83 +42,7 @@ from loopwright.store.suites import Sealer
 from loopwright.supervisor import Interruption, Supervisor
 from loopwright.types import Artifact, Phase, canonical, digest_bytes, digest_value
 
-__all__ = ["SPECS", "Observer", "PhaseSpec", "Run", "Tools", "call_phase"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseSpec:
-    """What a phase is called with, what it leaves, and who signs for it."""
-
-    function: str
-    """``module:name``; imported when it is called."""
-    inputs: tuple[str, ...]
-    """Names, in the order in which ``flows/cycle.py`` passes them."""
-    outputs: tuple[str, ...]
-    role: str
-    """Whose key signs the statement."""
-    packages: tuple[str, ...]
-    """Whose sources go into the code digest, besides the plug-ins in use."""
-
-
-SPECS: Mapping[str, PhaseSpec] = {
-    "seed": PhaseSpec(
-        function="loopwright.generate.human:seed",
-        inputs=("sources",),
-        outputs=("suites", "heldout", "accepted", "archive"),
-        role="controller",
-        packages=("loopwright.generate", "loopwright.sandbox"),
-    ),
-    "generate": PhaseSpec(
-        function="loopwright.generate:generate",
-        inputs=("recipe", "model", "accepted", "heldout"),
-        outputs=("proposals",),
-        role="generator",
-        packages=("loopwright.generate",),
-    ),
-    "verify": PhaseSpec(
-        function="loopwright.verify:verify",
-        inputs=("proposals", "archive", "heldout"),
-        outputs=("accepted",),
-        role="verifier",
-        packages=("loopwright.verify", "loopwright.sandbox"),
-    ),
-    "merge": PhaseSpec(
-        function="loopwright.verify:merge",
-        inputs=("archive", "accepted"),
-        outputs=("archive",),
-        role="controller",
-        packages=("loopwright.verify",),
-    ),
-    "train": PhaseSpec(
-        function="loopwright.train:train",
-        inputs=("model", "archive"),
-        outputs=("model",),
-        role="trainer",
-        packages=("loopwright.train",),
-    ),
-    "evaluate": PhaseSpec(
-        function="loopwright.evaluate:evaluate",
-        inputs=("evaluation", "model", "suites"),
-        outputs=("evaluation",),
-        role="evaluator",
-        packages=("loopwright.evaluate", "loopwright.sandbox"),
-    ),
-    "examine": PhaseSpec(
-        function="loopwright.evaluate:examine",
-        inputs=("card", "first", "model", "accepted", "archive", "evaluation", "suites"),
-        outputs=("card",),
-        role="evaluator",
-        packages=("loopwright.evaluate", "loopwright.sandbox"),
-    ),
-    "decide": PhaseSpec(
-        function="loopwright.gate:decide",
-        inputs=("evaluation", "card", "decision"),
-        outputs=("decision",),
-        role="gate",
-        packages=("loopwright.gate",),
-    ),
-}
-"""Every phase. The order of a cycle is not here but in ``flows/cycle.py``."""
+__all__ = ["Ahead", "NotAhead", "Observer", "Run", "Tools"]
 
 
 class Observer(Protocol):
@@ -130,6 +53,29 @@ class Observer(Protocol):
         ...
 
     def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None: ...
+
+
+class Ahead(Protocol):
+    """Work for a cycle that is not open yet (`loopwright.ahead`)."""
+
+    def begin(self, run: Run, phase: Phase) -> None:
+        """This phase of the open cycle begins."""
+        ...
+
+    def take(self, run: Run, attempt: Attempt) -> Attempt:
+        """This is about to be done; returns when nobody else does it, with the try that it now is."""
+        ...
+
+
+class NotAhead:
+    """Everything in its turn."""
+
+    def begin(self, run: Run, phase: Phase) -> None:
+        """Nothing is begun."""
+
+    def take(self, run: Run, attempt: Attempt) -> Attempt:
+        """Nobody else does it."""
+        return attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +109,10 @@ class Run:
     """Tells what a phase draws."""
     fence: Any = None
     """The workspace lease; checked before every write."""
+    ahead: Ahead = field(default_factory=NotAhead)
+    """Generates for the next cycle while this one trains, where the plan wants that."""
+    until: int = 0
+    """Number of the last cycle that was asked for."""
     launchers: tuple[str, ...] = ()
     """Key ids of the persons who started it; none of them approves what it asks for."""
     state: LoopState = field(init=False)
@@ -185,23 +135,26 @@ class Run:
         """
         spec = SPECS[phase]
         named = {name: artifact for name, artifact in zip(spec.inputs, inputs, strict=True) if artifact is not None}
-        attempt = self._attempt(phase, spec, section, named)
+        attempt, config = self.attempt(phase, section, named, self.cycle, self.seed)
+        self._configured(phase, config)
         done = self.state.finished.get(attempt.key)
         if done is not None:
-            shutil.rmtree(self._place(attempt), ignore_errors=True)  # where a kill came between record and clearing up
+            shutil.rmtree(self.place(attempt), ignore_errors=True)  # where a kill came between record and clearing up
             self.observer.event(self.cycle, phase, "skipped", {"summary": done.summary})
             return _result(spec, done.artifacts)
-        attempt = self._after_kill(attempt)
+        attempt = self._after_kill(self.ahead.take(self, attempt))
         self.supervisor.check(self.cycle, phase)
         try:
             seen = {artifact.path: check(self.root, artifact) for artifact in named.values()}
             seen[config_path(self.cycle, phase)] = measure(self.root / config_path(self.cycle, phase), "config")
-            place = self._place(attempt)
-            with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error), place / ALIVE):
+            place = self.place(attempt)
+            self.ahead.begin(self, phase)
+            save = partial(ask_to_leave, place / "scratch") if phase == "train" else None
+            with self.supervisor.over(self.cycle, phase, lambda error: self._failed(attempt, error), place / ALIVE, save):
                 finished = self._work(attempt, section)
             return _result(spec, self._record(attempt, finished, seen))
         except Interruption as caught:
-            raise self._failed(attempt, caught.halted) from None
+            raise self._failed(attempt, caught.reason) from None
         except Exception as error:  # the one boundary: whatever went wrong is put on the record, then goes on its way
             raise self._failed(attempt, error) from error
 
@@ -215,58 +168,58 @@ class Run:
         """The open cycle, as far as it is on the record."""
         return self.state.cycles[self.cycle]
 
-    def _attempt(self, phase: Phase, spec: PhaseSpec, section: Section, named: Mapping[str, Artifact]) -> Attempt:
+    def attempt(
+        self, phase: Phase, section: Section, named: Mapping[str, Artifact], cycle: str, seed: int
+    ) -> tuple[Attempt, bytes]:
+        """The next try of a piece of work, and the configuration that its key is made of; nothing is written."""
         config = canonical(
             {
                 "config": section.model_dump(mode="json"),
-                "cycle": self.cycle,
+                "cycle": cycle,
                 "phase": phase,
                 "refs": self.tools.refs,
                 "schema": 1,
-                "seed": self.seed,
+                "seed": seed,
             }
         )
+        plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
+        used = (*SPECS[phase].packages, *plugins, *asked_by(section))
+        packages = package_digests(used) | domain_files(self.plan.domain.settings, self.root)
+        digest = digest_bytes(config)
+        key = phase_key(self.ledger.workspace, cycle, phase, digest, named, digest_value(packages))
+        failures = self.state.cycles[cycle].failures if cycle in self.state.cycles else ()
+        number = 1 + sum(failure.get("key") == key for failure in failures)
+        made = Attempt(
+            phase=phase, key=key, number=number, config=digest, packages=packages, inputs=dict(named), started_at=now()
+        )
+        return made, config
+
+    def _configured(self, phase: Phase, config: bytes) -> None:
         path = self.root / config_path(self.cycle, phase)
         if not path.exists() or path.read_bytes() != config:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, config)
-        plugins = (plugin_package("domains", self.plan.domain.name), plugin_package("models", self.plan.model.name))
-        used = (*spec.packages, *plugins, *asked_by(section))
-        packages = package_digests(used) | domain_files(self.plan.domain.settings, self.root)
-        digest = digest_bytes(config)
-        key = phase_key(self.ledger.workspace, self.cycle, phase, digest, named, digest_value(packages))
-        number = 1 + sum(failure.get("key") == key for failure in self.here.failures)
-        return Attempt(
-            phase=phase, key=key, number=number, config=digest, packages=packages, inputs=dict(named), started_at=now()
-        )
 
     def _work(self, attempt: Attempt, section: Section) -> Finished:
-        """Do the work, or take up what a killed run had finished but not recorded."""
-        place = self._place(attempt)
-        finished = Finished.read(place, self.root, self._paths(attempt.phase))
+        """Do the work, or take up what a killed run, or one ahead of this, had finished but not recorded."""
+        place, spec, paths = self.place(attempt), SPECS[attempt.phase], self._paths(attempt.phase)
+        finished = Finished.read(place, self.root, paths)
         if finished is not None:
             return finished
-        output, scratch = place / "output", place / "scratch"
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir(parents=True)
-        scratch.mkdir(exist_ok=True)
+        output, scratch = cleared(place)
         self.observer.event(self.cycle, attempt.phase, "started", {"key": attempt.key, "attempt": attempt.number})
-        started, clock = now(), time.monotonic()
-        begin(place, started)
         inputs = {name: self.root / artifact.path for name, artifact in attempt.inputs.items()}
-        self.meter.begin()
-        summary = call_phase(SPECS[attempt.phase], section, inputs, self._context(attempt.phase, output, scratch))
-        energy = self.meter.end()
-        self.observer.event(self.cycle, attempt.phase, "worked", {})
-        known, paths = left(scratch), self._paths(attempt.phase)  # what was hashed on the way out is not read again
-        sealed = {name: seal(output / Path(path).name, name, known=known) for name, path in paths.items()}
-        spent: dict[str, Any] = {"started_at": started, "seconds": time.monotonic() - clock, "energy": energy}
-        finished = Finished(place=place, summary=summary, sealed=sealed, finished_at=now(), **spent)
-        finished.write()
-        self.observer.event(self.cycle, attempt.phase, "sealed", {})
-        return finished
+        context = self._context(attempt.phase, output, scratch)
+        files = {name: Path(path).name for name, path in paths.items()}
+        return work(
+            place,
+            files,
+            lambda: call_phase(spec, section, inputs, context),
+            self.meter,
+            lambda step: self.observer.event(self.cycle, attempt.phase, step, {}),
+        )
 
-    def _place(self, attempt: Attempt) -> Path:
+    def place(self, attempt: Attempt) -> Path:
         """Scratch of a phase key; what is in it survives a kill."""
         return self.root / ".loopwright" / "scratch" / f"{attempt.phase}-{attempt.key[7:23]}"
 
@@ -342,6 +295,7 @@ class Run:
                 "sandbox": self.tools.sandbox.level,
                 **where,
                 **drawn(finished.energy, elsewhere=where.get("cluster") == "shared"),
+                **({"ahead": {"staleness": 0}} if finished.ahead else {}),
             },
             "code": attempt.code,
             "lock": lock_digest(),
@@ -355,7 +309,7 @@ class Run:
         said = in_words(attempt.phase, error)
         told = {"failed_at": now(), **drawn(self.meter.end())}
         try:
-            self._lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | told)
+            self.lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | told)
         except (InfraError, OSError) as second:
             said.add_note(f"the failure itself could not be recorded: {second}")
         self.observer.event(self.cycle, attempt.phase, "failed", {"message": said.message})
@@ -363,32 +317,22 @@ class Run:
 
     def _after_kill(self, attempt: Attempt) -> Attempt:
         """The attempt, or the next one where this was begun and killed: what it used is put on record, since budgets count it."""
-        left = killed(self._place(attempt))
+        left = killed(self.place(attempt))
         if left is None:
             return attempt
         told = "the driver was killed while this ran; the time is that of its last sign of life"
         times = dict(zip(("started_at", "failed_at"), left, strict=True))
-        self._lost(attempt, attempt.said(self.cycle, "Killed", told) | times)
+        self.lost(attempt, attempt.said(self.cycle, "Killed", told) | times)
         self.refresh()
         return replace(attempt, number=attempt.number + 1)
 
-    def _lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
-        scratch, event = self._place(attempt) / "scratch", f"{attempt.key}:{attempt.number}:failed"
+    def lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
+        """Put on record what an attempt used that came to nothing."""
+        scratch, event = self.place(attempt) / "scratch", f"{attempt.key}:{attempt.number}:failed"
         self.ledger.append("failure", [], {**predicate, **spent(scratch)}, role="controller", event=event)
         self.ledger.publish()
         spent(scratch, forget=True)
-        (self._place(attempt) / ALIVE).unlink(missing_ok=True)
-
-
-def call_phase(spec: PhaseSpec, section: Section, inputs: Mapping[str, Path], context: PhaseContext) -> dict[str, Any]:
-    """Call the phase's function: pure, without ledger, key, DVC or git. Its summary goes through canonical JSON.
-
-    Where answers were judged, the summary says how many canaries came back right among them.
-    """
-    module, _, name = spec.function.partition(":")
-    flown(context.sandbox)  # what an attempt that failed left uncounted
-    summary = getattr(importlib.import_module(module), name)(section, inputs, context)
-    return json.loads(canonical({**summary, **flown(context.sandbox), **spent(context.scratch)}))
+        (self.place(attempt) / ALIVE).unlink(missing_ok=True)
 
 
 def _result(spec: PhaseSpec, artifacts: tuple[Artifact, ...]) -> Any:

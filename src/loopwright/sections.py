@@ -19,6 +19,7 @@ __all__ = [
     "SeedSection",
     "TrainSection",
     "VerifySection",
+    "generate_section",
     "resolve",
 ]
 
@@ -119,6 +120,11 @@ class CyclePlan(Section):
     gate: DecideSection
 
 
+def generate_section(plan: Plan, prompts: tuple[Prompt, ...]) -> GenerateSection:
+    """What the generate phase of any cycle sees."""
+    return GenerateSection(**dict(plan.generator), prompts=prompts)
+
+
 def resolve(
     plan: Plan,
     cycle: str,
@@ -136,7 +142,7 @@ def resolve(
         seed=SeedSection(
             sources=plan.sources, exclude=plan.exclude, unsafe_no_hidden_tests=plan.verifier.unsafe_no_hidden_tests
         ),
-        generator=GenerateSection(**dict(plan.generator), prompts=prompts[0]),
+        generator=generate_section(plan, prompts[0]),
         verifier=VerifySection(
             **dict(plan.verifier) | {"prompts": prompts[1], "recipe_base": recipe, "exclude": plan.exclude},
             human_floor=plan.mix.human_floor,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from loopwright.ahead import ahead_of
 from loopwright.consent import Consent
 from loopwright.energy import open_meter
 from loopwright.errors import PlanError
@@ -27,8 +28,11 @@ PRELOAD = ("torch", "loopwright.train", "loopwright.generate", "loopwright.evalu
 
 
 @contextmanager
-def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[Tools]:
-    """Executor, sandbox and plug-ins, as the plan names them; ``profile`` overrides where the work runs."""
+def open_tools(plan: Plan, root: Path, profile: str | None = None, *, warm: bool = True) -> Iterator[Tools]:
+    """Executor, sandbox and plug-ins, as the plan names them; ``profile`` overrides where the work runs.
+
+    ``warm``: start what is slow to start at once, a training group among it.
+    """
     from loopwright.domains.watched import WatchedDomain  # late: loads what it then needs
     from loopwright.ledger.sealing import ProcessSealer
     from loopwright.runtime.profile import load_profile, open_executor
@@ -39,7 +43,7 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None) -> Iterator[T
     chosen = load_profile(root, profile or plan.runtime.profile)
     executor = open_executor(chosen, root / ".loopwright", PRELOAD)
     try:
-        if plan.runtime.isolation == "shared":
+        if warm and plan.runtime.isolation == "shared":
             executor.warm()
         limits = Limits(
             wall_seconds=plan.verifier.wall_seconds,
@@ -100,6 +104,7 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
             lift(Consent(root=workspace.root, plan=plan, ledger=ledger), launched_by)
             supervisor = opened.enter_context(supervise(ledger, plan.budgets))
             meter = opened.enter_context(open_meter(plan.runtime.energy, plan.runtime.country))
+            ahead = opened.enter_context(ahead_of(plan, workspace.root))
             tools = opened.enter_context(open_tools(plan, workspace.root))
             from loopwright.store.dvc import DvcStore  # a second of imports, behind the executor's start
 
@@ -115,6 +120,7 @@ def open_run(workspace: Workspace, observer: Observer, launcher: str | None = No
                     observer=observer,
                     supervisor=supervisor,
                     meter=meter,
+                    ahead=ahead,
                     fence=lease,
                     launchers=launched_by,
                 )

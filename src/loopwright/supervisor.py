@@ -6,6 +6,9 @@ clock. What stops the loop is an entry, so it works from any machine that can ap
     seen -> the main thread is interrupted where it is: the phase ends, Ray and the sandbox with it, the attempt is recorded
          -> still there after `GRACE_SECONDS`: the attempt is recorded here, every process below this one is killed, exit 6
 
+SIGTERM is what a machine gives that is about to go. Training saves the step that it is in and ends; other work, whose results are
+kept one by one, ends where it is, and so does training at a second SIGTERM; between two phases nothing more begins. Exit 143.
+
 A kill at any point loses nothing (`loopwright.run`), so the second way is as safe as the first and merely less polite.
 """
 
@@ -26,7 +29,7 @@ import psutil
 
 from loopwright.budgets import Line, Used, agreed, budgets_digest, exhausted
 from loopwright.clock import now
-from loopwright.errors import HaltedError, IntegrityError, LoopwrightError
+from loopwright.errors import HaltedError, IntegrityError, LoopwrightError, Preempted
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Acts
 from loopwright.ledger.statement import Statement
@@ -42,9 +45,9 @@ _SIGNAL = signal.SIGUSR1
 class Interruption(BaseException):
     """Thrown into the main thread. No `Exception`, so that nothing on the way takes it for an error of its own."""
 
-    def __init__(self, halted: HaltedError) -> None:
-        super().__init__(halted)
-        self.halted = halted
+    def __init__(self, reason: HaltedError | Preempted) -> None:
+        super().__init__(reason)
+        self.reason = reason
         """What to say of it."""
 
 
@@ -60,6 +63,8 @@ class Supervisor:
         self._since: float | None = None
         self._where = ("", "")
         self._alive = Path("none")
+        self._save: Callable[[], None] | None = None
+        self._told_to_end = False
         self._record: Callable[[Exception], object] = lambda _: None
         self.halted: HaltedError | None = None
         """Why the driver is being stopped."""
@@ -69,20 +74,32 @@ class Supervisor:
 
         Raises:
             HaltedError: a halt or a freeze stands, or a budget is used up; in the last case it is recorded as a halt.
+            Preempted: SIGTERM came.
         """
         self._where = (cycle, phase)
+        if self._told_to_end:
+            raise self._preempted()
         found = self._objection(between=bool(cycle))
         if found is not None:
             raise found
 
     @contextmanager
-    def over(self, cycle: str, phase: str, record: Callable[[Exception], object], alive: Path) -> Iterator[None]:
+    def over(
+        self,
+        cycle: str,
+        phase: str,
+        record: Callable[[Exception], object],
+        alive: Path,
+        save: Callable[[], None] | None = None,
+    ) -> Iterator[None]:
         """While work is done that may take long. Interruption is raised within it.
 
         ``record`` puts a stopped attempt on record. The time of the file ``alive``, where it exists, is kept current, so that
-        what an attempt used that is killed is known afterwards.
+        what an attempt used that is killed is known afterwards. ``save`` asks the work to save what it has and to end by itself;
+        None where interrupting it loses little.
         """
-        self._where, self._record, self._alive, self._since = (cycle, phase), record, alive, time.monotonic()
+        self._where, self._record, self._alive, self._save = (cycle, phase), record, alive, save
+        self._since = time.monotonic()
         try:
             yield
         finally:
@@ -109,6 +126,23 @@ class Supervisor:
         if self.halted is not None and self._since is not None:
             self._since = None  # once
             raise Interruption(self.halted)
+
+    def end_soon(self, _signal: int, _frame: FrameType | None) -> None:
+        """Handler of SIGTERM, likewise; what it says is said by `check` where nothing is at work just now."""
+        again, self._told_to_end = self._told_to_end, True
+        if self._since is None:
+            return
+        if self._save and not again:
+            self._save()
+            return
+        self._since = None
+        raise Interruption(self._preempted())
+
+    def _preempted(self) -> Preempted:
+        where = " of ".join(filter(None, reversed(self._where)))
+        return Preempted(
+            f"told to end (SIGTERM){', at ' + where if where else ''}", "`loopwright run` goes on from what is done"
+        )
 
     def _objection(self, *, between: bool) -> HaltedError | None:
         with self._following:
@@ -179,18 +213,19 @@ def supervise(ledger: Ledger, budgets: Budgets) -> Iterator[Supervisor]:
     supervisor = Supervisor(ledger, budgets)
     supervisor.check()
     main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(_SIGNAL, supervisor.interrupt) if main else None
+    hears = {_SIGNAL: supervisor.interrupt, signal.SIGTERM: supervisor.end_soon} if main else {}
+    before = {number: signal.signal(number, handler) for number, handler in hears.items()}
     thread = threading.Thread(target=supervisor.watch, name="supervisor", daemon=True)
     thread.start()
     try:
         yield supervisor
     except Interruption as caught:  # it came in the last instant of a phase
-        raise caught.halted from None
+        raise caught.reason from None
     finally:
         supervisor.end()
         thread.join()
-        if main:
-            signal.signal(_SIGNAL, before or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def standing(acts: Acts) -> HaltedError | None:

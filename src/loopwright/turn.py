@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from loopwright.identity import lock_digest
 from loopwright.ledger import Ledger
 from loopwright.ledger.answers import FOLDER as WORDS
 from loopwright.ledger.filings import FOLDER as FROZEN
-from loopwright.ledger.fold import CycleRecord, LoopState, fold
+from loopwright.ledger.fold import CycleRecord, fold
 from loopwright.ledger.independence import objections
 from loopwright.ledger.model_signature import SIGNED, sign_recorded
 from loopwright.ledger.refusals import unbroken
@@ -32,11 +31,11 @@ from loopwright.quarantine import fall_back
 from loopwright.run import Run
 from loopwright.sections import CyclePlan, resolve
 from loopwright.signed import envelope_for, field_gap, signed_envelope
+from loopwright.starting import NO_RECIPE, CycleState, start
 from loopwright.store import git
-from loopwright.store.artifacts import artifact_of
 from loopwright.store.cycles import Item, read_cycles, write_cycles
 from loopwright.store.pushing import note, push
-from loopwright.types import Artifact, Digest, cycle_name, cycle_number, digest_bytes, digest_value, seed_of
+from loopwright.types import Digest, cycle_name, cycle_number, digest_bytes, digest_value, seed_of
 
 __all__ = ["DRIVER_PATHS", "CycleState", "close_abandoned", "settle", "turn", "upcoming"]
 
@@ -44,33 +43,10 @@ DRIVER_PATHS = ("cycles", "ledger", "cycles.yaml", "dvc.lock", "plan.json", WORD
 """What the program itself writes and commits; everything else in a workspace is a person's. A person's answer or filing that was
 killed before its commit is committed by the next run."""
 
-NO_RECIPE = "recipes/none.diff"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleState:
-    """What a cycle starts from: a fold over the ledger, as artifacts. All None in c0000 but the sources."""
-
-    sources: Artifact | None = None
-    recipe: Artifact | None = None
-    """A diff that a person approved for this cycle, or the empty one."""
-    champion: Artifact | None = None
-    champion_scores: Artifact | None = None
-    curriculum: Artifact | None = None
-    """What the cycle before accepted, with its solve rates by level."""
-    heldout: Artifact | None = None
-    suites: Artifact | None = None
-    archive: Artifact | None = None
-    first: Artifact | None = None
-    """c0000's model: what later ones are compared with, and the sentinel that the evaluator is watched by."""
-    card: Artifact | None = None
-    """The last cycle's collapse card: it carries what the first model measured."""
-    error_budget: Artifact | None = None
-    """The last decision: it carries how much of the gate's error rate is spent."""
-
 
 def upcoming(run: Run, until: int) -> Iterator[str]:
     """Names of the cycles to turn, the open one first, until ``until`` is the last closed number."""
+    run.until = max(run.until, until)
     while True:
         newest = max((cycle_number(name) for name in run.state.cycles), default=-1)
         name = run.state.open or cycle_name(newest + 1)
@@ -94,7 +70,7 @@ def turn(run: Run, name: str) -> Iterator[tuple[CyclePlan, CycleState]]:
     record = run.state.cycles[name]
     run.cycle, run.seed = name, record.seed
     run.observer.event(name, "", "opened", {"parent": record.parent, "prev": record.prev})
-    state = _start(run.state, record, run)
+    state = start(run.root, run.state, record.parent, record.prev, _proposed(record))
     prompts = generator_prompts(run.root, run.plan), judge_prompts(run.root, run.plan)
     yield resolve(run.plan, name, _recipe_text(run), envelope, field_gap(run.state, name), prompts), state
     run.supervisor.check(name)  # what is halted is not promoted either
@@ -223,7 +199,7 @@ def _stages(run: Run, record: CycleRecord) -> None:
     items = read_cycles(run.root)
     if record.prev is None or record.cycle in items:
         return
-    path = record.recipe["path"] if record.recipe else NO_RECIPE
+    path = _proposed(record)
     items[record.cycle] = Item(parent=str(record.parent), prev=record.prev, seed=record.seed, recipe=path)
     write_cycles(run.root, items, run.state.champion or "c0000")
     run.dvc.reload()
@@ -243,13 +219,18 @@ def _pinned(run: Run) -> None:
             f"{' and '.join(changed)} code or packages changed in the middle of cycle {record.cycle}",
             "go back to the versions it was opened with, or `loopwright abandon` it and start the next with the new ones",
         )
-    proposal = run.root / (record.recipe["path"] if record.recipe else NO_RECIPE)
+    proposal = run.root / _proposed(record)
     if record.recipe and not (proposal.exists() and digest_bytes(proposal.read_bytes()) == record.recipe["digest"]):
         raise WorkspaceError(
             f"{record.recipe['path']} is not the recipe that was approved for {record.cycle} ({record.recipe['digest'][:19]})",
             "put the approved one back with git, or `loopwright abandon` the cycle and approve the new one for the next",
         )
     _stages(run, record)
+
+
+def _proposed(record: CycleRecord) -> str:
+    """Path of the recipe that the cycle tries."""
+    return record.recipe["path"] if record.recipe else NO_RECIPE
 
 
 def _code(run: Run) -> dict[str, Digest]:
@@ -275,25 +256,6 @@ def _recipe_text(run: Run) -> str:
             "a recipe changes by proposal: `loopwright propose` turns your edit into one",
         )
     return text
-
-
-def _start(state: LoopState, record: CycleRecord, run: Run) -> CycleState:
-    if record.prev is None or record.parent is None:
-        return CycleState(sources=artifact_of(run.root, "sources", "sources"))
-    first, prev, champion = state.cycles["c0000"], state.cycles[record.prev], state.cycles[record.parent]
-    recipe = record.recipe["path"] if record.recipe else NO_RECIPE
-    return CycleState(
-        recipe=artifact_of(run.root, "recipe", recipe),
-        champion=champion.artifact("model"),
-        champion_scores=champion.artifact("evaluation"),
-        curriculum=prev.artifact("accepted"),
-        heldout=first.artifact("heldout"),
-        suites=first.artifact("suites"),
-        archive=prev.artifact("archive"),
-        first=first.artifact("model"),
-        card=prev.artifact("card"),
-        error_budget=prev.artifact("decision"),
-    )
 
 
 def _close(run: Run, record: CycleRecord) -> None:

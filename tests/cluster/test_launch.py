@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -125,7 +127,7 @@ def test_a_broken_script_is_not_sent(folder: Path, tmp_path: Path) -> None:
 class Slurm:
     """The script as Slurm runs it, with commands of Slurm's that say what they were asked; the driver is a stand-in of one line."""
 
-    def __init__(self, folder: Path, tmp_path: Path, driver: str, sees: str = "exec") -> None:
+    def __init__(self, folder: Path, tmp_path: Path, driver: str, sees: str = "exec", **environment: str) -> None:
         self.said, self.workspace = tmp_path / "said", tmp_path / "lab"
         self.workspace.mkdir()
         commands = {
@@ -142,6 +144,7 @@ class Slurm:
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "LOOPWRIGHT_PYTHON": str(tmp_path / "driver"),
             "SLURM_SUBMIT_DIR": str(self.workspace), "SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "node1",
+            **environment,
         }  # fmt: skip
         self.process = subprocess.Popen(
             ["bash", str(folder / "slurm/loopwright.sbatch")], env=environment, stderr=subprocess.PIPE, text=True
@@ -179,3 +182,26 @@ def test_a_preempted_job_goes_back_into_the_queue(folder: Path, tmp_path: Path) 
     assert "scontrol requeue 7" in said
     assert "queued again" in errors
     assert code != 0
+
+
+def test_before_the_nodes_go_the_driver_alone_is_told(folder: Path, tmp_path: Path) -> None:
+    """Ray must live on while training saves: what `srun` forwards would end it on all nodes."""
+    tell = "import os, pathlib, signal, sys\nsaid = pathlib.Path(os.environ['SAID'])\n"
+    tell += "def told(*_):\n    said.open('a').write(f'{sys.argv[0]} was told\\n')\n    sys.exit(143)\nsignal.signal(signal.SIGTERM, told)\n"
+    parts = {
+        **dict.fromkeys(("ray/__init__.py", "ray/scripts/__init__.py", "loopwright/__init__.py"), ""),
+        "ray/scripts/scripts.py": f"{tell}import subprocess\nsys.exit(subprocess.call(sys.argv[sys.argv.index('--') + 1:]))\n",
+        "loopwright/__main__.py": f"{tell}said.open('a').write('at work\\n')\nsignal.pause()\n",
+    }
+    for name, text in parts.items():
+        (tmp_path / "parts" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "parts" / name).write_text(text)
+    said = tmp_path / "parts/said"
+    environment = {"LOOPWRIGHT_PYTHON": sys.executable, "PYTHONPATH": str(tmp_path / "parts"), "SAID": str(said)}
+    slurm = Slurm(folder, tmp_path, "", **environment)
+    waiting = time.monotonic() + 15
+    while not said.exists() and time.monotonic() < waiting:
+        time.sleep(0.05)
+    slurm.process.send_signal(signal.SIGUSR1)
+    assert slurm.end()[0] == 143
+    assert said.read_text().splitlines() == ["at work", f"{tmp_path}/parts/loopwright/__main__.py was told"]

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from loopwright.cli.demonstration import answer_profile
+from tests.report.lived import live
 from tests.report.panel import panel as records
 from tests.report.queries import Case
+from tests.report.records import Records, make
 from tests.run.small import copy_of
 
 
@@ -59,3 +61,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "seal.key").write_bytes(key.private_bytes(*plain))
     return folder / "seal.pem", folder / "seal.key"
+
+
+@pytest.fixture(scope="session")
+def lived(turned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small cycles, and persons who did everything that a fact speaks of."""
+    return live(turned, tmp_path_factory.mktemp("lived"))
+
+
+@pytest.fixture(scope="session")
+def recordings(lived: Path, tmp_path_factory: pytest.TempPathFactory) -> Records:
+    """Real records, and copies in which the entries say something else, with their catalogues."""
+    return make(lived, tmp_path_factory.mktemp("records"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,15 +20,21 @@ from tests.run.small import copy_of, make_small
 
 @contextmanager
 def server(**environment: str) -> Iterator[Callable[..., dict[str, Any]]]:
-    """``turn(root, until, kill, mark)`` turns a loop in a process of its own that may be killed; returns how it ended."""
+    """``turn(root, until, kill, mark, by)`` turns a loop in a process of its own that may be killed; returns how it ended."""
     command = [sys.executable, str(Path(__file__).with_name("victim.py"))]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env={**os.environ, **environment}, **pipes) as process:
 
-        def turn(root: Path, until: int, kill: tuple[str, str, str] | None = None, mark: Path | None = None) -> dict[str, Any]:
+        def turn(
+            root: Path,
+            until: int,
+            kill: tuple[str, str, str] | None = None,
+            mark: Path | None = None,
+            by: signal.Signals = signal.SIGKILL,
+        ) -> dict[str, Any]:
             assert process.stdin
             assert process.stdout
-            request = {"workspace": str(root), "until": until, "kill": kill, "mark": str(mark) if mark else None}
+            request = {"workspace": str(root), "until": until, "kill": kill, "mark": str(mark) if mark else None, "by": int(by)}
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
             return json.loads(process.stdout.readline())

@@ -16,7 +16,7 @@ import pytest
 from loopwright.ledger.audit import audit
 from loopwright.models.causal_folder import lineage_digest
 from loopwright.report.facts import catalogue
-from loopwright.workspace import Workspace
+from loopwright.workspace import Workspace, create
 from tests.models.llama import write_llama
 from tests.run.small import SMALL, small_recipe
 
@@ -105,6 +105,26 @@ def test_what_was_exported_is_a_whole_model_for_everyone_else(place: Path) -> No
     assert AutoModelForCausalLM.from_pretrained(place / "merged").config.hidden_size == 32
     assert AutoTokenizer.from_pretrained(place / "merged").chat_template
     assert not (place / "merged" / "adapter_model.safetensors").exists()
+
+
+@pytest.mark.ray
+def test_cut_up_over_two_ranks_of_ray_it_turns_a_cycle_and_is_exported_whole(place: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    cut = {"runtime.profile": "cluster/local.yaml", "trainer.parallel": "fsdp2"}
+    model = {"name": "causal-lm", "settings": {"path": str(place / "models/base"), "chat": True}}
+    settings = {**SETTINGS, **cut, "model": model, "domain": {"name": "reasoning-gym", "settings": SETTINGS["domain.settings"]}}
+    whole = {key: value for key, value in settings.items() if not key.startswith(("domain.", "model."))}
+    workspace = create(place / "cut", overrides={**whole, "name": "cut"}, demo=True)
+    profile = workspace.root / "cluster/local.yaml"
+    profile.write_text(re.sub(r"train_workers: 1\b", "train_workers: 2", profile.read_text()))
+    small_recipe(workspace.root)
+    for command in ("loopwright run --cycles 1", "loopwright verify", "loopwright merge-model c0001 ../cut-merged"):
+        run(command, workspace.root)
+    for name in ("c0000", "c0001"):
+        trained = workspace.state().cycles[name].phases["train"]
+        assert (trained.summary["parallel"], trained.summary["workers"], trained.environment["executor"]) == ("fsdp2", 2, "ray")
+    assert AutoModelForCausalLM.from_pretrained(place / "cut-merged").config.hidden_size == 32
 
 
 def test_pickled_weights_are_converted_as_the_page_says(place: Path) -> None:

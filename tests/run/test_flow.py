@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from loopwright.phases import SPECS
 from loopwright.replay import inputs_of
-from loopwright.run import SPECS
 from loopwright.types import PHASES
 
 ROOT = Path(__file__).parents[2]

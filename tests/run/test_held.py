@@ -17,20 +17,24 @@ from loopwright.workspace import Workspace, load_flow
 from tests.run.test_bad_input import Silent
 
 
-@pytest.fixture
-def holding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gate that holds c0001, whatever it sees."""
+def let_gate_say(action: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This of c0001, whatever it sees."""
     real = loopwright.gate.decide
 
     def decide(section: Any, inputs: Any, context: Any) -> dict[str, Any]:
         summary = real(section, inputs, context)
         if context.cycle == "c0001":
             file: Path = next(context.output.glob("decision.json"))
-            file.write_text(json.dumps({**json.loads(file.read_bytes()), "action": "hold"}), encoding="utf-8")
-            return {**summary, "action": "hold", "reasons": ["a jump", *summary["reasons"]]}
+            file.write_text(json.dumps({**json.loads(file.read_bytes()), "action": action}), encoding="utf-8")
+            return {**summary, "action": action, "reasons": [reason, *summary["reasons"]]}
         return summary
 
     monkeypatch.setattr(loopwright.gate, "decide", decide)
+
+
+@pytest.fixture
+def holding(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_gate_say("hold", "a jump", monkeypatch)
 
 
 def turn(lab: Workspace, until: int) -> None:

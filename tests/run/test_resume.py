@@ -66,6 +66,23 @@ def test_killed_at_every_boundary_it_ends_like_the_undisturbed_run(
     assert not list((workspace.private / "scratch").glob("*/result.json"))
 
 
+@pytest.mark.parametrize(("phase", "step"), [("train", "middle"), ("generate", "middle"), ("merge", "published")])
+def test_told_to_end_it_keeps_what_is_done(
+    lab: Workspace, victim: Callable[..., dict[str, Any]], undisturbed: dict[str, Any], phase: str, step: str
+) -> None:
+    """SIGTERM, as before a machine is taken away: training saves the very step, and nothing is done again."""
+    assert victim(lab.root, 1, ("c0001", phase, step), by=signal.SIGTERM) == {"signal": None, "code": 143}
+    said = (lab.private / "said.txt").read_text()
+    assert said.startswith("Preempted: told to end")
+    failures = lab.state().cycles["c0001"].failures
+    assert [(one["phase"], one["error"]) for one in failures] == ([] if step == "published" else [(phase, "Preempted")])
+    if phase == "train":
+        assert "saved at step 11 of 20" in said
+        assert list((lab.private / "scratch").glob("train-*/scratch/*/step_00000011/COMPLETE.json"))
+    assert victim(lab.root, 1) == {"signal": None, "code": 0}
+    assert outcome(lab) == undisturbed
+
+
 def test_a_second_run_repeats_nothing(tmp_path: Path, victim: Callable[..., dict[str, Any]]) -> None:
     workspace = make_small(tmp_path / "lab")
     assert victim(workspace.root, 0)["code"] == 0

@@ -1,7 +1,7 @@
 """Turns a loop in forked children and lets them be killed at a named boundary. Started by the tests as a server.
 
-Each line on stdin is JSON: ``{"workspace", "until", "kill": [cycle, phase, step] | null, "mark": path | null}``; ``step`` may be
-``middle``. With ``mark`` that file is made in place of a kill, and what then happens is somebody else's doing; what the child says
+Each line on stdin is JSON: ``{"workspace", "until", "kill": [cycle, phase, step] | null, "mark": path | null, "by": signal}``;
+``step`` may be ``middle``. With ``mark`` that file is made in place of a kill, and what then happens is somebody else's doing; what the child says
 goes into ``said.txt`` beside the file ``seen.txt``. The answer is the child's wait status as JSON: ``{"signal", "code"}``. Forking after the imports makes a restart cost a second, not ten.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -32,10 +31,10 @@ from loopwright.workspace import Workspace, load_flow
 
 
 class Killer:
-    """An observer that kills its own process, as the out-of-memory killer would, and remembers what it saw."""
+    """An observer that kills its own process once, as the out-of-memory killer would, and remembers what it saw."""
 
-    def __init__(self, target: list[str] | None, seen: Path, mark: str | None = None) -> None:
-        self.target = tuple(target) if target else None
+    def __init__(self, target: list[str] | None, seen: Path, mark: str | None, by: int) -> None:
+        self.target, self.by = tuple(target) if target else None, by
         self.mark = Path(mark) if mark else None
         self.seen = seen.open("a", buffering=1)
 
@@ -49,8 +48,9 @@ class Killer:
             self.strike()
 
     def strike(self) -> None:
+        self.target = None
         if self.mark is None:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.by)
         else:
             self.mark.touch()
 
@@ -59,7 +59,7 @@ def turn(request: dict[str, Any]) -> int:
     workspace = Workspace(root=Path(request["workspace"]))
     seen = workspace.private / "seen.txt"
     try:
-        with open_run(workspace, Killer(request.get("kill"), seen, request.get("mark"))) as run:
+        with open_run(workspace, Killer(request["kill"], seen, request["mark"], request["by"])) as run:
             load_flow(workspace.root)(run, request["until"])
     except LoopwrightError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")

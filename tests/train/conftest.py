@@ -48,6 +48,9 @@ class LoneWorker:
     def latest(self) -> Path | None:
         return max(self.storage.glob("step_*"), default=None)
 
+    def agree(self, value: Any) -> Any:
+        return value
+
 
 def row(prompt: str, answer: str, origin: str) -> dict[str, Any]:
     texts = dict.fromkeys(ROWS, "")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from loopwright.errors import Preempted
 from loopwright.runtime.checkpoints import latest, register
 from loopwright.train.fit import fit
 
@@ -41,6 +42,14 @@ class Rank:
         self._meet()
         return latest(self.storage)
 
+    def agree(self, value: Any) -> Any:
+        import torch.distributed
+
+        said = [value]
+        if self.world_size > 1:
+            torch.distributed.broadcast_object_list(said)
+        return said[0]
+
     def _meet(self) -> None:
         import torch.distributed
 
@@ -62,7 +71,10 @@ def _train(rank: int, ranks: int, job: dict[str, Any], dies_at: int | None) -> A
     storage = Path(job["storage"]) / job["key"]
     storage.mkdir(parents=True, exist_ok=True)
     worker = Rank(storage, rank, ranks, dies_at)
-    return fit(job, worker) | {"steps": worker.steps}
+    try:
+        return fit(job, worker) | {"steps": worker.steps}
+    except Preempted as told:
+        return {"told": told.message}
 
 
 def gang(ranks: int, call: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from loopwright.errors import IntegrityError, PhaseError, TrainingDiverged
 from loopwright.plugins import Alphabet, load_family
+from loopwright.runtime.checkpoints import ask_to_leave, unask
 from loopwright.train.checkpoints import step_of
 from loopwright.train.fit import fit
 from loopwright.train.mixing import read_mixture
@@ -121,6 +122,18 @@ def test_two_processes_end_in_the_same_bits_fresh_or_resumed(job: Make, undistur
             assert result["losses"] == undisturbed["losses"]
             assert result["tokens"] == undisturbed["tokens"]
             assert result["workers"] == 2
+
+
+def test_asked_to_leave_all_ranks_save_the_same_step_and_go_on_from_it(
+    job: Make, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    ask_to_leave(tmp_path)
+    told = [result["told"] for result in train_all(job() | {"key": "asked"}, 2)]
+    assert told == ["told to end in the train phase; saved at step 1 of 9"] * 2
+    unask(tmp_path)
+    result = train(job() | {"key": "asked"}, 2)
+    assert result["steps"] == list(range(2, 10))
+    assert weights(result["directory"]) == weights(undisturbed["directory"])
 
 
 def test_it_continues_from_a_model_with_a_fresh_optimiser(job: Make, lone: Make, undisturbed: dict[str, Any]) -> None:

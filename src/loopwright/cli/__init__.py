@@ -1,7 +1,7 @@
 """The command line: thin verbs. stdout is the result, stderr is progress; errors say what, where and what next.
 
 Exit codes: 0 done · 1 failed · 2 usage or plan · 3 the answer is no · 4 waiting for a person · 5 integrity · 6 halted ·
-7 another driver holds the lease · 130 interrupted. No traceback without ``--debug``.
+7 another driver holds the lease · 130 interrupted · 143 SIGTERM. No traceback without ``--debug``.
 """
 
 from __future__ import annotations

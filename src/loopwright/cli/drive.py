@@ -123,6 +123,7 @@ def _turn(workspace: Workspace, run: Run, until: int, *, until_promoted: bool) -
     if not until_promoted:
         loop(run, until)
         return True
+    run.until = until
     champion = run.state.champion
     newest = max((cycle_number(name) for name in run.state.cycles), default=0)
     for number in range(newest, until + 1):

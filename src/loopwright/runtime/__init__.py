@@ -14,6 +14,7 @@ from loopwright.types import Progress
 
 __all__ = ["Executor", "TrainFunction", "Worker"]
 
+Agreed = TypeVar("Agreed")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -48,6 +49,10 @@ class Worker(Protocol):
 
     def latest(self) -> Path | None:
         """The last complete checkpoint directory of this job, or None."""
+        ...
+
+    def agree(self, value: Agreed) -> Agreed:
+        """What rank 0 passed here; every rank calls it equally often. Costs milliseconds with more than one rank."""
         ...
 
 

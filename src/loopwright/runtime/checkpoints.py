@@ -20,12 +20,14 @@ from pathlib import Path
 from loopwright.types import FileEntry
 from loopwright.written import NOTES, FileStat, Known, left
 
-__all__ = ["COMPLETE", "KEPT", "latest", "register", "sweep"]
+__all__ = ["COMPLETE", "KEPT", "ask_to_leave", "asked_to_leave", "latest", "register", "sweep", "unask"]
 
 COMPLETE = "COMPLETE.json"
 """The file that makes a directory a checkpoint."""
 KEPT = 2
 """Complete checkpoints that stay, where the job does not say; one is enough to resume, the other is for the day on which it is damaged."""
+_LEAVE = "leave"
+"""The file, beside the storages of all jobs of a phase, by which the driver asks training to save and end."""
 _STEP = re.compile(r"step_(\d+)")
 
 
@@ -53,6 +55,21 @@ def register(directory: Path, keep: int = KEPT) -> None:
 def latest(storage: Path) -> Path | None:
     """The newest checkpoint below ``storage`` that matches its own list, or None."""
     return next((place for place in reversed(_steps(storage)) if _is_whole(place)), None)
+
+
+def ask_to_leave(scratch: Path) -> None:
+    """Have the training whose storage lies below ``scratch`` save what it has and end, on whatever host it runs."""
+    (scratch / _LEAVE).touch()
+
+
+def unask(scratch: Path) -> None:
+    """A new attempt begins; what the last one was asked does not concern it."""
+    (scratch / _LEAVE).unlink(missing_ok=True)
+
+
+def asked_to_leave(storage: Path) -> bool:
+    """Whether the driver has asked so; ``storage`` is the job's own."""
+    return (storage.parent / _LEAVE).exists()
 
 
 def sweep(storage: Path) -> None:

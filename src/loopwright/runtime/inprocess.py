@@ -18,6 +18,7 @@ from loopwright.types import Progress
 
 __all__ = ["InProcessExecutor"]
 
+Agreed = TypeVar("Agreed")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -103,3 +104,6 @@ class _Worker:
 
     def latest(self) -> Path | None:
         return latest(self.storage)
+
+    def agree(self, value: Agreed) -> Agreed:
+        return value

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray.train
 import ray.train.torch
@@ -21,6 +21,8 @@ from loopwright.runtime.checkpoints import latest, register
 from loopwright.runtime.jobs import progress_of
 
 __all__ = ["RayWorker"]
+
+Agreed = TypeVar("Agreed")
 
 _EVERY = 0.2
 """Seconds between two messages about progress; the last step is always told."""
@@ -45,7 +47,7 @@ class RayWorker:
     def report(self, metrics: Mapping[str, float], directory: Path | None = None) -> None:
         if directory is not None and self.rank == 0:
             register(directory, self.keep)
-        name = self._agree(directory.name if directory is not None else None)
+        name = self.agree(directory.name if directory is not None else None)
         if name is not None:
             # All shards lie in one shared directory already, so Ray is told of it and copies nothing. The stock callback
             # makes one temporary directory a rank, and loses what the others write into rank 0's.
@@ -60,12 +62,12 @@ class RayWorker:
 
     def latest(self) -> Path | None:
         newest = latest(self.storage) if self.rank == 0 else None
-        name = self._agree(newest.name if newest is not None else None)
+        name = self.agree(newest.name if newest is not None else None)
         return None if name is None else self.storage / name
 
-    def _agree(self, name: str | None) -> str | None:
-        """What rank 0 says; a barrier."""
-        return name if self.world_size == 1 else broadcast_from_rank_zero(name)
+    def agree(self, value: Agreed) -> Agreed:
+        """A barrier, too."""
+        return value if self.world_size == 1 else broadcast_from_rank_zero(value)
 
     def _tell(self, metrics: Mapping[str, float]) -> None:
         step, now = progress_of(metrics), time.monotonic()

@@ -2,13 +2,17 @@
 
 Every phase that shares a table imports its columns from here, so that writer and reader cannot drift apart. Nothing of
 the machine or the clock goes into a file: fixed writer options, one row group a million rows, no pandas metadata.
+
+A large table is several files: `frame_writer` begins another after each `FILE_BYTES`, and who reads a table asks `parts` for them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +23,10 @@ from loopwright.types import Check, Task, digest_value
 if TYPE_CHECKING:
     import polars
     import pyarrow
+    import pyarrow.parquet
 
 __all__ = [
+    "FILE_BYTES",
     "GROUP",
     "PROPOSALS",
     "REFUSED",
@@ -30,6 +36,8 @@ __all__ = [
     "content_id",
     "frame_writer",
     "no_formula",
+    "part_names",
+    "parts",
     "read_table",
     "read_tasks",
     "row_groups",
@@ -83,11 +91,27 @@ REFUSED: Mapping[str, str] = {**ROWS, "reason": "string", "detail": "string"}
 
 GROUP = 2**20
 """Rows of a row group."""
+FILE_BYTES = 256 * 2**20
+"""A file that has so many bytes gets no further row group; as a group has fewer, no file reaches twice as many."""
+
+
+_WRITTEN: Mapping[str, Any] = {"version": "2.6", "compression": "zstd", "compression_level": 3, "store_schema": False}
 
 
 def content_id(prompt: str, answer: str) -> str:
     """What a row says, whatever its id: how a recalled row is known when somebody offers it again."""
     return digest_value([prompt, answer])[7:23]
+
+
+def part_names(name: str, among: Iterable[str]) -> list[str]:
+    """Those of the file names that are the table ``name``, in the order of its rows: itself, then ``STEM-00001.parquet`` and on."""
+    further = re.compile(rf"{re.escape(name.removesuffix('.parquet'))}-[0-9]{{5}}\.parquet")
+    return [name, *sorted(filter(further.fullmatch, among))]
+
+
+def parts(path: Path) -> list[Path]:
+    """The files of the table at ``path``, in the order of its rows; the first need not be there."""
+    return [path.parent / name for name in part_names(path.name, os.listdir(path.parent) if path.parent.is_dir() else ())]
 
 
 def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -101,7 +125,7 @@ def write_table(path: Path | BytesIO, columns: Mapping[str, str], rows: Sequence
     data = {name: pa.array([row[name] for row in rows], type=pa.type_for_alias(kind)) for name, kind in columns.items()}
     if isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(data), path, version="2.6", compression="zstd", compression_level=3, store_schema=False)
+    pq.write_table(pa.table(data), path, **_WRITTEN)
 
 
 @contextmanager
@@ -111,22 +135,35 @@ def frame_writer(
     """Yields what writes a frame as a row group; the file is to the byte what `write_table` makes of rows that fill one group.
 
     ``same`` are columns with one value for all rows. Whoever gives about `GROUP` rows at a time holds no second copy of all.
+    What comes after `FILE_BYTES` goes into further files (`parts`).
     """
     import polars as pl
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
     own, said = [name for name in columns if name not in same], [pl.lit(value).alias(name) for name, value in same.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, schema, version="2.6", compression="zstd", compression_level=3, store_schema=False) as writer:
+    with ExitStack() as opened:
+        files = [_new_file(opened, path, schema)]
 
         def write(frame: polars.DataFrame) -> None:
             rows = frame.select(own).with_columns(said).select(list(columns))
             table = rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).combine_chunks()
-            writer.write_table(table, row_group_size=GROUP)
+            if files[-1][0].tell() >= FILE_BYTES:
+                files.append(_new_file(opened, path.with_stem(f"{path.stem}-{len(files):05d}"), schema))
+            files[-1][1].write_table(table, row_group_size=GROUP)
 
         yield write
+
+
+def _new_file(
+    opened: ExitStack, path: Path, schema: pyarrow.Schema
+) -> tuple[pyarrow.NativeFile, pyarrow.parquet.ParquetWriter]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = opened.enter_context(pa.OSFile(str(path), "wb"))
+    return sink, opened.enter_context(pq.ParquetWriter(sink, schema, **_WRITTEN))
 
 
 def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -139,17 +176,18 @@ def read_table(path: Path | BytesIO, columns: Mapping[str, str]) -> list[dict[st
 
 
 def row_groups(path: Path | BytesIO, columns: Mapping[str, str]) -> Iterator[pyarrow.Table]:
-    """The table's row groups in their order, other columns among them: a file of any size takes the memory of one; errors as `read_table`."""
+    """The table's row groups in their order, other columns among them: a table of any size takes the memory of one; errors as `read_table`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            _same_columns(path, file.schema_arrow, columns)
-            for number in range(file.num_row_groups):
-                yield file.read_row_group(number)
-    except (OSError, pa.ArrowException) as error:
-        raise IntegrityError(f"{_named(path)} cannot be read: {error}", "`loopwright verify` says what changed") from error
+    for part in parts(path) if isinstance(path, Path) else [path]:
+        try:
+            with pq.ParquetFile(part) as file:
+                _same_columns(part, file.schema_arrow, columns)
+                for number in range(file.num_row_groups):
+                    yield file.read_row_group(number)
+        except (OSError, pa.ArrowException) as error:
+            raise IntegrityError(f"{_named(part)} cannot be read: {error}", "`loopwright verify` says what changed") from error
 
 
 def write_tasks(path: Path | BytesIO, tasks: Sequence[Task]) -> None:

@@ -19,6 +19,7 @@ from loopwright.errors import IntegrityError
 from loopwright.ledger.fold import LoopState
 from loopwright.store.artifacts import manifest_of, read_manifest
 from loopwright.store.files import write_atomic
+from loopwright.store.tables import part_names
 from loopwright.types import Artifact, Digest, canonical
 
 __all__ = ["COLUMNS", "RowIndex", "checked_table", "open_rows"]
@@ -91,14 +92,17 @@ def open_rows(root: Path, state: LoopState) -> RowIndex:
     return RowIndex(folder=folder, catalog=catalog, recorded=recorded, absent=absent, read=len(here))
 
 
-def checked_table(root: Path, shard: Artifact, name: str = _TABLE) -> Path:
-    """A table of an artifact, of a shard its rows, after its bytes were compared with the record."""
+def checked_table(root: Path, shard: Artifact, name: str = _TABLE) -> list[Path]:
+    """The files of a table of an artifact, of a shard its rows, after their bytes were compared with the record."""
     manifest = read_manifest(manifest_of(root / shard.path))
-    [entry] = [file for file in manifest.files if file.path == name] or [None]
-    path = root / shard.path / name
-    if manifest.digest != shard.digest or entry is None or hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
-        raise IntegrityError(f"{shard.path}/{name} differs from the record", f"dvc checkout --force {shard.path}")
-    return path
+    recorded = {file.path: file.sha256 for file in manifest.files}
+    names = part_names(name, recorded)
+    for one in names:
+        file = root / shard.path / one
+        known = one in recorded and manifest.digest == shard.digest
+        if not known or hashlib.sha256(file.read_bytes()).hexdigest() != recorded[one]:
+            raise IntegrityError(f"{shard.path}/{one} differs from the record", f"dvc checkout --force {shard.path}")
+    return [root / shard.path / one for one in names]
 
 
 def _read(folder: Path) -> _Catalog:
@@ -113,17 +117,13 @@ def _read(folder: Path) -> _Catalog:
 
 def _extended(folder: Path, root: Path, catalog: _Catalog, new: Sequence[Artifact]) -> _Catalog:
     """Read shards, append them as one file under the next numbers, and make one file of too many."""
-    paths = [checked_table(root, shard) for shard in new]
-    numbers = {str(path): len(catalog) + place for place, path in enumerate(paths)}
+    numbers = {str(path): len(catalog) + place for place, shard in enumerate(new) for path in checked_table(root, shard)}
     shard = pl.col("file").replace_strict(numbers, return_dtype=pl.UInt32)
-    read = pl.scan_parquet(paths, include_file_paths="file", glob=False)
+    read = pl.scan_parquet(list(numbers), include_file_paths="file", glob=False)
     rows = read.with_columns(shard=shard).select(list(_SCHEMA)).collect()
     counts = dict(rows.group_by("shard").len().iter_rows())
     file = _segment(folder, rows)
-    catalog = [
-        *catalog,
-        *((item.digest, counts.get(numbers[str(path)], 0), file) for item, path in zip(new, paths, strict=True)),
-    ]
+    catalog = [*catalog, *((item.digest, counts.get(number, 0), file) for number, item in enumerate(new, len(catalog)))]
     files = {file for _, _, file in catalog}
     if len(files) > _SEGMENTS:
         whole = _segment(folder, pl.read_parquet([folder / one for one in sorted(files)]))

@@ -141,7 +141,7 @@ def _target(
         Artifact(kind="accepted", digest=one, path=path) for path, one in found.select("path", "digest").unique().iter_rows()
     ]
     ids = found["id"].implode()
-    texts = pl.scan_parquet([checked_table(root, one) for one in shards], glob=False)
+    texts = pl.scan_parquet([path for one in shards for path in checked_table(root, one)], glob=False)
     said = texts.filter(pl.col("id").is_in(ids)).select("prompt", "answer").collect()
     wanted = {(one.path, one.digest) for one in shards}
     start = [name for name, node in graph.nodes.items() if node.entity and (name.partition("@")[0], node.digest) in wanted]

@@ -9,6 +9,9 @@ its last one again with no weight: every rank takes part in every exchange, and 
 from __future__ import annotations
 
 import logging
+import signal
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,9 +21,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from loopwright.errors import TrainingDiverged
+from loopwright.errors import Preempted, TrainingDiverged
 from loopwright.plugins import ModelFamily
 from loopwright.runtime import Worker
+from loopwright.runtime.checkpoints import asked_to_leave
 from loopwright.train import sharding
 from loopwright.train.checkpoints import read_checkpoint, state_of, step_of, write_checkpoint
 from loopwright.train.counting import count_shard, positions
@@ -31,6 +35,8 @@ __all__ = ["learn"]
 
 _REPORTS = 50
 """Progress reports a training, at most (each is a barrier of all ranks)."""
+_LOOK_SECONDS = 1.0
+"""About so often ranks meet to hear from rank 0 whether the driver wants the training to end; one alone looks after each step."""
 
 
 def learn(
@@ -40,6 +46,10 @@ def learn(
 
     ``job["parallel"]`` is ``ddp`` or ``fsdp2``; a model that was cut up is whole again on rank 0 alone, in main memory.
     Also ``counted``: what torch counted of one shard (`loopwright.train.counting`); None where nothing was left to train.
+
+    Raises:
+        Preempted: the driver asked for an end; a checkpoint of the last step is there.
+        TrainingDiverged: a gradient is not finite.
     """
     recipe = job["recipe"]
     learner = _Learner(family, model, recipe, worker, job["parallel"], worker.latest())
@@ -227,17 +237,39 @@ class _Reporter(pl.Callback):
     def __init__(self, worker: Worker, steps: int, every: int) -> None:
         self._worker, self._steps, self._every = worker, steps, every
         self._often = max(1, steps // _REPORTS)
+        self._look, self._looked, self._since = 0, 0, time.monotonic()
+        self._at_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning has put itself between SIGTERM and the driver, which knows better what to do at it."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._at_sigterm)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """After the last shard of a step."""
         done = batch["step"] + 1
         if not batch["last"]:
             return
-        save = done % self._every == 0 and done < self._steps
+        leave = done < self._steps and self._asked_to_leave(done)
+        save = leave or (done % self._every == 0 and done < self._steps)
         if not save and done % self._often and done < self._steps:
             return
         directory = self._save(pl_module, done) if save else None
         self._worker.report({"step": done, "steps": self._steps, "loss": pl_module.loss(done - 1)}, directory)
+        if leave:
+            raise Preempted(
+                f"told to end in the train phase; saved at step {done} of {self._steps}", "`loopwright run` goes on from there"
+            )
+
+    def _asked_to_leave(self, done: int) -> bool:
+        """The same answer on every rank: rank 0 looks, and says after which step all meet again."""
+        if done < self._look:
+            return False
+        now = time.monotonic()
+        pace = (done - self._looked) / max(now - self._since, 1e-9) if self._worker.world_size > 1 else 0.0
+        self._looked, self._since = done, now
+        asked, self._look = self._worker.agree((asked_to_leave(self._worker.storage), done + max(1, int(pace * _LOOK_SECONDS))))
+        return asked
 
     def _save(self, learner: _Learner, done: int) -> Any:
         state, rank = learner.state(), self._worker.rank

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from loopwright.errors import InfraError
-from loopwright.store.tables import ROWS, row_groups
+from loopwright.store.tables import ROWS, parts, row_groups
 from loopwright.types import digest_value
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _laid_out(paths: Sequence[Path], held: list[pa.Table], groups: Iterator[pa.T
     """All texts as a mapped file, made now or by an attempt or another rank before."""
     import pyarrow as pa
 
-    stats = [(path, path.stat()) for path in paths]
+    stats = [(part, part.stat()) for path in paths for part in parts(path)]
     told = [[str(path), found.st_size, str(found.st_mtime_ns)] for path, found in stats]
     file = scratch / f"rows-{digest_value(told)[7:23]}.arrow"
     try:

@@ -16,6 +16,7 @@ from loopwright.errors import PhaseError
 from loopwright.plan import Mix
 from loopwright.plugins import PhaseContext
 from loopwright.store.archive import describe, write_link
+from loopwright.store.tables import parts
 from loopwright.verify.recipe import RECIPE
 
 __all__ = ["merge"]
@@ -30,7 +31,7 @@ def merge(config: Mix, inputs: Mapping[str, Path], context: PhaseContext) -> dic
         IntegrityError: an input has no record.
         PhaseError: the plan keeps human data in training and the archive holds none.
     """
-    rows = pl.read_parquet(inputs["accepted"] / "rows.parquet", columns=["origin"])
+    rows = pl.read_parquet(parts(inputs["accepted"] / "rows.parquet"), columns=["origin"])
     recipe = inputs["accepted"] / RECIPE
     previous, shard = (inputs[name].relative_to(context.root).as_posix() for name in ("archive", "accepted"))
     link = describe(

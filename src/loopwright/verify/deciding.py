@@ -20,7 +20,7 @@ from loopwright.domains.contamination import FILE, NGRAMS
 from loopwright.plugins import PhaseContext
 from loopwright.sections import VerifySection
 from loopwright.store.archive import shards
-from loopwright.store.tables import SIGNATURES, read_table
+from loopwright.store.tables import SIGNATURES, parts, read_table
 from loopwright.types import Digest, seed_of
 from loopwright.verify.judging import Judged, Pair, give_verdicts, refuse_failed
 from loopwright.verify.measuring import Gold
@@ -167,7 +167,7 @@ def _judged(config: VerifySection, frame: pl.DataFrame, gold: Sequence[Pair], be
 def _beside(inputs: Mapping[str, Path], context: PhaseContext, *, elsewhere: bool) -> _Beside:
     tables = _archived(context.root, inputs["archive"])
     none = content_keys(pl.LazyFrame(schema={"prompt": pl.String, "answer": pl.String}))
-    keys = pl.concat([none, *(content_keys(pl.scan_parquet(path)) for path, _ in tables)])
+    keys = pl.concat([none, *(content_keys(pl.scan_parquet(parts(path), glob=False)) for path, _ in tables)])
     return _Beside(
         heldout=frozenset(row["signature"] for row in read_table(inputs["heldout"] / "signatures.parquet", SIGNATURES)),
         text=_held_text(inputs["heldout"]),

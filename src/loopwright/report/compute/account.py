@@ -130,8 +130,8 @@ def account(rows: Sequence[Pass], model: str, published: Iterable[str] = ()) -> 
 
 def _class(row: Pass, own: Pass, inside: set[str], line: set[str], beyond: set[str], published: set[str]) -> str:
     """A row's class. What is not in the model and no measurement is taken for something that the loop may have learnt from."""
-    if row.kind in {"failed", "evaluation"}:
-        return "failed" if row.kind == "failed" else "diagnostic"
+    if row.kind in {"failed", "evaluation", "auxiliary"}:
+        return "diagnostic" if row.kind == "evaluation" else row.kind
     if row.kind == "generation" and row.id in inside:
         return "synthetic_generation_public" if published & set(row.outputs) else "synthetic_generation_nonpublic"
     if row.id == own.id:

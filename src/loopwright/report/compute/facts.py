@@ -82,8 +82,10 @@ def _told(value: Any, rows: Iterable[Pass], unit: str = "", method: str = "deriv
 
 
 def _flop(rows: Iterable[Pass]) -> Told:
+    """Their sum: nought of no passes, and nothing where there were some and none tells how large its model is."""
     listed = tuple(rows)
-    return _told(sum((row.flop or 0.0 for row in listed), 0.0), listed, "FLOP", "estimated")
+    known = [row.flop for row in listed if row.flop is not None]
+    return _told(None if listed and not known else sum(known, 0.0), listed, "FLOP", "estimated")
 
 
 def _table(columns: str, rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
@@ -97,7 +99,10 @@ def _shown(value: Any) -> Any:
 
 def _sums(found: Account, here: Sequence[Pass]) -> dict[str, Told]:
     """The amounts: of the model, of the cycle, and by class."""
-    classes = [(one.field, one.id, one.counts, one.ref, len(found.of(one.id)), found.total(one.id)) for one in CLASSES.values()]
+    classes = [
+        (one.field, one.id, one.counts, one.ref, len(found.of(one.id)), _flop(found.of(one.id)).value)
+        for one in CLASSES.values()
+    ]
     made = [row for row in here if row.kind in {"update", "twin", "generation"}]
     updates, generation = ([row for row in made if row.kind == kind] for kind in ("update", "generation"))
     failed = found.of("failed")
@@ -134,7 +139,7 @@ def _sums(found: Account, here: Sequence[Pass]) -> dict[str, Told]:
 
 def _method(row: Pass) -> str:
     """As a formula, with a sign of "at least" where more went through than the record tells."""
-    formula = _SAMPLING if row.kind in {"generation", "evaluation"} else _FORMULA
+    formula = _SAMPLING if row.kind in {"generation", "evaluation", "auxiliary"} else _FORMULA
     if row.trained is not None and row.trained != row.parameters:
         formula = "(4·P + 2·P')·D"
     return f"\u2265 {formula}" if row.least else formula

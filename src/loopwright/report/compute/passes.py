@@ -29,7 +29,7 @@ class Pass:
     phase: str
     kind: str
     """``update`` (the model of the cycle), ``twin`` (the same training with another seed), ``base`` (weights of someone else),
-    ``generation``, ``evaluation``, ``failed``, or ``none`` where no model took part."""
+    ``generation``, ``evaluation``, ``auxiliary`` (models that judge), ``failed``, or ``none`` where no model took part."""
     path: str = ""
     """Of the artifact it made; of several the first."""
     outputs: tuple[str, ...] = ()
@@ -98,19 +98,33 @@ def _rows(said: Mapping[str, Any], one: Statement) -> Iterator[Pass]:
         case "train":
             yield from _training(said, one)
         case "generate":
-            told = said["summary"].get("compute", {})
-            prompts = told.get("prompt_tokens")
-            row = _row(said, one, "generation")
-            yield replace(
-                row,
-                tokens=int(said["summary"].get("tokens", 0)) + int(prompts or 0),
-                least=prompts is None,
-                samples=said["summary"].get("rows"),
-            )
+            yield _generation(said, one)
         case "evaluate" | "examine":
             yield replace(_row(said, one, "evaluation"), tokens=int(said["summary"].get("tokens", 0)), least=True)
+        case "verify" if said["summary"].get("judge_models"):
+            yield _judging(said, one)
         case "verify" | "merge" | "decide" | "seed":  # no model, but energy
             yield _row(said, one, "none")
+
+
+def _generation(said: Mapping[str, Any], one: Statement) -> Pass:
+    """Of a model elsewhere, which answered in the champion's place, the size is not known, and with it no operations."""
+    row, prompts = _row(said, one, "generation"), said["summary"].get("compute", {}).get("prompt_tokens")
+    elsewhere = "external" in said["summary"]
+    return replace(
+        row,
+        inputs={name: path for name, path in row.inputs.items() if name != "model"} if elsewhere else row.inputs,
+        tokens=int(said["summary"].get("tokens", 0)) + int(prompts or 0),
+        least=elsewhere or prompts is None,
+        samples=said["summary"].get("rows"),
+    )
+
+
+def _judging(said: Mapping[str, Any], one: Statement) -> Pass:
+    """Models that judged rows: their tokens, where they were paid for; nobody tells how large they are."""
+    cost = said["summary"].get("cost")
+    tokens = int(cost["tokens_in"]) + int(cost["tokens_out"]) if cost else None
+    return replace(_row(said, one, "auxiliary"), tokens=tokens, least=True)
 
 
 def _training(said: Mapping[str, Any], one: Statement) -> Iterator[Pass]:

@@ -6,31 +6,43 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from loopwright.ledger.acts import Answer, Request
+from loopwright.ledger.quorum import is_canary
 from loopwright.ledger.statement import Statement
 from loopwright.ledger.taint import spread
 from loopwright.report.facts.binding import fact, table
+from loopwright.report.facts.consents import answers, cycle_of, duties
 from loopwright.report.facts.cycles import seconds_between
+from loopwright.report.facts.logs import time_of
 from loopwright.report.facts.reading import Absent, Reader
 
+__all__ = ["champion_before"]
+
 _WORK = ("phase", "failure", "open", "close")
-
-
-def _time(said: Statement) -> str | None:
-    return next(
-        (value for key, value in said.predicate.items() if key.endswith("_at") and key not in {"opened_at", "expires_at"}), None
-    )
 
 
 def _ended(see: Reader, said: Statement, action: str) -> int | None:
     """The first executed request after it that ends acts of its kind."""
     done = [one.executed for one in see.requests() if one.action == action and one.executed and one.executed > said.index]
-    see.leaf(*done[:1])
+    see.leaf(*sorted(done)[:1])
     return min(done, default=None)
+
+
+def champion_before(see: Reader, leaf: int) -> str | None:
+    """The champion's cycle just before an entry: persons may have promoted one, or gone back to one, since a cycle was closed."""
+    kinds = ("import", "close", "rollback", "execute")
+    before = [one for kind in kinds for one in see.source.kinds.get(kind, ()) if one.index < leaf]
+    moved = [one for one in before if one.kind != "execute" or one.predicate["action"] == "promote"]
+    if not moved:
+        return None
+    last = max(moved, key=lambda one: one.index)
+    see.leaf(last.index)
+    return last.predicate.get("champion", last.predicate.get("cycle"))
 
 
 def _acted(see: Reader, kind: str, ends: str) -> Any:
     rows = [
-        [said.index, _time(said), said.predicate.get("reason"), said.keyid, _ended(see, said, ends)]
+        [said.index, time_of(said), said.predicate.get("reason"), said.keyid, _ended(see, said, ends)]
         for said in see.entries(kind)
     ]
     return table("leaf time reason signer ended", rows)
@@ -68,7 +80,7 @@ def _recalls(see: Reader) -> Any:
 @fact("override.rollbacks")
 def _rollbacks(see: Reader) -> Any:
     rows = [
-        [said.index, _time(said), said.predicate["cycle"], said.predicate.get("reason"), said.keyid]
+        [said.index, time_of(said), said.predicate["cycle"], said.predicate.get("reason"), said.keyid]
         for said in see.entries("rollback")
     ]
     return table("leaf time cycle reason signer", rows)
@@ -76,8 +88,16 @@ def _rollbacks(see: Reader) -> Any:
 
 @fact("override.vetoes")
 def _vetoes(see: Reader) -> Any:
-    rows = [[row[8], row[4], row[1], row[2], row[3], row[7]] for row in see.fact("sign.approvals")["rows"] if row[6] == "veto"]
+    rows = [
+        [one.index, one.said.get("answered_at"), asked.action, one.key, duties(see, one.key), cycle_of(see, asked)]
+        for asked, one in _refused(see)
+    ]
     return table("leaf time action key duties cycle", rows)
+
+
+def _refused(see: Reader) -> Iterator[tuple[Request, Answer]]:
+    """What persons refused; a planted request is a test of them, and its refusal no act on the loop."""
+    return ((asked, one) for asked, one in answers(see) if not one.approves and not is_canary(asked))
 
 
 def _abandoned(see: Reader) -> Iterator[list[Any]]:
@@ -113,7 +133,10 @@ def _everything(see: Reader) -> Any:
     rows += [
         [row[0], "rollback", row[1], row[3], row[4], f"champion {row[2]}"] for row in see.fact("override.rollbacks")["rows"]
     ]
-    rows += [[row[0], "veto", row[1], row[2], row[3], "not carried out"] for row in see.fact("override.vetoes")["rows"]]
+    rows += [
+        [one.index, "veto", one.said.get("answered_at"), one.said.get("reason") or asked.action, one.key, "not carried out"]
+        for asked, one in _refused(see)
+    ]
     return table("leaf kind time reason signer state", sorted(rows, key=lambda row: row[0]))
 
 
@@ -157,9 +180,9 @@ def _drill(see: Reader) -> Any:
         end = _ended(see, said, "resume") or len(see.source.statements)
         after = [one for one in see.source.statements[said.index + 1 : end] if one.kind in _WORK]
         see.leaf(*(one.index for one in after))
-        last = _time(after[-1]) if after else None
+        last = time_of(after[-1]) if after else None
         spent = max(0.0, seconds_between(said.predicate["halted_at"], last)) if last else 0.0
-        rows.append([said.index, said.predicate["halted_at"], spent, len(after), see.state.champion])
+        rows.append([said.index, said.predicate["halted_at"], spent, len(after), champion_before(see, end)])
     return table("leaf time seconds entries champion", rows)
 
 

@@ -14,7 +14,7 @@ from loopwright.report.facts.cycles import seconds_between
 from loopwright.report.facts.estimates import rate
 from loopwright.report.facts.reading import Absent, Reader
 
-__all__ = ["duties"]
+__all__ = ["answers", "cycle_of", "duties"]
 
 
 def duties(see: Reader, key: str) -> str:
@@ -32,14 +32,16 @@ def _asked(see: Reader) -> Iterator[Request]:
         yield asked
 
 
-def _answers(see: Reader) -> Iterator[tuple[Request, Answer]]:
+def answers(see: Reader) -> Iterator[tuple[Request, Answer]]:
+    """Every request with each of its answers, planted ones among them."""
     for asked in _asked(see):
         for answer in asked.answers:
             see.leaf(answer.index)
             yield asked, answer
 
 
-def _cycle_of(see: Reader, asked: Request) -> str | None:
+def cycle_of(see: Reader, asked: Request) -> str | None:
+    """The cycle that a request names, or whose model it is about."""
     details = asked.said.get("details") or {}
     named = details.get("cycle")
     return (
@@ -60,10 +62,10 @@ def _looked(answer: Answer) -> float | None:
 @fact("sign.approvals")
 def _approvals(see: Reader) -> Any:
     rows = []
-    for asked, answer in _answers(see):
+    for asked, answer in answers(see):
         said = "approve" if answer.approves else "veto"
         told = [asked.index, asked.action, answer.key, duties(see, answer.key), answer.said.get("answered_at"), _looked(answer)]
-        rows.append([*told, said, _cycle_of(see, asked), answer.index])
+        rows.append([*told, said, cycle_of(see, asked), answer.index])
     return table("request action key duties time seconds decision cycle leaf", rows)
 
 
@@ -89,28 +91,28 @@ def _standing(asked: Request) -> str:
 
 @fact("sign.promotions")
 def _promotions(see: Reader) -> Any:
-    """Each promoted cycle: the gate's entry, how many persons approved that promotion, on what evidence, and who dissented."""
+    """Each promoted cycle: the gate's entry, how many persons approved that promotion, on what evidence, and who dissented.
+
+    Planted requests are none.
+    """
     rows = []
     champions = set(promoted(see.state))
     for record in [one for one in see.cycles() if one.cycle in champions]:
         name = record.cycle
         done = see.phase("decide", record)
-        about = [asked for asked in _asked(see) if asked.action == "promote" and _cycle_of(see, asked) == name]
+        about = [one for one in _asked(see) if one.action == "promote" and cycle_of(see, one) == name and not is_canary(one)]
         said = [answer for asked in about for answer in asked.answers]
         see.leaf(*(answer.index for answer in said))
         evidence = [item["digest"] for item in done.inputs if item["name"] in {"evaluation", "card"}]
-        persons = len({answer.key for answer in said if answer.approves})
-        rows.append(
-            [
-                name,
-                done.index,
-                persons,
-                ", ".join(answer.key for answer in said if answer.approves),
-                len(said) - persons,
-                evidence,
-            ]
-        )
+        yes = [answer.key for answer in said if answer.approves]
+        rows.append([name, done.index, len({_who(see, key) for key in yes}), ", ".join(yes), len(said) - len(yes), evidence])
     return table("cycle leaf persons keys dissent evidence", rows)
+
+
+def _who(see: Reader, key: str) -> str:
+    """The person behind a key: several keys of one are one person."""
+    holding = see.state.roster.holdings.get(key)
+    return holding.principal.who if holding else key
 
 
 @fact("sign.people")
@@ -141,7 +143,7 @@ def _by_persons(see: Reader) -> list[tuple[Request, Answer]]:
     holdings = see.state.roster.holdings
     return [
         (asked, answer)
-        for asked, answer in _answers(see)
+        for asked, answer in answers(see)
         if answer.key in holdings and holdings[answer.key].principal.role == "person"
     ]
 
@@ -174,7 +176,7 @@ def _canary_catch(see: Reader) -> Any:
 
 @fact("sign.dissent", "counted")
 def _dissent(see: Reader) -> int:
-    return sum(not answer.approves for _, answer in _answers(see))
+    return sum(not answer.approves for asked, answer in answers(see) if not is_canary(asked))
 
 
 @fact("policy.quorum")
@@ -206,9 +208,9 @@ def _decisions(see: Reader) -> Any:
         if "decide" in record.phases
     ]
     for asked in _asked(see):
-        rows.append([asked.index, _cycle_of(see, asked), f"request {asked.action}", _standing(asked), asked.key])
+        rows.append([asked.index, cycle_of(see, asked), f"request {asked.action}", _standing(asked), asked.key])
         rows += [
-            [one.index, _cycle_of(see, asked), f"answer to {asked.index}", "approve" if one.approves else "veto", one.key]
+            [one.index, cycle_of(see, asked), f"answer to {asked.index}", "approve" if one.approves else "veto", one.key]
             for one in asked.answers
         ]
     see.leaf(*(row[0] for row in rows))

@@ -9,6 +9,7 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.changes import rows_of
 from loopwright.report.facts.lineage import shards
 from loopwright.report.facts.reading import Absent, Reader
+from loopwright.store.tables import part_names
 
 
 def _totals(see: Reader) -> tuple[int, int]:
@@ -134,7 +135,8 @@ def _shards_table(see: Reader) -> Any:
 def _size(see: Reader) -> int:
     """Bytes of the tables of accepted rows, by the manifests of the archive's shards."""
     found = [see.artifact("accepted", see.record(one.cycle)) for one in shards(see, see.cycle)]
-    return sum(file.size for item in found for file in see.files(item) if file.path == "rows.parquet")
+    sizes = [{file.path: file.size for file in see.files(item)} for item in found]
+    return sum(files[name] for files in sizes for name in part_names("rows.parquet", files))
 
 
 @fact("dataset.collection_start")

@@ -159,9 +159,9 @@ def _rules(see: Reader, force: Mapping[str, Any]) -> Iterator[tuple[str, str, An
     yield from ((f"may_change {key}", _allowed(one), settings.get(key)) for key, one in envelope["may_change"].items())
     yield from ((f"must_stay {key}", str(one), settings.get(key)) for key, one in envelope["must_stay"].items())
     yield "origins", ", ".join(envelope["origins"]), ", ".join(force["sources"]) or None
-    yield "synthetic_share", f"<= {envelope['synthetic_share']:g}", figures.get("synthetic_share")
+    yield "synthetic_share", f"\u2264 {envelope['synthetic_share']:g}", figures.get("synthetic_share")
     if envelope["generation_depth"] is not None:
-        yield "generation_depth", f"<= {envelope['generation_depth']}", force["generation"]
+        yield "generation_depth", f"\u2264 {envelope['generation_depth']}", force["generation"]
     for part in ("performance", "stop"):
         word = "performance" if part == "performance" else "stop rule"
         yield from ((f"{word} {key}", _allowed(one), _metric(see, key)) for key, one in envelope[part].items())

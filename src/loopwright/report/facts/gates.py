@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loopwright.ledger.field import METHOD
+from loopwright.ledger.quorum import is_canary
 from loopwright.ledger.taint import promoted
 from loopwright.report.facts.binding import alias, fact, table
+from loopwright.report.facts.consents import answers, cycle_of, duties
 from loopwright.report.facts.cycles import flat
 from loopwright.report.facts.reading import Absent, Reader
 
@@ -130,7 +133,35 @@ def _tests(see: Reader) -> Iterator[list[Any]]:
     if said.get("retention"):
         lost = said["retention"]
         yield ["max_drop", lost, {"at least": -wanted["max_drop"]}, _kept(lost["value"] >= -wanted["max_drop"])]
+    for rule, (begin, limit) in _GUARDS.items():
+        sentence = next((one for one in said["reasons"] if one.startswith(begin)), None)
+        if sentence is not None or limit in wanted:
+            yield [rule, sentence, {"at most": wanted[limit]} if limit in wanted else None, _kept(sentence is None)]
+    if wanted.get("field"):
+        yield ["field_gap", *_field(wanted)]
     yield ["gate_uses", said["look"], {"at most": wanted["gate_uses"]}, _kept(said["look"] <= wanted["gate_uses"])]
+
+
+_GUARDS = {
+    "max_slice_drop": ("slice ", "max_slice_drop"),
+    "best so far": ("gate score ", "max_drop"),
+    "seed luck": ("over ", ""),
+}
+"""Rules whose numbers stand in no evidence but in the gate's own sentence, which is there where one was left: how it begins, and the
+policy's limit."""
+
+
+def _field(wanted: Mapping[str, Any]) -> Iterator[Any]:
+    """The gap between laboratory and field, its limits, and whether it held the promotion: by the end of the interval that is mildest."""
+    gap, rule = wanted["field"], wanted["field_gap"]
+    sign = 1 if rule["bad"] == "above" else -1
+    mildest = gap["low"] if rule["bad"] == "above" else gap["high"]
+    over = {word: limit for word in ("warn", "stop") if (limit := rule.get(word)) is not None}
+    stopped = "stop" in over and sign * mildest > sign * over["stop"]
+    warned = "warn" in over and sign * gap["value"] > sign * over["warn"]
+    yield {**{key: gap[key] for key in ("value", "low", "high", "n")}, "method": METHOD}
+    yield {f"{word} {rule['bad']}": limit for word, limit in over.items()}
+    yield "stop" if stopped else "warn" if warned else "fine"
 
 
 def _kept(good: bool) -> str:
@@ -185,9 +216,9 @@ def _approver(see: Reader) -> Any:
     done = see.phase("decide")
     rows: list[list[Any]] = [["gate", see.signer(done.index), None, done.finished_at, done.summary["action"], done.index]]
     rows += [
-        ["person", row[2], row[3], row[4], row[6], row[8]]
-        for row in see.fact("sign.approvals")["rows"]
-        if row[1] == "promote" and row[7] == see.cycle.cycle
+        ["person", one.key, duties(see, one.key), one.said.get("answered_at"), "approve" if one.approves else "veto", one.index]
+        for asked, one in answers(see)
+        if asked.action == "promote" and cycle_of(see, asked) == see.cycle.cycle and not is_canary(asked)
     ]
     return table("kind key duties time decision leaf", rows)
 
@@ -199,7 +230,7 @@ def _bypassed(see: Reader) -> Any:
     champions = set(promoted(see.state))
     for record in see.cycles():
         if record.action != "promote" and record.cycle in champions:
-            rows.append([record.cycle, "promoted by persons", record.action, record.index])
+            rows.append([record.cycle, "promoted by persons", record.action, _promoted_by(see, record.cycle)])
         if before is not None and record.policy != before:
             rows.append([record.cycle, "policy changed", record.policy, record.index])
         before = record.policy
@@ -207,6 +238,14 @@ def _bypassed(see: Reader) -> Any:
         [said.predicate["cycle"], "rollback", said.predicate.get("reason"), said.index] for said in see.entries("rollback")
     ]
     return table("cycle what value leaf", rows)
+
+
+def _promoted_by(see: Reader, cycle: str) -> int | None:
+    """The entry that carried out persons' promotion of a cycle's model."""
+    done = (one.executed for one in see.requests() if one.action == "promote" and cycle_of(see, one) == cycle)
+    found = next((entry for entry in done if entry is not None), None)
+    see.leaf(*([] if found is None else [found]))
+    return found
 
 
 @fact("sign.gate_key")

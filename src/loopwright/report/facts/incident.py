@@ -12,14 +12,23 @@ from loopwright.errors import UsageError
 from loopwright.ledger.incidents import Incident, incidents
 from loopwright.ledger.statement import Statement
 from loopwright.report.clocks import Due, due_dates, incident_row, read_clocks
+from loopwright.report.facts.acts import champion_before
 from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.reading import Absent, Reader
-from loopwright.report.law import Span, law_of
+from loopwright.report.law import Law, Span, law_of
 
 _ROUTINE = frozenset(("genesis", "phase", "anchor", "answer", "import", "signature"))
 """Kinds that tell no event of an incident; what a phase of the involved cycle made stands among the evidence."""
 _CYCLE = {"open": "cycle opened", "close": "cycle closed"}
 _SPANS = ("hours", "days", "business_days", "weeks", "months", "years")
+
+
+def law(see: Reader) -> Law:
+    """The workspace's rows of the law, read once for all facts."""
+    kept = see.source.kept
+    if "law" not in kept:
+        kept["law"] = law_of(see.source.root)
+    return kept["law"]
 
 
 def _all(see: Reader) -> Mapping[str, Incident]:
@@ -98,7 +107,7 @@ def _report_type(see: Reader) -> str:
 
 def _due(see: Reader) -> tuple[Incident, list[Due]]:
     one = _one(see)
-    return one, due_dates(one, read_clocks(law_of(see.source.root)))
+    return one, due_dates(one, read_clocks(law(see)))
 
 
 def _clock_facts(under: str | None, suffix: str) -> None:
@@ -170,8 +179,7 @@ def _involved(see: Reader, one: Incident) -> str | None:
     """The cycle of the model that is named; without one, of the champion when it was opened."""
     if one.facts.get("model"):
         return see.source.models.get(one.facts["model"])
-    before = [name for name, record in see.state.cycles.items() if record.index < one.leaves[0] and record.champion_after]
-    return see.state.cycles[before[-1]].champion_after if before else None
+    return champion_before(see, one.leaves[0])
 
 
 @fact("incident.model")
@@ -219,11 +227,13 @@ def _near_misses(see: Reader) -> Any:
 
 
 def _freezes(see: Reader) -> list[tuple[Statement, int | None]]:
-    """Each freeze since the incident was opened, with the entry that lifted it."""
-    one = _one(see)
+    """Each freeze that was in force at some time since the incident was opened, with the entry that lifted it."""
+    first = _one(see).leaves[0]
     lifted = [asked.executed for asked in see.state.acts.requests.values() if asked.action == "unfreeze" and asked.executed]
-    found = [said for said in see.entries("freeze") if said.predicate.get("incident") == one.id or said.index > one.leaves[0]]
-    return [(said, min((index for index in lifted if index > said.index), default=None)) for said in found]
+    ends = [(said, min((index for index in lifted if index > said.index), default=None)) for said in see.entries("freeze")]
+    found = [(said, end) for said, end in ends if end is None or end > first]
+    see.leaf(*(end for _, end in found if end is not None))
+    return found
 
 
 @fact("incident.frozen")
@@ -234,20 +244,20 @@ def _frozen(see: Reader) -> bool:
 @fact("incident.freeze")
 def _freeze(see: Reader) -> Any:
     rows = []
-    for said, ended in _freezes(see):
-        closed = [record for record in see.state.cycles.values() if record.index < said.index and record.champion_after]
-        champion = see.state.cycles.get(closed[-1].champion_after or "") if closed else None
+    for said, end in _freezes(see):
+        before = [record for record in see.state.cycles.values() if record.index < said.index]
+        champion = see.state.cycles.get(champion_before(see, said.index) or "")
         kept = [champion.artifact(kind) if champion else None for kind in ("model", "archive")]
         see.digests.update(one.digest for one in kept if one)
-        lock = see.opened(closed[-1]).get("lock") if closed else None
-        rows.append([said.index, _when(said), said.keyid, ended, *(one.digest if one else None for one in kept), lock])
+        lock = see.opened(before[-1]).get("lock") if before else None
+        rows.append([said.index, _when(said), said.keyid, end, *(one.digest if one else None for one in kept), lock])
     return table("leaf time signer ended model archive lock", rows)
 
 
 def _rules(path: str, kind: str | None) -> None:
     @fact(path, method="law")
     def _(see: Reader) -> Any:
-        rows = [one for one in read_clocks(law_of(see.source.root)) if kind in {None, one.incident} and not one.under]
+        rows = [one for one in read_clocks(law(see)) if kind in {None, one.incident} and not one.under]
         told = [[one.report, one.ref, list(one.harm), *span_of(one), one.start] for one in rows]
         return table("report ref harm length length_unit from", told)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,16 +136,18 @@ def _failures(see: Reader) -> int:
 
 @fact("log.gaps", "derived")
 def _gaps(see: Reader) -> Any:
-    """Cycles that nothing closed, and times that run back by more than the ten minutes that clocks are allowed."""
+    """Cycles that nothing closed, times that run back by more than the ten minutes that clocks are allowed, requests that nobody answered."""
     see.head()
-    rows = [[record.index, "no close", record.cycle] for record in see.cycles() if record.closed_at is None]
+    still = [record for record in see.state.cycles.values() if record.closed_at is None]
+    rows: list[list[Any]] = [[record.index, "no close", record.cycle] for record in still]
     before: str | None = None
     for said in see.source.statements:
         now = time_of(said)
         if now and before and seconds_between(now, before) > 600:
-            see.leaf(said.index)
             rows.append([said.index, "time runs back", f"{before} > {now}"])
         before = max(filter(None, (before, now)), default=None)
+    rows += [[one.index, "no answer", one.action] for one in see.requests() if not one.answers and one.executed is None]
+    see.leaf(*(row[0] for row in rows))
     return table("leaf what value", rows)
 
 
@@ -179,8 +182,20 @@ def _events(see: Reader, *wanted: str) -> list[list[Any]]:
 
 def _said(said: Statement) -> str:
     told = said.predicate
-    parts = (told.get(key) for key in ("cycle", "phase", "action", "artifact", "metric", "reason"))
+    parts = (told.get(key) for key in ("cycle", "phase", "action", "act", "incident", "artifact", "metric", "reason"))
     return ", ".join(str(part) for part in parts if part)
+
+
+def _ends(see: Reader, *actions: str) -> Iterator[list[Any]]:
+    """Ends of cycles with these decisions: entries of their own, or what an import brought along."""
+    for said in see.of_kind("close"):
+        if said.predicate["action"] in actions:
+            see.leaf(said.index)
+            yield [said.index, time_of(said), "close", _said(said), said.keyid]
+    for record in see.state.cycles.values():
+        if record.action in actions and record.closed_at and see.source.statements[record.index].kind == "import":
+            see.leaf(record.index)
+            yield [record.index, record.closed_at, "close", f"{record.cycle}, {record.action}", see.signer(record.index)]
 
 
 _EVENT = "leaf time kind what signer"
@@ -188,15 +203,16 @@ _EVENT = "leaf time kind what signer"
 
 @fact("log.risk_events")
 def _risk_events(see: Reader) -> Any:
-    """Promotions, persons' interventions, stops of the gate, and changes of judge or policy."""
+    """Promotions, persons' interventions, stops of the gate, envelopes that were left, and changes of judge."""
     rows = _events(see, "halt", "freeze", "recall", "rollback", "incident")
-    for said in see.of_kind("close"):
-        if said.predicate["action"] in {"promote", "halt", "hold"}:
-            see.leaf(said.index)
-            rows.append([said.index, time_of(said), "close", _said(said), said.keyid])
+    rows += _ends(see, "promote", "halt", "hold")
     for row in see.fact("code.judge_changes")["rows"]:
         opened = see.record(row[0])
         rows.append([opened.index, opened.opened_at, "open", f"{row[0]}, judge changed", see.signer(opened.index)])
+    for record in see.cycles():
+        if (see.summary("decide", record).get("envelope") or {}).get("left"):
+            done = see.phase("decide", record)
+            rows.append([done.index, done.finished_at, "phase", f"{record.cycle}, envelope left", see.signer(done.index)])
     return table(_EVENT, sorted(rows, key=lambda row: row[0]))
 
 
@@ -214,10 +230,7 @@ def _monitoring_events(see: Reader) -> Any:
 @fact("log.deployer_events")
 def _deployer_events(see: Reader) -> Any:
     rows = _events(see, "recall", "rollback")
-    for said in see.of_kind("close"):
-        if said.predicate["action"] == "promote":
-            see.leaf(said.index)
-            rows.append([said.index, time_of(said), "close", _said(said), said.keyid])
+    rows += _ends(see, "promote")
     if not see.source.statements:
         raise Absent("entries")
     return table(_EVENT, sorted(rows, key=lambda row: row[0]))

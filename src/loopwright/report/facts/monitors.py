@@ -81,7 +81,7 @@ def _seen(see: Reader) -> list[dict[str, Any]]:
 @fact("monitor.observations")
 def _observations(see: Reader) -> Any:
     columns = "leaf cycle metric value low high n period source observed_at"
-    return table(columns, [{**row, "period": str(row["period"])} for row in _seen(see)])
+    return table(columns, [{**row, "period": " \u2013 ".join(row["period"])} for row in _seen(see)])
 
 
 @fact("monitor.no_observations", "counted")

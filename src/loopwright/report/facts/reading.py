@@ -19,6 +19,7 @@ from loopwright.ledger.audit import LogAudit
 from loopwright.ledger.fold import CycleRecord, LoopState, PhaseRecord, fold
 from loopwright.ledger.note import Checkpoint, read_text
 from loopwright.ledger.statement import Statement
+from loopwright.store.tables import part_names
 from loopwright.types import Artifact, Digest, FileEntry, digest_bytes
 
 if TYPE_CHECKING:
@@ -248,12 +249,13 @@ class Reader:
         return json.loads(self.file(artifact, name), object_hook=Told)
 
     def table(self, artifact: Artifact, name: str) -> pl.DataFrame:
-        """One Parquet file of an artifact."""
+        """One table of an artifact, however many Parquet files it is."""
         import io
 
         import polars as pl
 
-        return pl.read_parquet(io.BytesIO(self.file(artifact, name)))
+        names = part_names(name, [one.path for one in self.files(artifact)])
+        return pl.concat(pl.read_parquet(io.BytesIO(self.file(artifact, one))) for one in names)
 
     def _read(self, path: str, digest: Digest) -> bytes:
         try:

@@ -6,9 +6,9 @@ from datetime import date
 from typing import Any
 
 from loopwright.report.facts.binding import fact, table
-from loopwright.report.facts.incident import span_of
+from loopwright.report.facts.incident import law, span_of
 from loopwright.report.facts.reading import Reader
-from loopwright.report.law import Retention, Span, law_of
+from loopwright.report.law import Retention, Span
 
 _KEEP = {
     "documentation": "RT-1",
@@ -53,14 +53,14 @@ def _row(see: Reader, rule: Retention) -> list[Any]:
 def _keep(name: str, row: str) -> None:
     @fact(f"policy.keep_{name}", method="law")
     def _(see: Reader) -> Any:
-        rules = [one for one in law_of(see.source.root).retention if one.id == row]
+        rules = [one for one in law(see).retention if one.id == row]
         return table("ref length length_unit least from counted_from until", [_row(see, one) for one in rules])
 
 
 def _clock(name: str, row: str) -> None:
     @fact(f"policy.clock_{name}", method="law")
     def _(see: Reader) -> Any:
-        rules = [one for one in law_of(see.source.root).clocks if one.field == row]
+        rules = [one for one in law(see).clocks if one.field == row]
         return table(
             "ref length length_unit before_it from every",
             [[one.ref, *span_of(one), one.before, one.start, one.every] for one in rules],

@@ -39,8 +39,7 @@ class PhaseRecord:
     """Its entry in the log (for an imported phase, the entry that brought it in)."""
     environment: Mapping[str, Any]
     """Host, executor and the like: true of this attempt, not of the artifacts."""
-    config: Digest | None = None
-    """Of the file with its configuration; None of a phase that an older fork brought along."""
+    config: Digest | None = None  # of a phase that an older fork brought along
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

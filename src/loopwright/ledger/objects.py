@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import yaml
 
@@ -34,15 +33,8 @@ def _recorded(statements: Iterable[Statement]) -> dict[str, tuple[str, str, str]
         if statement.kind == "phase":
             found.update({one["path"]: (said["cycle"], one["name"], one["digest"]) for one in said["outputs"]})
         elif statement.kind == "import":
-            brought = {one["path"]: (one["cycle"], PurePosixPath(one["path"]).stem, one["digest"]) for one in said["artifacts"]}
-            found.update(brought)
+            found |= {one["path"]: (one["cycle"], PurePosixPath(one["path"]).stem, one["digest"]) for one in said["artifacts"]}
     return found
-
-
-def _brought_configs(said: Mapping[str, Any]) -> dict[str, str]:
-    """By path the digest of each configuration that a fork's past names; one that an older version wrote names none."""
-    phases = ((cycle["cycle"], phase) for cycle in said["cycles"] for phase in cycle["phases"])
-    return {f"cycles/{name}/config/{phase['phase']}.json": phase["config"] for name, phase in phases if phase.get("config")}
 
 
 def _files_of(manifest: bytes) -> Files:
@@ -115,13 +107,13 @@ class ObjectAudit:
     def _configs(self) -> Iterator[Finding]:
         """Configuration of each phase and an opened cycle's recipe: small files in git, named by digest in the log."""
         expected: dict[str, str] = {}
-        for statement in self._statements:
-            said = statement.predicate
-            if statement.kind == "phase":
+        for kind, said in ((one.kind, one.predicate) for one in self._statements):
+            if kind == "phase":
                 expected[f"cycles/{said['cycle']}/config/{said['phase']}.json"] = said["config"]
-            elif statement.kind == "import":
-                expected.update(_brought_configs(said))
-            elif statement.kind == "open" and said["recipe"]:
+            elif kind == "import":
+                told = ((cycle["cycle"], done) for cycle in said["cycles"] for done in cycle["phases"] if done.get("config"))
+                expected |= {f"cycles/{name}/config/{done['phase']}.json": done["config"] for name, done in told}
+            elif kind == "open" and said["recipe"]:
                 expected[said["recipe"]["path"]] = said["recipe"]["digest"]
         for where, digest in expected.items():
             file = self._root / where

@@ -14,6 +14,8 @@ from cryptography.x509.oid import NameOID
 
 from loopwright.cli.demonstration import answer_profile
 from tests.report.lived import live
+from tests.report.panel import panel as records
+from tests.report.queries import Case
 from tests.report.records import Records, make
 from tests.run.small import copy_of
 
@@ -24,6 +26,12 @@ def answered(turned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = copy_of(turned, tmp_path_factory.mktemp("answered") / "lab")
     answer_profile(workspace)
     return workspace.root
+
+
+@pytest.fixture(scope="session")
+def panel(turned: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+    """The records that every fact is asked of."""
+    return records(turned, tmp_path_factory.mktemp("panel"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import shutil
@@ -20,43 +19,8 @@ from loopwright.report.facts import Fact, catalogue
 from loopwright.report.facts.binding import BOUND
 from loopwright.report.facts.phrases import phrase, phrases
 from loopwright.report.facts.registry import LANGUAGES, SHOWN, names, page
+from tests.report.queries import Entry, kind, one, raw
 from tests.run.small import copy_of
-
-Entry = dict[str, Any]
-
-
-def raw(root: Path) -> list[Entry]:
-    """Every entry's payload, by nothing but the format: bundles of entries, each after its length in two bytes."""
-    found: dict[int, Entry] = {}
-    for file in (root / "ledger/tile/entries").rglob("*"):
-        if file.is_file():
-            start = 256 * int(
-                "".join(
-                    part.lstrip("x").removesuffix(".p") for part in file.relative_to(root / "ledger/tile/entries").parts[:1]
-                )
-            )
-            data, at, place = file.read_bytes(), 0, start
-            while at < len(data):
-                size = int.from_bytes(data[at : at + 2], "big")
-                envelope = json.loads(data[at + 2 : at + 2 + size])
-                found[place] = {
-                    **json.loads(base64.b64decode(envelope["payload"])),
-                    "keyid": envelope["signatures"][0]["keyid"],
-                }
-                at, place = at + 2 + size, place + 1
-    return [found[index] for index in sorted(found)]
-
-
-def kind(entry: Entry) -> str:
-    return str(entry["predicateType"].split(":")[2])
-
-
-def one(entries: list[Entry], wanted: str, cycle: str, phase: str | None = None) -> Any:
-    return next(
-        entry["predicate"]
-        for entry in entries
-        if kind(entry) == wanted and entry["predicate"].get("cycle") == cycle and entry["predicate"].get("phase") == phase
-    )
 
 
 def phase(name: str, *keys: str, cycle: str = "c0002") -> Callable[[list[Entry], Path], Any]:

@@ -19,11 +19,13 @@ from loopwright.cli.workspaces import check
 from loopwright.endpoint.secret import read_key
 from loopwright.errors import PlanError, RefusedError
 from loopwright.external import Endpoint, Judge
+from loopwright.ledger.audit import audit
 from loopwright.ledger.independence import lineage, objections, who_checks
 from loopwright.ledger.statement import Statement
 from loopwright.planfile import load_plan
 from loopwright.prompts import judge_code
 from loopwright.replay import replay
+from loopwright.report.facts import catalogue
 from loopwright.session import open_run
 from loopwright.trace.graph import graph_of
 from loopwright.trace.lineage import row_links
@@ -125,6 +127,10 @@ def whole(lab: Workspace, endpoint: Endpoint) -> None:
     assert {endpoint.identity, endpoint.lineage} <= lineage(state, made.digest)
     assert who_checks(state, record)[0]["model"] == endpoint.identity
     assert record.phases["examine"].summary["figures"].get("proxy_gold_gap") is None
+    facts = catalogue(audit(lab.root / "ledger"), lab.root, "c0001")
+    assert [row[:3] for row in facts["gen.generators"].value["rows"]] == [[None, "tiny-llama", endpoint.identity]]
+    assert facts["gen.by_cycle"].value["rows"][0][1] == "tiny-llama"
+    assert facts["gen.no_market"].value is None, "of a model of others nobody here knows where it is sold"
 
 
 def replayed(lab: Workspace, proxy: Proxy) -> None:  # noqa: F811

@@ -40,6 +40,7 @@ class PhaseRecord:
     """Its entry in the log (for an imported phase, the entry that brought it in)."""
     environment: Mapping[str, Any]
     """Host, executor and the like: true of this attempt, not of the artifacts."""
+    config: Digest | None = None  # of a phase that an older fork brought along
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +311,7 @@ def record_of(said: Mapping[str, Any], outputs: tuple[Artifact, ...], index: int
         seconds=said["seconds"],
         index=index,
         environment=said["environment"],
+        config=said.get("config"),
     )
 
 

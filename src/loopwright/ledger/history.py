@@ -18,7 +18,7 @@ _BYTES = 40_000
 """Of canonical JSON in one statement: in base64, with the envelope around it, it stays below an entry's limit."""
 
 _CYCLE = ("cycle", "parent", "prev", "seed", "opened_at", "closed_at", "action", "recipe", "plan", "commit")
-_PHASE = ("phase", "key", "attempt", "inputs", "summary", "started_at", "finished_at", "seconds", "environment")
+_PHASE = ("phase", "key", "attempt", "inputs", "summary", "started_at", "finished_at", "seconds", "environment", "config")
 
 
 def _told(cycle: CycleRecord) -> dict[str, Any]:

@@ -33,8 +33,7 @@ def _recorded(statements: Iterable[Statement]) -> dict[str, tuple[str, str, str]
         if statement.kind == "phase":
             found.update({one["path"]: (said["cycle"], one["name"], one["digest"]) for one in said["outputs"]})
         elif statement.kind == "import":
-            brought = {one["path"]: (one["cycle"], PurePosixPath(one["path"]).stem, one["digest"]) for one in said["artifacts"]}
-            found.update(brought)
+            found |= {one["path"]: (one["cycle"], PurePosixPath(one["path"]).stem, one["digest"]) for one in said["artifacts"]}
     return found
 
 
@@ -108,11 +107,13 @@ class ObjectAudit:
     def _configs(self) -> Iterator[Finding]:
         """Configuration of each phase and an opened cycle's recipe: small files in git, named by digest in the log."""
         expected: dict[str, str] = {}
-        for statement in self._statements:
-            said = statement.predicate
-            if statement.kind == "phase":
+        for kind, said in ((one.kind, one.predicate) for one in self._statements):
+            if kind == "phase":
                 expected[f"cycles/{said['cycle']}/config/{said['phase']}.json"] = said["config"]
-            elif statement.kind == "open" and said["recipe"]:
+            elif kind == "import":
+                told = ((cycle["cycle"], done) for cycle in said["cycles"] for done in cycle["phases"] if done.get("config"))
+                expected |= {f"cycles/{name}/config/{done['phase']}.json": done["config"] for name, done in told}
+            elif kind == "open" and said["recipe"]:
                 expected[said["recipe"]["path"]] = said["recipe"]["digest"]
         for where, digest in expected.items():
             file = self._root / where

@@ -96,7 +96,7 @@ def _metrics(facts: Mapping[str, FactShown]) -> Iterator[dict[str, Any]]:
 
 
 def _parents(facts: Mapping[str, FactShown]) -> Iterator[dict[str, Any]]:
-    """Models whose weights it continues or whose answers it learnt from, each once."""
+    """Models whose weights it continues or whose answers it learnt from, each once; a model elsewhere is known by its name, and no file's hash is."""
     seen: set[str] = set()
     for path, relation in (
         ("model.weight_parents", "weights"),
@@ -111,8 +111,8 @@ def _parents(facts: Mapping[str, FactShown]) -> Iterator[dict[str, Any]]:
             yield {
                 "type": "machine-learning-model",
                 "bom-ref": f"model:{digest}",
-                "name": f"{row.get('cycle') or 'model'}",
-                "hashes": [_hash(digest)],
+                "name": f"{row.get('cycle') or row.get('name') or 'model'}",
+                **({"hashes": [_hash(digest)]} if row.get("cycle") or relation == "weights" else {}),
                 "properties": [{"name": "loopwright:parent-by", "value": relation}],
             }
 

@@ -9,7 +9,7 @@ from typing import Any
 from loopwright.ledger.statement import Statement
 from loopwright.report.facts.binding import fact, table
 from loopwright.report.facts.reading import Absent, Reader
-from loopwright.types import PHASES
+from loopwright.types import PHASES, digest_bytes
 
 __all__ = ["flat", "seconds_between"]
 
@@ -20,11 +20,16 @@ def seconds_between(first: str, last: str) -> float:
 
 
 def flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of nested mappings by its dotted key; lists are leaves."""
+    """Every leaf of nested mappings by its dotted key; lists are leaves.
+
+    Where a model elsewhere is asked stands as the digest that the record knows it by, and where the key to it lies not at all.
+    """
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from flat(item, f"{at}.{key}" if at else str(key))
-    else:
+    elif f".{at}".endswith(".endpoint.url"):
+        yield at, digest_bytes(str(value).rstrip("/").encode())
+    elif not f".{at}".endswith(".endpoint.key_file"):
         yield at, value
 
 
@@ -109,7 +114,8 @@ def _reasons(see: Reader) -> list[str]:
 
 @fact("cycle.none_accepted", "counted")
 def _none_accepted(see: Reader) -> bool:
-    return "verify" in see.cycle.phases and see.summary("verify").get("accepted") == 0
+    """A recipe may have been accepted without a row, and is learnt from."""
+    return "verify" in see.cycle.phases and see.summary("verify").get("accepted") == 0 and see.cycle.artifact("model") is None
 
 
 @fact("cycle.seed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from loopwright.report.facts.binding import fact, table
@@ -20,11 +21,18 @@ def _lock(see: Reader) -> str:
 @fact("env.packages", "installed")
 def _packages(see: Reader) -> Any:
     """What is installed here, where its digest is the one that the cycle's first entry has; else the record has no list."""
+    lock, packages = _here()
+    if lock != see.fact("env.lock"):
+        raise Absent("lock")
+    return table("package version", packages)
+
+
+@functools.cache
+def _here() -> tuple[str, list[tuple[str, str]]]:
+    """Digest and list of this installation: hundreds of files are read for it, and a process that writes reports changes none."""
     from loopwright.identity import installed, lock_digest
 
-    if lock_digest() != see.fact("env.lock"):
-        raise Absent("lock")
-    return table("package version", sorted(installed()))
+    return lock_digest(), sorted(installed())
 
 
 @fact("env.package_count", "installed")

@@ -9,6 +9,7 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.changes import scores_of
 from loopwright.report.facts.cycles import flat
 from loopwright.report.facts.estimates import ahead, rate, slope
+from loopwright.report.facts.lineage import judges_of
 from loopwright.report.facts.reading import Absent, Reader
 
 __all__ = ["figures"]
@@ -169,14 +170,19 @@ def _forecast(see: Reader) -> Any:
 
 @fact("eval.suites", "counted")
 def _suites(see: Reader) -> Any:
-    reads = {"sealed": see.maybe("eval.sealed_reads"), "gate": see.maybe("gate.looks")}
+    reads = {suite: _reads(see, suite) for suite in ("gate", "sealed")}
     rows = [[row[0], row[1], row[3], row[2], reads.get(row[0])] for row in see.fact("dataset.test_sets")["rows"]]
     return table("suite count digest use reads", rows)
 
 
 @fact("eval.sealed_reads", "counted")
 def _sealed_reads(see: Reader) -> int:
-    return sum(bool(see.summary("evaluate", record).get("sealed")) for record in see.cycles())
+    return _reads(see, "sealed")
+
+
+def _reads(see: Reader, suite: str) -> int:
+    """Evaluations so far that a suite was used in; the gate's looks (`gate.looks`) are those that something hung on."""
+    return sum(bool(see.summary("evaluate", record).get(suite)) for record in see.cycles())
 
 
 @fact("eval.protocol")
@@ -200,7 +206,7 @@ def _elicitation(see: Reader) -> Any:
 def _judges(see: Reader) -> Any:
     """Verdicts by programs in the sandbox, by level; and judge models where the domain has any."""
     rows = [[row[0], "program", row[1], row[2]] for row in see.fact("run.sandbox")["rows"]]
-    rows += [["verify", "model", digest, None] for digest in see.summary("verify").get("judge_models", ())]
+    rows += [["verify", "model", digest, None] for digest in judges_of(see)]
     return table("phase judge level count", rows)
 
 
@@ -277,4 +283,9 @@ def _quality(see: Reader) -> Any:
 def _interpretation_aids(see: Reader) -> Any:
     """What stands beside an answer of this model; whether this cycle measured it."""
     names = ("eval.levels", "eval.slices", "eval.pass_at", "eval.stress", "run.sandbox")
-    return table("aid available", [[name, see.maybe(name) is not None] for name in names])
+    return table("aid available", [[name, _measured(see.maybe(name))] for name in names])
+
+
+def _measured(value: Any) -> bool:
+    """A table without rows measured nothing."""
+    return value is not None and ("rows" not in value or bool(value["rows"]))

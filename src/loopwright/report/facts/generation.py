@@ -7,7 +7,7 @@ from typing import Any
 from loopwright.report.facts.binding import fact, table
 from loopwright.report.facts.cycles import flat
 from loopwright.report.facts.estimates import rate
-from loopwright.report.facts.lineage import shards
+from loopwright.report.facts.lineage import shards, written_by
 from loopwright.report.facts.reading import Reader
 
 
@@ -64,7 +64,9 @@ def _by_cycle(see: Reader) -> Any:
         if asked:
             accepted = see.summary("verify", record).get("accepted")
             share = rate(accepted, asked["rows"]) if accepted is not None else None
-            rows.append([record.cycle, record.parent, asked["tasks"], asked["rows"], accepted, share, asked["tokens"]])
+            model = written_by(see.phase("generate", record)) or ""
+            called = see.source.models.get(model) or asked.get("external", {}).get("model", model)
+            rows.append([record.cycle, called, asked["tasks"], asked["rows"], accepted, share, asked["tokens"]])
     return table("cycle generator tasks samples kept keep_rate tokens", rows)
 
 

@@ -6,6 +6,7 @@ so a retrained archive without some rows counts as it was merged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.reading import Absent, Reader
 from loopwright.types import Digest
 
-__all__ = ["Shard", "depths", "shards", "started_from", "weights"]
+__all__ = ["Shard", "depths", "judges_of", "released", "shards", "started_from", "weights", "written_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +32,33 @@ class Shard:
     """The model that wrote the synthetic rows; None where there are none."""
     maker: str | None
     """The cycle that trained it; None where it was not trained in this record."""
+    name: str | None
+    """Of a model elsewhere: the one that it answers under."""
     samples: int
     """What the generator made in that cycle, kept or not."""
     tokens: int
 
+    @property
+    def called(self) -> str | None:
+        """How a reader knows the generator: by its cycle, its name, or its digest alone."""
+        return self.maker or self.name or self.generator
+
 
 def _input(done: PhaseRecord, name: str) -> Mapping[str, str] | None:
     return next((item for item in done.inputs if item["name"] == name), None)
+
+
+def written_by(done: PhaseRecord) -> Digest | None:
+    """The model that wrote what a generate phase made: the one elsewhere that the plan named in the champion's place, else its input."""
+    elsewhere = done.summary.get("external")
+    found = _input(done, "model")
+    return elsewhere["digest"] if elsewhere else found["digest"] if found else None
+
+
+def judges_of(see: Reader) -> list[Digest]:
+    """Models that judged rows of the document's cycle. Of one elsewhere the record names its family, too, which is no model."""
+    said = see.summary("verify")
+    return [said["judge"]["digest"]] if said.get("judge") else list(said.get("judge_models", ()))
 
 
 def started_from(see: Reader, cycle: CycleRecord) -> tuple[Digest, str | None] | None:
@@ -97,14 +118,15 @@ def _totals(see: Reader, record: CycleRecord) -> tuple[int, int]:
 
 def _made(see: Reader, record: CycleRecord, human: int, synthetic: int) -> Shard:
     asked = see.summary("generate", record)
-    written = _input(see.phase("generate", record), "model") if "generate" in record.phases and synthetic else None
+    written = written_by(see.phase("generate", record)) if "generate" in record.phases and synthetic else None
     return Shard(
         cycle=record.cycle,
         human=human,
         synthetic=synthetic,
         digest=see.artifact("accepted", record).digest,
-        generator=written["digest"] if written else None,
-        maker=see.source.models.get(written["digest"]) if written else None,
+        generator=written,
+        maker=see.source.models.get(written) if written else None,
+        name=asked.get("external", {}).get("model") if written else None,
         samples=int(asked.get("rows", 0)),
         tokens=int(asked.get("tokens", 0)),
     )
@@ -131,12 +153,12 @@ def _generators(see: Reader, cycle: CycleRecord) -> dict[Digest, list[Shard]]:
     return found
 
 
-def _released(see: Reader) -> list[str]:
-    """Cycles that a release answer names as placed on the market."""
+def released(see: Reader) -> list[str]:
+    """Cycles that a release answer names as placed on the market; a name that is a part of another one is not named by it."""
     from loopwright.report.facts.answered import answer
 
-    said = answer(see, "release.versions") or ""
-    return [name for name in see.state.cycles if name in str(said)]
+    told = set(re.findall(r"\bc\d{4,}\b", answer(see, "release.versions") or ""))
+    return [name for name in see.state.cycles if name in told]
 
 
 @fact("gen.generators", "counted")
@@ -146,8 +168,9 @@ def _its_generators(see: Reader) -> Any:
     for digest, some in _generators(see, see.cycle).items():
         kept, made = sum(one.synthetic for one in some), sum(one.samples for one in some)
         first = some[0]
-        rows.append([first.maker, digest, ", ".join(one.cycle for one in some), made, kept, kept / total])
-    return table("cycle model wrote_in samples kept share", rows)
+        name = first.name or (f"{see.state.name} {first.maker}" if first.maker else None)
+        rows.append([first.maker, name, digest, ", ".join(one.cycle for one in some), made, kept, kept / total])
+    return table("cycle name model wrote_in samples kept share", rows)
 
 
 @fact("gen.used", "counted")
@@ -162,21 +185,21 @@ def _none(see: Reader) -> bool:
 
 @fact("gen.own_generators", "counted")
 def _own_generators(see: Reader) -> Any:
-    found, released = see.fact("gen.generators"), _released(see)
-    return {**found, "rows": [row for row in found["rows"] if row[0] is not None and row[0] not in released]}
+    found, public = see.fact("gen.generators"), released(see)
+    return {**found, "rows": [row for row in found["rows"] if row[0] is not None and row[0] not in public]}
 
 
 @fact("gen.market_generators", "counted")
 def _market_generators(see: Reader) -> Any:
-    found, released = see.fact("gen.generators"), _released(see)
-    return {**found, "rows": [row for row in found["rows"] if row[0] in released]}
+    """Of a generator that was not trained in this record, the record does not know where it is; a list without it would say that it is not."""
+    found, public = see.fact("gen.generators"), released(see)
+    if any(row[0] is None for row in found["rows"]):
+        raise Absent("generator")
+    return {**found, "rows": [row for row in found["rows"] if row[0] in public]}
 
 
 @fact("gen.no_market", "counted")
 def _no_market(see: Reader) -> bool:
-    """Of a generator that was not trained in this record, the record does not know where it is."""
-    if any(row[0] is None for row in see.fact("gen.generators")["rows"]):
-        raise Absent("generator")
     return not see.fact("gen.market_generators")["rows"]
 
 
@@ -184,19 +207,21 @@ def _no_market(see: Reader) -> bool:
 def _lineage(see: Reader) -> Any:
     """Breadth first from the document's training set; a generator that several sets share is told once, with its own set.
 
-    A generator that was not trained in this record stands by its digest alone: what it learnt from, the record does not know.
+    A generator that was not trained in this record stands by its name or digest alone: what it learnt from, the record does not know.
     """
-    depth, waiting, told, rows, released = depths(see), [see.cycle.cycle], set[str](), list[Any](), _released(see)
+    depth, waiting, told, rows, public = depths(see), [see.cycle.cycle], set[str](), list[Any](), released(see)
     for name in waiting:
         own = shards(see, see.record(name))
         total = sum(one.human + one.synthetic for one in own)
         rows += [
-            [name, name in released, depth[name], origin, count, count / total] for origin, count in _by_origin(own) if count
+            [name, name in public, depth[name], origin, count, count / total] for origin, count in _by_origin(own) if count
         ]
         makers = dict.fromkeys(one.maker for one in own if one.maker and one.maker not in told)
         told.update(makers)
         waiting += makers
-        rows += [[one.generator, None, None, None, None, None] for one in own if one.generator and not one.maker]
+        unknown = {one.generator: one.called for one in own if one.generator and not one.maker and one.generator not in told}
+        told.update(unknown)
+        rows += [[called, None, None, None, None, None] for called in unknown.values()]
     return table("cycle market depth origin rows share", rows)
 
 
@@ -206,14 +231,15 @@ _MANY = 12
 def _by_origin(own: list[Shard]) -> Iterator[tuple[str, int]]:
     """Rows of one training set by origin; of many generators the first and the last with their number."""
     yield "human", sum(one.human for one in own)
-    by: dict[str, int] = {}
+    by: dict[Digest, int] = {}
     for one in own:
         if one.generator:
-            by[one.maker or one.generator] = by.get(one.maker or one.generator, 0) + one.synthetic
+            by[one.generator] = by.get(one.generator, 0) + one.synthetic
+    called = {one.generator: one.called for one in own if one.generator}
     if len(by) <= _MANY:
-        yield from ((f"model {maker}", rows) for maker, rows in by.items())
+        yield from ((f"model {called[digest]}", rows) for digest, rows in by.items())
     else:
-        yield f"models {next(iter(by))}, …, {list(by)[-1]} ({len(by)})", sum(by.values())
+        yield f"models {called[next(iter(by))]}, …, {called[list(by)[-1]]} ({len(by)})", sum(by.values())
 
 
 @fact("gen.generator_names", "derived")
@@ -278,8 +304,8 @@ def _pretrained(see: Reader) -> bool:
 
 @fact("model.data_parents", "counted")
 def _data_parents(see: Reader) -> Any:
-    rows = [[row[0], row[1], row[4], row[5]] for row in see.fact("gen.generators")["rows"]]
-    return table("cycle model rows share", rows)
+    rows = [[row[0], row[1], row[2], row[5], row[6]] for row in see.fact("gen.generators")["rows"]]
+    return table("cycle name model rows share", rows)
 
 
 @fact("model.ancestors", "derived")
@@ -308,7 +334,8 @@ def _uses(see: Reader) -> Any:
     for record in see.state.cycles.values():
         for done in record.phases.values():
             roles = [item["name"] for item in done.inputs if item["digest"] == model]
-            if not roles or record.cycle == see.cycle.cycle:
+            idle = done.phase == "generate" and written_by(done) != model  # a model elsewhere wrote in its place
+            if not roles or idle or record.cycle == see.cycle.cycle:
                 continue
             see.leaf(done.index)
             kept = (
@@ -324,5 +351,4 @@ _ROLE = {
     ("generate", "model"): "generates data",
     ("train", "model"): "gives its weights",
     ("examine", "first"): "is the frozen reference",
-    ("verify", "judge"): "judges",
 }

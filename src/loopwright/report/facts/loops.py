@@ -11,7 +11,9 @@ from loopwright.ledger.overview import cycle_row, tightening
 from loopwright.ledger.taint import promoted as ever_promoted
 from loopwright.report.facts.binding import alias, fact, table
 from loopwright.report.facts.changes import changed, rows_of, scores_of
+from loopwright.report.facts.codes import coding_models
 from loopwright.report.facts.cycles import flat
+from loopwright.report.facts.lineage import judges_of, written_by
 from loopwright.report.facts.reading import Absent, Reader
 from loopwright.types import PHASES
 
@@ -123,15 +125,17 @@ alias("system.components", "loop.steps")
 @fact("system.models_as_tools")
 def _models_as_tools(see: Reader) -> Any:
     """Models that did something in the cycle besides being trained or tested."""
-    rows = []
-    for phase, use in (("generate", "generates data"), ("verify", "judges")):
-        if phase not in see.cycle.phases:
-            continue
-        done = see.phase(phase)
-        judges = done.summary.get("judge_models", ()) if phase == "verify" else ()
-        found = [item["digest"] for item in done.inputs if item["name"] == "model"] if phase == "generate" else list(judges)
-        rows += [[phase, use, digest, see.source.models.get(digest)] for digest in found]
-    return table("phase use model cycle", rows)
+    written = written_by(see.phase("generate")) if "generate" in see.cycle.phases else None
+    rows = [["generate", "generates data", written]] if written else []
+    rows += [["verify", "judges", digest] for digest in judges_of(see)]
+    rows += [["train", "writes code", model] for model in coding_models(see, see.cycle)]
+    elsewhere = [see.summary("generate").get("external"), see.summary("verify").get("judge")]
+    names = {one["digest"]: one["model"] for one in elsewhere if one}
+    names |= {digest: f"{see.state.name} {maker}" for digest, maker in see.source.models.items()}
+    return table(
+        "phase use name model cycle",
+        [[phase, use, names.get(one), one, see.source.models.get(one)] for phase, use, one in rows],
+    )
 
 
 @fact("loop.who_checks", "derived")

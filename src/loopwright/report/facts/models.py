@@ -8,6 +8,7 @@ from typing import Any
 
 from loopwright.ledger.taint import promoted, taint
 from loopwright.report.facts.binding import alias, fact, table
+from loopwright.report.facts.lineage import released
 from loopwright.report.facts.reading import Absent, Reader
 
 
@@ -53,10 +54,10 @@ def _versions(see: Reader) -> Any:
 def _public_versions(see: Reader) -> Any:
     from loopwright.report.facts.answered import answer
 
-    said = answer(see, "release.versions")
-    if said is None:
+    if answer(see, "release.versions") is None:
         raise Absent("release.versions")
-    rows = [row[:2] for row in see.fact("model.versions")["rows"] if row[0] in str(said)]
+    public = released(see)
+    rows = [row[:2] for row in see.fact("model.versions")["rows"] if row[0] in public]
     return table("cycle model date", [[*row, see.maybe("release.eu_date") or see.maybe("release.date")] for row in rows])
 
 
@@ -182,7 +183,10 @@ alias("model.output_format", "model.input_format")
 
 @fact("model.max_output")
 def _max_output(see: Reader) -> int:
-    return int(see.config("evaluate")["config"]["max_new_tokens"])
+    """Of the phases that the cycle had: the plan may let a model write more when it makes data than when it is tested."""
+    see.artifact("model")
+    asked = [see.config(phase)["config"] for phase in ("generate", "evaluate") if phase in see.cycle.phases]
+    return max((int(one["max_new_tokens"]) for one in asked), default=None) or _absent("max_new_tokens")
 
 
 _LIMITS = ("context", "max_length", "max_position_embeddings")

@@ -40,7 +40,7 @@ def _origins(see: Reader) -> Any:
     human = sum(one.human for one in own)
     refs = see.plugin("domain", "seed", see.record("c0000"))["name"]
     rows: list[list[Any]] = [["human", f"domain {refs}" + (" and sources" if _sources(see) else ""), human, human / total]]
-    rows += [["synthetic", f"model {row[0] or row[1]}", row[4], row[5]] for row in see.fact("gen.generators")["rows"]]
+    rows += [["synthetic", f"model {row[0] or row[1] or row[2]}", row[5], row[6]] for row in see.fact("gen.generators")["rows"]]
     return table("origin_class origin rows share", rows)
 
 

@@ -207,8 +207,8 @@ class Reader:
     def config(self, phase: str, cycle: CycleRecord | None = None) -> Mapping[str, Any]:
         """The recorded configuration file of a phase: ``config``, ``refs``, ``seed``."""
         record = cycle or self.cycle
-        digest = self.source.statements[self.phase(phase, record).index].predicate.get("config")
-        if not isinstance(digest, str):
+        digest = self.phase(phase, record).config
+        if digest is None:
             raise Absent(phase)
         return Told(json.loads(self._read(f"cycles/{record.cycle}/config/{phase}.json", digest), object_hook=Told))
 

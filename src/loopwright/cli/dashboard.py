@@ -35,7 +35,7 @@ def serve(root: Path, port: int, address: str = _LOOPBACK[0], secrets: Path | No
             "set up OpenID Connect (--secrets) or a trusted proxy (--trust-header), or leave --address out",
         )
     _fill(root)
-    app = template("app") / "app.py"
+    app = template("app") / "asgi.py"
     options = {
         "server.address": address,
         "server.port": str(port),

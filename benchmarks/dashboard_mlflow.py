@@ -83,7 +83,12 @@ def _changed(row: Mapping[str, Any], made: str, number: int) -> dict[str, Any]:
 def mlflow_served(venv: Path, folder: Path, runs: int) -> Iterator[str]:
     """Address of the experiment's page."""
     store = f"sqlite:///{folder}/mlflow.db"
-    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    quiet = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     first = subprocess.run(
         [venv / "bin/python", "-c", _FIRST, store], check=True, capture_output=True, text=True, env=quiet, cwd=folder
     )

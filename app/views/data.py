@@ -99,7 +99,7 @@ def read(index: Index, here: Here, asked: Asked) -> View:
     same: dict[str, Any] = {"cycle": name, "before": before, "after": after}
     try:
         if asked.tab == "label":
-            state = index.state(name)
+            state = index.state(name, more=("answer",))
             found, told = queue_of(here.root, record), signed(here.root, state, name)
             sheet = Sheet(title=words("title", cycle=name), facts={"queue": found.counts})
             return View(sheet=sheet, queue=found, signed=told, people=signers_of(here, state), **same)

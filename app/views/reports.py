@@ -127,7 +127,7 @@ def _listed(root: Path, language: str) -> list[dict[str, Any]]:
 def read(index: Index, here: Here, asked: Asked) -> View:
     """Ask the record and the files beside it."""
     rows = _listed(here.root, here.words.language)
-    state = index.state()
+    state = index.state(more=("incident",))
     incidents = list(dict.fromkeys(one.predicate["incident"] for one in state.acts.incidents))
     choice = _choice(rows, asked, here.words.language, index.told["last"], incidents)
     view = view_of(

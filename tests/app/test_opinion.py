@@ -85,6 +85,7 @@ def test_rows_are_judged_and_signed_in_the_browser(address: str, lab: Workspace,
     page.get_by_role("button", name="Sign 2 answers").click()
     page.get_by_text("your answer is entry").wait_for(timeout=30_000)
     page.get_by_text("0 of 33 answered").wait_for()
+    page.get_by_role("heading", name="How far answers agree").wait_for()
     context.close()
     [told] = signed(lab.root, lab.state(), "c0001")
     assert (told.name, dict(told.answers), list(told.problems)) == ("anna", {first: "right", second: "unsure"}, [])

@@ -61,7 +61,10 @@ def _filters(here: Here, view: View, chosen: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed("q", words("search"), back="page", width=240, placeholder=words("search_hint"))
         if chosen == "refused":
-            names = {"": words("any"), **{name: f"{name} ({words.count(count)})" for name, count in view.reasons.items()}}
+            names = {
+                "": words("any"),
+                **{name: f"{words.named('refusal', name)} ({words.count(count)})" for name, count in view.reasons.items()},
+            }
             one_of("reason", words("reason"), names, back="page", width=280)
         one_of("level", words("level"), {"": words("any"), **{level: level for level in view.levels}}, back="page", width=120)
         one_of(
@@ -79,7 +82,7 @@ def _row(here: Here, view: View, row: dict) -> None:
     with st.container(border=True):
         st.header(draw.plain(words("row", id=row["id"])), anchor=False)
         if row.get("reason"):
-            st.text(": ".join(part for part in (row["reason"], row.get("detail")) if part))
+            st.text(": ".join(part for part in (words.named("refusal", row["reason"]), row.get("detail")) if part))
         st.text(words("column.prompt"))
         st.code(row["prompt"] or "", language=None, wrap_lines=True)
         st.text(words("column.answer"))

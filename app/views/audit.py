@@ -210,7 +210,9 @@ def _looked(index: Index, here: Here, asked: Asked, roster: Roster) -> View:
         Column(key="by", label=words("column.key")), Column(key="role", label=words("column.role")), Column(key="kept", label=words("column.kept"), marks=marks),
     )  # fmt: skip
     table = Table(name="access", title="", columns=columns, rows=rows, total=len(lines), note=words("access_note"))
-    people = {key: f"{_role(words, roster, key) or '?'} {key}" for key in sorted({str(line.get("by", "")) for _, line in lines})}
+    people = {
+        key: f"{_role(words, roster, key) or '?'} {key}" for key in sorted({str(line.get("by", "")) for _, line in lines})
+    }
     return View(
         sheet=Sheet(title=words("title"), tables=(table,)),
         total=len(lines),

@@ -178,6 +178,7 @@ def _table(words: Words, name: str, rows: Sequence[Mapping[str, Any]], total: in
     shown = [
         {
             **{key: row.get(key) for key in _SHOWN},
+            "reason": words.named("refusal", row["reason"]) if row.get("reason") else None,
             "origin": words("human") if row["origin"] == "human" else row["origin"].removeprefix("sha256:")[:12],
         }
         for row in rows

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -130,3 +132,22 @@ def test_a_verification_beside_the_pages_ends_with_the_server_that_waits_for_it(
     assert (told.returncode, json.loads(told.stdout)["state"]) == (0, "sound"), told.stderr
     left = verified(waited_for=False)
     assert (left.returncode, left.stdout) == (1, "")
+
+
+def test_whoever_ends_the_command_ends_the_server(loops: Callable[[str], Path], repository: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "loopwright", "app", "--port", str(port), "-w", str(loops("rest").parent)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=repository, text=True) as app:
+        for _ in range(150):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        app.terminate()
+        said = app.communicate(timeout=30)[1]
+    assert app.returncode == 0, said
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 1)

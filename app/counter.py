@@ -20,9 +20,11 @@ from loopwright.clock import now
 from loopwright.consent import in_force
 from loopwright.consent.matters import force_now
 from loopwright.errors import PlanError, RefusedError, UsageError
+from loopwright.govern.answers import Given
 from loopwright.govern.digest import digest
 from loopwright.govern.intake import Taken, take
-from loopwright.govern.letters import Letter, answer_letter, ask_letter, stop_letter
+from loopwright.govern.labels import label_letter
+from loopwright.govern.letters import Letter, answer_letter, ask_letter, reply_letter, stop_letter
 from loopwright.govern.outstanding import requests_open, stops
 from loopwright.govern.requests import Desk, fields_of
 from loopwright.govern.trust import trust
@@ -36,7 +38,7 @@ from loopwright.planfile import load_plan
 from loopwright.workspace import Workspace
 
 __all__ = [
-    "Draft", "Letter", "Standing", "Taken", "answer", "ask", "bring", "digest_of", "plan_of", "rules_of", "signature", "signed_words", "standing_of",
+    "Draft", "Given", "Letter", "Standing", "Taken", "answer", "ask", "bring", "digest_of", "label", "plan_of", "reply", "rules_of", "signature", "signed_words", "standing_of",
     "stop", "trust", "waiting",
 ]  # fmt: skip
 
@@ -126,6 +128,18 @@ def ask(root: Path, state: LoopState, draft: Draft) -> Letter:
     """The letter that asks persons to let the loop go on, or to lift a freeze."""
     with _desk(root) as desk:
         return ask_letter(desk, state, draft.kind, draft.key)
+
+
+def label(root: Path, cycle: str, key: str, labels: Mapping[str, str]) -> Letter:
+    """The letter that gives a second opinion on rows of a cycle."""
+    with _desk(root) as desk:
+        return label_letter(desk, cycle, labels, key)
+
+
+def reply(root: Path, given: Given, key: str, files: Sequence[tuple[str, str, bytes]]) -> Letter:
+    """The letter that answers a field of a report; ``files``: name, media type and bytes of each."""
+    with _desk(root) as desk:
+        return reply_letter(desk, given, key, files)
 
 
 def signature(told: Any) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -24,7 +25,7 @@ from loopwright.errors import IntegrityError, LoopwrightError
 from loopwright.index import Index
 from loopwright.ledger.access import saw
 
-__all__ = ["HasSheet", "Here", "enter", "here", "link", "present", "refused"]
+__all__ = ["HasSheet", "Here", "enter", "follow", "here", "link", "present", "refused", "where"]
 
 SECONDS = 5
 """Between two looks at a loop that runs."""
@@ -87,11 +88,26 @@ def link(place: Here, page: str, label: str, **parameters: str | list[str]) -> N
     found = next((one for one in PAGES if one.name == page), None)
     if found is None or not place.visitor.may(found.needs):
         return
-    told = {"loop": place.loop, "lang": place.lang, **parameters}
-    target = Path(__file__).resolve().parent / "screens" / f"{page}.py"
-    st.page_link(
-        str(target), label=f":primary[{draw.plain(label)}]", query_params={name: value for name, value in told.items() if value}
-    )
+    st.page_link(_screen(page), label=f":primary[{draw.plain(label)}]", query_params=_carried(place, parameters))
+
+
+def where(place: Here, page: str, **parameters: str | list[str]) -> str:
+    """The address of the same, for a browser that stands at any of our pages."""
+    return f"{page}?{urlencode(_carried(place, parameters), doseq=True)}"
+
+
+def follow(place: Here, page: str, **parameters: str | list[str]) -> None:
+    """Go there now; the script ends here."""
+    st.switch_page(_screen(page), query_params=_carried(place, parameters))
+
+
+def _carried(place: Here, parameters: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
+    told: dict[str, str | list[str] | None] = {"loop": place.loop, "lang": place.lang, **parameters}
+    return {name: value for name, value in told.items() if value}
+
+
+def _screen(page: str) -> str:
+    return str(Path(__file__).resolve().parent / "screens" / f"{page}.py")
 
 
 def present(page: str, read: Callable[[Index, Here], View], show: Callable[[Here, View], None]) -> None:

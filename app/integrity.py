@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import threading
@@ -142,7 +143,12 @@ def _aside(root: Path, watched: _Watched) -> None:
     """In another process: what it computes would stand in the way of every page here."""
     began = time.monotonic()
     command = [sys.executable, "-m", "app.integrity", str(root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parent.parent)
+    place = Path(__file__).resolve().parent.parent
+    theirs, ours = os.pipe()  # closed when this server ends, in whatever way
+    try:
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False, cwd=place)
+    finally:
+        os.close(theirs), os.close(ours)
     try:
         said: dict[str, Any] = json.loads(done.stdout)
         said |= {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
@@ -152,6 +158,14 @@ def _aside(root: Path, watched: _Watched) -> None:
     _done(watched, replace(told, seconds=time.monotonic() - began))
 
 
+def _with_the_server() -> None:
+    """End when whoever waits for the answer has ended."""
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        os.read(0, 1)  # not by `sys.stdin`, whose lock the interpreter wants when it ends
+        os._exit(1)
+
+
 if __name__ == "__main__":
     os.nice(10)  # pages and the loop come first
+    threading.Thread(target=_with_the_server, daemon=True).start()
     sys.stdout.write(json.dumps(asdict(verified(Path(sys.argv[1])))))

@@ -1,4 +1,4 @@
-"""Streamlit's own command with what every page needs imported beside it: ``python -m app.serve run app/app.py …``.
+"""Streamlit's own command over `app.asgi`, with what every page needs made ready beside it: ``python -m app.serve run app/asgi.py …``.
 
 The first visitor would wait for these imports, and a server has nothing else to do until somebody comes.
 """
@@ -10,6 +10,7 @@ import importlib
 import threading
 
 from app.contents import PAGES
+from app.front import warm
 
 __all__ = ["main"]
 
@@ -18,6 +19,7 @@ def _warm() -> None:
     for name in ("pandas", "pyarrow", "altair", *(f"app.views.{page.name}" for page in PAGES)):
         with contextlib.suppress(ImportError):  # what is missing its page says
             importlib.import_module(name)
+    warm()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ bytes that the browser signs.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,9 +25,11 @@ from loopwright.errors import LoopwrightError
 __all__ = ["Paper", "outcome", "sign"]
 
 _PARTS = Path(__file__).resolve().parent / "parts"
+SHOWN = 300_000
+"""Bytes of a text that is shown whole to whoever signs it; of another file its name and digest are."""
 FRESH = 600.0
 """Seconds for which a draft stands; then it is made anew, so that nobody signs an old moment."""
-SAID = ("unsupported", "none", "make", "unknown", "wait", "exactly", "request", "statement", "moment", "failed")
+SAID = ("unsupported", "none", "make", "unknown", "wait", "exactly", "request", "words", "statement", "moment", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Paper:
     """Why nothing can be signed yet."""
     answers: str | None = None
     """The request that it answers."""
+    ways: tuple[str, ...] = ("browser", "file", "command")
+    """How it can be signed."""
     after: Callable[[], None] = lambda: None
     """What is done once it's recorded."""
 
@@ -72,7 +77,7 @@ def outcome(here: Here) -> None:
 def sign(here: Here, paper: Paper) -> None:
     """The place to sign: two ways, and the command."""
     words = here.words.of("signing")
-    ways = {"browser": words("way.browser"), "file": words("way.file"), "command": words("way.command")}
+    ways = {name: words(f"way.{name}") for name in paper.ways}
     way = st.segmented_control(
         words("way"), list(ways), default="browser", format_func=ways.__getitem__, required=True, key=f"way-{here.page}"
     )
@@ -136,7 +141,16 @@ def _told(letter: Letter) -> Mapping[str, Any]:
     import json
 
     told = json.loads(letter.as_json())
-    return {"payload": told["payload"], "about": told["about"], "moment": letter.moment}
+    enclosed = [base64.b64encode(data).decode() for data in letter.enclosed if len(data) <= SHOWN and _is_text(data)]
+    return {"payload": told["payload"], "about": told["about"], "enclosed": enclosed, "moment": letter.moment}
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in data
 
 
 def _by_file(here: Here, paper: Paper) -> None:

@@ -39,7 +39,8 @@ PAGES = {
 DRAWN = {
     "overview": "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg",
     "lineage": ".loopwright-graph canvas",
-    **dict.fromkeys(("cycles", "cycle", "decisions", "recall", "reports"), "[data-testid=stDataFrame] canvas"),
+    "cycles": ".listing a",
+    **dict.fromkeys(("cycle", "decisions", "recall", "reports"), "[data-testid=stDataFrame] canvas"),
 }
 """What a page draws last."""
 SHAPES = {"light": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (390, 844, "light")}

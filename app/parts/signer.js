@@ -50,12 +50,20 @@ async function identity(pair) {
   return { id: (await sha256(raw)).slice(0, 16), line: `ssh-ed25519 ${base64(joined(sshString(kind), sshString(raw)))}` };
 }
 
+// A file that the words name by its digest, as text.
+const enclosed = (words) => async (bytes) => {
+  const digest = `sha256:${await sha256(bytes)}`, named = words?.files?.find((one) => one.digest === digest);
+  if (!named) throw new Error("another file");
+  return [named.name, new TextDecoder().decode(bytes)];
+};
 async function read(letter) {
   const text = textOf(letter.payload), said = JSON.parse(text);
   if (canonical(said) !== text) throw new Error("not canonical");
   const about = letter.about ? textOf(letter.about) : null;
-  if (about !== null && `sha256:${await sha256(utf8.encode(about))}` !== said.predicate.request) throw new Error("another request");
-  return { said, about: about === null ? null : JSON.parse(about) };
+  const named = said.predicate.request ?? said.predicate.digest ?? null;
+  if ((about === null ? null : `sha256:${await sha256(utf8.encode(about))}`) !== named && (about !== null || said.predicate.digest)) throw new Error("other words");
+  const words = about === null ? null : JSON.parse(about), files = await Promise.all((letter.enclosed ?? []).map(bytesOf).map(enclosed(words)));
+  return { said, about: words, files };
 }
 async function sign(pair, said, moment) {
   if (moment) said.predicate[moment] = new Date().toISOString();
@@ -92,7 +100,8 @@ async function draw(root, { data, setStateValue, setTriggerValue }) {
   shown.tabIndex = 0;
   shown.setAttribute("role", "region");
   shown.setAttribute("aria-label", words.exactly);
-  if (told.about) shown.append(element("h4", words.request), list(flat("", told.about), null, words));
+  if (told.about) shown.append(element("h4", told.said.predicate.request ? words.request : words.words), list(flat("", told.about), null, words));
+  for (const [name, text] of told.files) shown.append(element("h4", name), element("pre", text));
   shown.append(element("h4", words.statement), list(flat("", told.said), letter.moment, words));
   const act = button(label, "primary", async () => setTriggerValue("signed", { ...(await sign(pair, told.said, letter.moment)), key: mine.id }));
   return [element("p", words.exactly), shown, act];

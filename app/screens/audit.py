@@ -20,7 +20,7 @@ def show(here: Here, view: View) -> None:
         st.text(words("forbidden"))
         return
     kinds = (
-        {name: f"{name} ({words.count(count)})" for name, count in view.kinds.items()}
+        {name: f"{words.named('kind', name)} ({words.count(count)})" for name, count in view.kinds.items()}
         if chosen == "record"
         else {name: words(f"action.{name}") for name in ACTIONS}
     )

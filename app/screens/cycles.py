@@ -6,8 +6,9 @@ import streamlit as st
 
 from app import draw
 from app.address import asked, asked_all, go, number, one_of, pages, several_of, switch, typed
-from app.frame import Here, link, present
-from app.views.cycles import COLUMNS, DECISIONS, DEFAULT, MOST, SORTED, Asked, View, read
+from app.frame import Here, follow, link, present, where
+from app.listing import Sorting, listing
+from app.views.cycles import COLUMNS, DECISIONS, DEFAULT, HEADS, MOST, SORTED, Asked, View, read
 from loopwright.index import Filter, Index
 
 ORDERS = ("down", "up")
@@ -25,8 +26,12 @@ def show(here: Here, view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.text(here.words("match", n=here.words.count(view.total), of=here.words.count(view.all)), width="content")
         _sorting(here)
-    rows = draw.table(here.words, table, select="multi-row", key=f"cycles-{number('page', 1, view.pages)}-{view.total}")
-    chosen = [view.names[row] for row in rows if row < len(view.names)]
+    key = f"cycles-{number('page', 1, view.pages)}-{view.total}"
+    chosen, followed = listing(
+        here.words, table, view.names, _sorted(), key=key, address=lambda name: where(here, "cycle", cycle=name), most=MOST
+    )
+    if followed:
+        follow(here, "cycle", cycle=followed)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         pages("page", view.pages)
         _chosen(here, chosen)
@@ -79,17 +84,27 @@ def _sorting(here: Here) -> None:
             )
 
 
+def _sorted() -> Sorting:
+    by, down = asked("sort", SORTED), asked("order", ORDERS) == "down"
+
+    def ask(code: str) -> None:
+        turned = down if code == by else False  # the same head again: the other way round
+        go(sort=None if code == SORTED[0] else code, order="up" if turned else None, page=None)
+
+    return Sorting(by=by, down=down, codes=HEADS, ask=ask)
+
+
 def _chosen(here: Here, chosen: list[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if not chosen:
             draw.quiet(here.words("select_hint"))
-        for name in chosen[:MOST]:
+        for name in chosen:
             link(here, "cycle", here.words("open", cycle=name), cycle=name)
         if len(chosen) > 1:
             st.button(
-                here.words("compare", n=len(chosen[:MOST])),
+                here.words("compare", n=len(chosen)),
                 on_click=go,
-                kwargs={"compare": sorted(chosen[:MOST])},
+                kwargs={"compare": sorted(chosen)},
                 type="primary",
             )
 

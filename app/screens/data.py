@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from app import draw
 from app.address import asked, number, one_of, pages, tab, typed
 from app.exports import csv_of
 from app.frame import Here, link, present
+from app.opinion import opinion
 from app.views.data import TABS, Asked, View, read
 from app.views.labelling import agreement, queue_table
 from loopwright.index import Index
-from loopwright.labelling import MOST, Labels, Queue, labels_of
+from loopwright.labelling import MOST, Queue, labels_of
 from loopwright.ledger.access import saw
 
 
@@ -27,7 +26,7 @@ def show(here: Here, view: View) -> None:
         return
     chosen = tab("tab", words("tabs"), {name: words(f"tab.{name}") for name in TABS}, back="page")
     if view.queue is not None:
-        _labelling(here, view.queue, view.signed)
+        _labelling(here, view)
     if not view.sheet.tables:
         return
     _filters(here, view, chosen)
@@ -62,7 +61,10 @@ def _filters(here: Here, view: View, chosen: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed("q", words("search"), back="page", width=240, placeholder=words("search_hint"))
         if chosen == "refused":
-            names = {"": words("any"), **{name: f"{name} ({words.count(count)})" for name, count in view.reasons.items()}}
+            names = {
+                "": words("any"),
+                **{name: f"{words.named('refusal', name)} ({words.count(count)})" for name, count in view.reasons.items()},
+            }
             one_of("reason", words("reason"), names, back="page", width=280)
         one_of("level", words("level"), {"": words("any"), **{level: level for level in view.levels}}, back="page", width=120)
         one_of(
@@ -80,7 +82,7 @@ def _row(here: Here, view: View, row: dict) -> None:
     with st.container(border=True):
         st.header(draw.plain(words("row", id=row["id"])), anchor=False)
         if row.get("reason"):
-            st.text(": ".join(part for part in (row["reason"], row.get("detail")) if part))
+            st.text(": ".join(part for part in (words.named("refusal", row["reason"]), row.get("detail")) if part))
         st.text(words("column.prompt"))
         st.code(row["prompt"] or "", language=None, wrap_lines=True)
         st.text(words("column.answer"))
@@ -95,30 +97,20 @@ def _row(here: Here, view: View, row: dict) -> None:
                 link(here, "recall", words("if_recalled"), by="rows", what=row["id"])
 
 
-def _labelling(here: Here, found: Queue, signed: Sequence[Labels]) -> None:
-    """A file to fill in, and how far answers agree: those that persons signed, and those that are only looked at here."""
-    words = here.words
+def _labelling(here: Here, view: View) -> None:
+    """Answers given here, a file to fill in, and how far answers agree: those that persons signed, and those that are only looked at here."""
+    words, found = here.words, view.queue
+    if found is None:
+        return
     st.text(words("label_intro", n=words.count(len(found.rows)), most=MOST))
     draw.quiet(words("label_counts", **{name: words.count(count) for name, count in found.counts.items()}))
-    table = queue_table(words, found)
-
-    def taken() -> bytes:
-        saw(here.root, "export", f"labelling file of {found.cycle}", by=here.visitor.key)
-        return csv_of(table)
-
-    st.download_button(
-        words("label_take"),
-        data=taken,
-        file_name=f"{here.root.name}-{found.cycle}-labels.csv",
-        mime="text/csv",
-        on_click="ignore",
-        type="primary",
-        disabled=not found.rows,
-    )
+    opinion(here, found, view.people)
+    st.header(draw.plain(words("label_by_file")), anchor=False)
+    _file(here, found)
     files = st.file_uploader(
         words("label_back"), type=["csv", "jsonl"], accept_multiple_files=True, key=f"labels-{found.cycle}"
     )
-    people = [*signed, *(labels_of(file.name, file.getvalue()) for file in files[:8])]
+    people = [*view.signed, *(labels_of(file.name, file.getvalue()) for file in files[:8])]
     for one in people:
         if one.problems:
             st.text(words("label_problems", name=one.name))
@@ -128,7 +120,22 @@ def _labelling(here: Here, found: Queue, signed: Sequence[Labels]) -> None:
     draw.quiet(words("label_note"))
     st.code(f"loopwright label {found.cycle} --give FILE --as NAME", language=None)
     with st.expander(words("queue")):
-        draw.table(words, table)
+        draw.table(words, queue_table(words, found))
+
+
+def _file(here: Here, found: Queue) -> None:
+    def taken() -> bytes:
+        saw(here.root, "export", f"labelling file of {found.cycle}", by=here.visitor.key)
+        return csv_of(queue_table(here.words, found))
+
+    st.download_button(
+        here.words("label_take"),
+        data=taken,
+        file_name=f"{here.root.name}-{found.cycle}-labels.csv",
+        mime="text/csv",
+        on_click="ignore",
+        disabled=not found.rows,
+    )
 
 
 def _asked() -> Asked:

@@ -11,17 +11,17 @@ import streamlit as st
 
 from app import draw, jobs
 from app.address import asked, go, one_of, tab, typed
+from app.answering import answer
 from app.draw import plain
 from app.frame import Here, present
 from app.jobs import Job
 from app.sheet import Notice
+from app.signing import outcome
 from app.views.reports import (
-    KINDS,
     TABS,
     Asked,
     Choice,
     View,
-    answer_command,
     build_verbs,
     checks_table,
     file_command,
@@ -41,6 +41,7 @@ PREVIEW = 900  # pixels high
 def show(here: Here, view: View) -> None:
     """The chosen tab."""
     words = here.words
+    outcome(here)
     chosen = tab("tab", words("tabs"), {name: words(f"tab.{name}") for name in TABS})
     draw_tab = {"documents": _documents, "fields": _fields, "files": _files, "filed": _filed, "verify": _verify}[chosen]
     draw_tab(here, view)
@@ -126,10 +127,10 @@ def _fields(here: Here, view: View) -> None:
     table = next(one for one in view.sheet.tables if one.name == "fields")
     rows = draw.table(here.words, table, select="single-row")
     if rows:
-        _field(here, choice, ordered(made)[rows[0]])
+        _field(here, view, choice, ordered(made)[rows[0]])
 
 
-def _field(here: Here, choice: Choice, claim: Claim) -> None:
+def _field(here: Here, view: View, choice: Choice, claim: Claim) -> None:
     """One field: what is wanted, what stands, and how to answer it."""
     words = here.words
     st.subheader(plain(f"{claim.ref} {claim.label}"), anchor=False)
@@ -145,33 +146,7 @@ def _field(here: Here, choice: Choice, claim: Claim) -> None:
         st.text(claim.reason)
     if claim.statement is not None and claim.statement.text:
         st.code(claim.statement.text, language=None, wrap_lines=True)
-    _answer(here, choice, claim)
-
-
-def _answer(here: Here, choice: Choice, claim: Claim) -> None:
-    """The act that a person's key signs, prefilled: no key is here."""
-    words = here.words
-    allowed = [kind for kind in KINDS if kind in _answers(claim)]
-    kind = st.radio(
-        words("answer_how"), allowed, format_func=lambda one: words(f"answer.{one}"), horizontal=True, key=f"how-{claim.id}"
-    )
-    text, files, alone = "", [], False
-    if kind in {"text", "not-applicable"}:
-        text = st.text_area(words("answer_text"), key=f"text-{claim.id}", max_chars=20_000)
-    if kind == "text":
-        told = st.text_area(words("answer_files"), key=f"files-{claim.id}", height=68)
-        files = [line.strip() for line in told.splitlines() if line.strip()]
-    if choice.row["scope"] == "cycle":
-        alone = st.checkbox(plain(words("answer_alone", cycle=choice.about)), key=f"alone-{claim.id}")
-    st.text(words("answer_next"))
-    st.code(answer_command(claim, choice, kind, text, files, this_alone=alone), language=None, wrap_lines=True)
-    draw.quiet(words("answer_note"))
-
-
-def _answers(claim: Claim) -> tuple[str, ...]:
-    return {"auto": ("not-applicable", "withdraw"), "auto+human": KINDS, "human": ("text", "not-applicable", "withdraw")}[
-        claim.source
-    ]
+    answer(here, choice, claim, view.people)
 
 
 def _build(here: Here, view: View, choice: Choice) -> None:

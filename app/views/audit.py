@@ -102,7 +102,8 @@ def read(index: Index, here: Here, asked: Asked) -> View:
         {
             **row,
             "at": _time(row["at"]),
-            "role": _role(roster, row["keyid"]),
+            "kind": words.named("kind", row["kind"]),
+            "role": _role(words, roster, row["keyid"]),
             "phase": words.named("phase", row["phase"]) if row["phase"] else None,
         }
         for row in found.rows
@@ -111,7 +112,7 @@ def read(index: Index, here: Here, asked: Asked) -> View:
     facts = {"entry": json.loads(detail.statement)} if detail else {}
     return View(
         sheet=Sheet(title=words("title"), tables=(table,), facts=facts), total=found.total, pages=max(1, -(-found.total // ROWS)), entries=[row["idx"] for row in found.rows],
-        kinds=index.kinds(), people=_people(index, roster), detail=detail, gone=asked.entry if asked.entry is not None and detail is None else None,
+        kinds=index.kinds(), people=_people(words, index, roster), detail=detail, gone=asked.entry if asked.entry is not None and detail is None else None,
     )  # fmt: skip
 
 
@@ -138,16 +139,19 @@ def _line(one: Statement) -> bytes:
     return json.dumps({**said, "predicate": one.predicate}, sort_keys=True).encode() + b"\n"
 
 
-def _role(roster: Roster, key: str) -> str | None:
+def _role(words: Words, roster: Roster, key: str) -> str | None:
     held = roster.holdings.get(key)
-    return None if held is None else ", ".join((held.principal.role, *held.principal.duties))
+    if held is None:
+        return None
+    return ", ".join((words.named("signer", held.principal.role), *(words.named("duty", one) for one in held.principal.duties)))
 
 
-def _people(index: Index, roster: Roster) -> dict[str, str]:
+def _people(words: Words, index: Index, roster: Roster) -> dict[str, str]:
     """Persons and roles that have signed something."""
     counts = index.signers()
     roles = sorted({held.principal.role for key in counts if (held := roster.holdings.get(key))})
-    return {**{role: role for role in roles}, **{key: f"{_role(roster, key) or '?'} {key}" for key in counts}}
+    named = {role: words.named("signer", role) for role in roles}
+    return {**named, **{key: f"{_role(words, roster, key) or '?'} {key}" for key in counts}}
 
 
 def _keys(index: Index, roster: Roster, who: str) -> list[str] | None:
@@ -166,8 +170,8 @@ def _detail(words: Words, index: Index, roster: Roster, entry: int) -> Detail | 
     kind = words.named("holder", held.principal.kind) if held else words("unknown_key")
     revoked = words("revoked", n=words.count(held.revoked)) if held and held.revoked is not None else kind
     figures = (
-        Figure(label=words("column.kind"), value=one.kind, note=words("entry", n=words.count(entry))),
-        Figure(label=words("signed_by"), value=_role(roster, one.keyid) or one.keyid, note=f"{one.keyid}, {revoked}", mark="" if held else "bad"),
+        Figure(label=words("column.kind"), value=words.named("kind", one.kind), note=words("entry", n=words.count(entry))),
+        Figure(label=words("signed_by"), value=words.named("signer", held.principal.role) if held else one.keyid, note=f"{_role(words, roster, one.keyid) or one.keyid}, {one.keyid}, {revoked}", mark="" if held else "bad"),
         Figure(label=words("subjects"), value=words.count(len(one.subjects)), note=", ".join(item.kind for item in one.subjects[:4])),
         Figure(label=words("stored"), value=words("bytes", n=words.count(len(raw))), note=digest_bytes(raw)[:23]),
     )  # fmt: skip
@@ -198,7 +202,7 @@ def _looked(index: Index, here: Here, asked: Asked, roster: Roster) -> View:
     kept = {file: _kept(words, index, here.root, file) for file in dict.fromkeys(file for file, _ in shown)}
     rows = [{
         "at": _time(line.get("at")), "action": words.named("action", str(line.get("action", words("unreadable")))), "subject": str(line.get("subject", line.get("unreadable", ""))),
-        "by": str(line.get("by", "")), "role": _role(roster, str(line.get("by", ""))), "kept": kept[file],
+        "by": str(line.get("by", "")), "role": _role(words, roster, str(line.get("by", ""))), "kept": kept[file],
     } for file, line in shown]  # fmt: skip
     marks: Mapping[str, Mark] = {words("kept.changed"): "bad", words("kept.anchored"): "good"}
     columns = (
@@ -206,7 +210,9 @@ def _looked(index: Index, here: Here, asked: Asked, roster: Roster) -> View:
         Column(key="by", label=words("column.key")), Column(key="role", label=words("column.role")), Column(key="kept", label=words("column.kept"), marks=marks),
     )  # fmt: skip
     table = Table(name="access", title="", columns=columns, rows=rows, total=len(lines), note=words("access_note"))
-    people = {key: f"{_role(roster, key) or '?'} {key}" for key in sorted({str(line.get("by", "")) for _, line in lines})}
+    people = {
+        key: f"{_role(words, roster, key) or '?'} {key}" for key in sorted({str(line.get("by", "")) for _, line in lines})
+    }
     return View(
         sheet=Sheet(title=words("title"), tables=(table,)),
         total=len(lines),

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.counter import digest_of, plan_of, rules_of
 from app.sheet import Column, Figure, Notice, Sheet, Table
-from app.views.decided import signer
-from app.views.decisions import NAMES
+from app.views.decided import NAMES, signer, signers_of
 from app.words import Words
 from loopwright.index import Filter, Index
 from loopwright.ledger.fold import LoopState
@@ -64,7 +63,7 @@ def read(index: Index, here: Here, act: str = "", *, tell: bool = False) -> View
         sheet=Sheet(title=words("title"), notices=notices, figures=figures, tables=[table], facts={"digest": text} if text else {}), act=act,
         effect=words(f"{act}.effect") if act else "", who=words(f"{act}.who", n=_persons(quorum, act)) if act else "", undo=words(f"{act}.undo", n=_persons(quorum, act)) if act else "",
         possible=_possible(words, act, state, told, promoted, readable=plan is not None) if act else "",
-        people={one.id: signer(words, state, names, one.id) for one in state.roster.current("person")},
+        people=signers_of(here, state),
         promoted=[name for name in promoted if name != told["champion"]], state=state, digest=text,
     )  # fmt: skip
 

@@ -185,7 +185,9 @@ def _data(
         Column(key="why", label=words("data.why"), width="large"),
         Column(key="rows", label=words("data.rows"), kind="count"),
     )
-    rows = [{"why": why, "rows": count} for why, count in sorted(refused.items(), key=lambda pair: -pair[1])]
+    rows = [
+        {"why": words.named("refusal", why), "rows": count} for why, count in sorted(refused.items(), key=lambda pair: -pair[1])
+    ]
     tables = [Table(name="refused", title=words("data.refused"), columns=columns, rows=rows)]
     if parent is None:
         return {"tables": tables}

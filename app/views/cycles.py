@@ -18,6 +18,7 @@ __all__ = [
     "COLUMNS",
     "DECISIONS",
     "DEFAULT",
+    "HEADS",
     "MOST",
     "ROWS",
     "SORTED",
@@ -56,6 +57,8 @@ COLUMNS: Mapping[str, tuple[Any, ...]] = {
 }  # fmt: skip
 """Kind, and decimals where not three."""
 SORTED = ("n", "sealed", "gate", "gain", "p_value", "accepted", "refused", "tokens", "wall_seconds", "failures", "stops")
+HEADS: Mapping[str, str] = {"cycle": "n", "lights": "stops", **{name: name for name in SORTED if name in COLUMNS}}
+"""Columns that can be sorted by, and how that is asked for."""
 _MARKS: Mapping[str, Mark] = {"promote": "good", "hold": "wait", "halt": "bad", "failed": "bad"}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.sheet import Column, Notice, Sheet, Table
+from app.views.decided import signers_of
 from app.words import Words
 from loopwright.errors import IntegrityError, LoopwrightError
 from loopwright.index import Index
@@ -70,6 +71,8 @@ class View:
     queue: Queue | None = None
     signed: Sequence[Labels] = ()
     """What persons signed of the queue's rows."""
+    people: Mapping[str, str] = field(default_factory=dict)
+    """Key ids of enrolled persons with names: who can sign."""
 
     @property
     def pages(self) -> int:
@@ -96,9 +99,10 @@ def read(index: Index, here: Here, asked: Asked) -> View:
     same: dict[str, Any] = {"cycle": name, "before": before, "after": after}
     try:
         if asked.tab == "label":
-            found, told = queue_of(here.root, record), signed(here.root, index.state(name), name)
+            state = index.state(name, more=("answer",))
+            found, told = queue_of(here.root, record), signed(here.root, state, name)
             sheet = Sheet(title=words("title", cycle=name), facts={"queue": found.counts})
-            return View(sheet=sheet, queue=found, signed=told, **same)
+            return View(sheet=sheet, queue=found, signed=told, people=signers_of(here, state), **same)
         return _browsed(words, index, here.root, asked, record, same)
     except (LoopwrightError, OSError) as error:
         command = getattr(error, "next_step", f"dvc checkout cycles/{name}/accepted")
@@ -174,6 +178,7 @@ def _table(words: Words, name: str, rows: Sequence[Mapping[str, Any]], total: in
     shown = [
         {
             **{key: row.get(key) for key in _SHOWN},
+            "reason": words.named("refusal", row["reason"]) if row.get("reason") else None,
             "origin": words("human") if row["origin"] == "human" else row["origin"].removeprefix("sha256:")[:12],
         }
         for row in rows

@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.sheet import Column, Mark, Table
 from app.words import Words
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
+from loopwright.ledger.names import names_of
 from loopwright.ledger.quorum import is_canary
 
-__all__ = ["about", "care", "cover", "history", "lacks", "outcome"]
+if TYPE_CHECKING:
+    from app.frame import Here
+
+__all__ = ["NAMES", "about", "care", "cover", "history", "lacks", "outcome", "signer", "signers_of"]
+
+NAMES = ("manager", "compliance")
+"""Roles that see the names of persons; all others see key ids."""
 
 _MORE, _DUTY = re.compile(r"(\d+) more persons?"), re.compile(r"a person with the duty '(.*)'")
 MARKS: Mapping[str, Mark] = {"executed": "good", "vetoed": "bad", "expired": "none", "void": "none", "granted": "good", "open": "wait", "planted": "warn"}  # fmt: skip
@@ -83,6 +90,12 @@ def signer(words: Words, state: LoopState, names: Mapping[str, str], key: str) -
     """Who holds a key, as far as the reader may know; a demonstration's keys are said to be that."""
     note = state.roster.note(key)
     return f"{names.get(key, key)} ({words('demo_key')})" if note else names.get(key, key)
+
+
+def signers_of(here: Here, state: LoopState) -> dict[str, str]:
+    """Key ids of enrolled persons, with names as far as the reader may know them."""
+    names = names_of(here.root, state.roster) if here.visitor.may(NAMES) else {}
+    return {one.id: signer(here.words.of("decisions"), state, names, one.id) for one in state.roster.current("person")}
 
 
 def _looked(said: Mapping[str, Any]) -> float | None:

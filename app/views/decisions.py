@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.counter import plan_of, rules_of, signed_words, standing_of, trust, waiting
 from app.sheet import Column, Figure, Notice, Sheet, Table
-from app.views.decided import about, care, cover, history, lacks, outcome, signer
+from app.views.decided import NAMES, about, care, cover, history, lacks, outcome, signer
 from app.views.evidence import Evidence, evidence_of
 from app.words import Words
 from loopwright.index import Index
@@ -22,11 +22,9 @@ from loopwright.plan import Plan
 if TYPE_CHECKING:
     from app.frame import Here
 
-__all__ = ["NAMES", "TABS", "Asked", "Chosen", "Item", "View", "read"]
+__all__ = ["TABS", "Asked", "Chosen", "Item", "View", "read"]
 
 TABS = ("open", "history", "care", "cover")
-NAMES = ("manager", "compliance")
-"""Roles that see the names of persons; all others see key ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def gate_table(words: Words, record: CycleRecord, policy: Mapping[str, Any] | No
         words("light.fine"): "good", words("light.warn"): "warn", words("light.stop"): "bad",
     }  # fmt: skip
     columns = (
-        Column(key="rule", label=words("gate.rule"), width="medium"), Column(key="value", label=words("gate.value"), kind="number", digits=4),
+        Column(key="rule", label=words("gate.rule"), width=240), Column(key="value", label=words("gate.value"), kind="number", digits=4),
         Column(key="interval", label=words("gate.interval")), Column(key="asked", label=words("gate.asked")),
         Column(key="verdict", label=words("gate.verdict"), marks=marks, width=120), Column(key="method", label=words("gate.method"), width="medium"),
     )  # fmt: skip
@@ -127,7 +127,9 @@ def _lights(
         score, rule = card.get(name), rules.get(name) or {}
         sign = ">" if rule.get("bad") == "above" else "<"
         limits = [
-            f"{words.named('light', kind)} {sign} {rule[kind]:g}" for kind in ("warn", "stop") if rule.get(kind) is not None
+            f"{words.named('light', kind)} {sign} {words.size(rule[kind])}"
+            for kind in ("warn", "stop")
+            if rule.get(kind) is not None
         ]
         yield {
             "rule": named.named("card", name), "value": score["value"] if score else None, "interval": words.interval(score) if score else None,

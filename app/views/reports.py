@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.jobs import Job, look
 from app.sheet import Column, Figure, Kind, Mark, Sheet, Table
+from app.views.decided import signers_of
 from app.words import Words
 from loopwright.index import Index
 from loopwright.report.document import Claim, Document
@@ -107,6 +108,8 @@ class View:
     build: Job = NONE
     filed: Sequence[Mapping[str, Any]] | None = None
     """The register; None until it was asked for."""
+    people: Mapping[str, str] = field(default_factory=dict)
+    """Key ids of enrolled persons with names: who can sign an answer."""
 
 
 _known: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -124,12 +127,14 @@ def _listed(root: Path, language: str) -> list[dict[str, Any]]:
 def read(index: Index, here: Here, asked: Asked) -> View:
     """Ask the record and the files beside it."""
     rows = _listed(here.root, here.words.language)
-    incidents = list(dict.fromkeys(one.predicate["incident"] for one in index.state().acts.incidents))
+    state = index.state(more=("incident",))
+    incidents = list(dict.fromkeys(one.predicate["incident"] for one in state.acts.incidents))
     choice = _choice(rows, asked, here.words.language, index.told["last"], incidents)
-    return view_of(
+    view = view_of(
         here.words, rows, choice, built=_built(here.root, choice) if choice else UNBUILT, size=index.told["size"],
         status=look(here.root, f"reports-{here.words.language}"), build=look(here.root, "report"),
     )  # fmt: skip
+    return replace(view, people=signers_of(here, state))
 
 
 def _choice(
@@ -339,7 +344,7 @@ def build_verbs(root: Path, choice: Choice, formats: str) -> list[list[str]]:
 def answer_command(
     claim: Claim, choice: Choice, kind: str, text: str, files: Sequence[str] = (), *, this_alone: bool = False
 ) -> str:
-    """What a person types where their key is. The app holds no key, so it signs nothing: this is the same act, spelt out."""
+    """What a person types where their key is. The same act as a signature in the browser, spelt out."""
     parts = ["loopwright", "answer", claim.id, "--document", choice.document]
     if choice.about and (this_alone or choice.row["scope"] == "incident"):
         parts += ["--about", choice.about]

@@ -75,7 +75,8 @@ def _people(words: Words, roster: Roster, names: Mapping[str, str]) -> Table:
     )
     rows = [
         {
-            "name": names.get(key), "key": key, "role": one.principal.role, "kind": one.principal.kind, "duties": ", ".join(one.principal.duties) or None,
+            "name": names.get(key), "key": key, "role": words.named("signer", one.principal.role), "kind": words.of("audit").named("holder", one.principal.kind),
+            "duties": ", ".join(words.named("duty", duty) for duty in one.principal.duties) or None,
             "custody": one.principal.custody, "since": one.since, "revoked": one.revoked,
         }
         for key, one in roster.holdings.items()

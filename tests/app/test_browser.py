@@ -45,9 +45,9 @@ def address(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = str(repository / "app/app.py")
-    command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", "--", str(root)]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as server:
+    app = str(repository / "app/asgi.py")
+    command = [sys.executable, "-m", "app.serve", "run", app, f"--server.port={port}", "--", str(root)]
+    with (folder / "log").open("w") as log, subprocess.Popen(command, cwd=repository, stdout=log, stderr=log) as server:
         try:
             _until_it_answers(port, server, folder / "log")
             yield f"http://127.0.0.1:{port}"
@@ -72,7 +72,7 @@ def settled(page: Page, address: str, heading: str) -> None:
     page.goto(address)
     page.get_by_role("heading", level=1, name=heading).wait_for(timeout=90_000)
     drawn = {"Decisions": "[data-testid=stAlert]", "Controls": "[data-testid=stMetric]"}.get(
-        heading, "[data-testid=stDataFrame] canvas, [data-testid=stMain] [data-testid=stAlert]"
+        heading, "[data-testid=stDataFrame] canvas, .listing a, [data-testid=stMain] [data-testid=stAlert]"
     )
     page.locator(drawn).first.wait_for(timeout=60_000)
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
@@ -179,6 +179,30 @@ def test_a_link_shows_what_was_sent_in_the_readers_language_on_a_phone(address: 
     context.close()
 
 
+def test_cycles_are_sorted_compared_and_opened_where_they_are_listed(address: str, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1360, "height": 1000}, locale="en-GB")
+    page = context.new_page()
+    settled(page, f"{address}/cycles", "Cycles of lab")
+    first = page.locator(".listing tbody a").first
+    assert first.inner_text() == "c0003"
+    head = page.get_by_role("columnheader", name="Cycle", exact=True)
+    assert head.get_attribute("aria-sort") == "descending"
+    head.get_by_role("button").click()
+    page.locator(".listing tbody tr:first-child a", has_text="c0000").wait_for()
+    assert "order=up" in page.url
+    page.get_by_label("Choose c0001").check()
+    page.get_by_label("Choose c0003").check()
+    page.get_by_role("button", name="Compare 2").click()
+    page.get_by_role("heading", name="Beside each other").wait_for()
+    assert "compare=c0001&compare=c0003" in page.url
+    assert page.locator(".listing").get_by_text(HOSTILE).count() == 1, "text stays text"
+    assert page.locator(".listing tbody a", has_text="c0002").get_attribute("href") == "cycle?cycle=c0002"
+    page.locator(".listing tbody a", has_text="c0002").click()
+    page.get_by_role("heading", level=1, name="Cycle c0002").wait_for()
+    assert "cycle=c0002" in page.url
+    context.close()
+
+
 def test_a_click_in_the_lineage_goes_on_to_what_was_clicked_and_asks_nobody_else(address: str, browser: Browser) -> None:
     asked: set[str] = set()
     context = browser.new_context(viewport={"width": 1360, "height": 1200}, locale="en-GB")
@@ -213,14 +237,14 @@ def serving(repository: Path, root: Path, port: int, log: Path) -> Iterator[None
     command = [
         sys.executable,
         "-m",
-        "streamlit",
+        "app.serve",
         "run",
-        str(repository / "app/app.py"),
+        str(repository / "app/asgi.py"),
         f"--server.port={port}",
         "--",
         str(root),
     ]
-    with log.open("a") as file, subprocess.Popen(command, cwd=root.parent, stdout=file, stderr=file) as server:
+    with log.open("a") as file, subprocess.Popen(command, cwd=repository, stdout=file, stderr=file) as server:
         try:
             _until_it_answers(port, server, log)
             yield

@@ -48,14 +48,14 @@ def served(held: Path, repository: Path, tmp_path: Path) -> Iterator[str]:
     command = [
         sys.executable,
         "-m",
-        "streamlit",
+        "app.serve",
         "run",
-        str(repository / "app/app.py"),
+        str(repository / "app/asgi.py"),
         f"--server.port={port}",
         "--",
         str(held),
     ]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as server:
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=repository, stdout=log, stderr=log) as server:
         try:
             _until_it_answers(port, server, tmp_path / "log")
             yield f"http://127.0.0.1:{port}"

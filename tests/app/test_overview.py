@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,3 +111,43 @@ def test_budgets_are_forecast_and_thresholds_are_shares(told: Told) -> None:
 def test_the_command_serves_nobody_else_without_a_sign_in(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="serves this machine alone"):
         serve(tmp_path, 8501, "0.0.0.0")
+
+
+def test_a_verification_beside_the_pages_ends_with_the_server_that_waits_for_it(
+    loops: Callable[[str], Path], repository: Path
+) -> None:
+    def verified(*, waited_for: bool) -> subprocess.CompletedProcess[str]:
+        theirs, ours = os.pipe()
+        if not waited_for:
+            os.close(ours)
+        command = [sys.executable, "-m", "app.integrity", str(loops("rest"))]
+        try:
+            return subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False, cwd=repository)
+        finally:
+            os.close(theirs)
+            if waited_for:
+                os.close(ours)
+
+    told = verified(waited_for=True)
+    assert (told.returncode, json.loads(told.stdout)["state"]) == (0, "sound"), told.stderr
+    left = verified(waited_for=False)
+    assert (left.returncode, left.stdout) == (1, "")
+
+
+def test_whoever_ends_the_command_ends_the_server(loops: Callable[[str], Path], repository: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "loopwright", "app", "--port", str(port), "-w", str(loops("rest").parent)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=repository, text=True) as app:
+        for _ in range(150):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        app.terminate()
+        said = app.communicate(timeout=30)[1]
+    assert app.returncode == 0, said
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 1)

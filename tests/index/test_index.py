@@ -116,3 +116,23 @@ def test_filters_paging_and_order_are_sqls(tmp_path: Path) -> None:
         assert index.beside("c0001") == ("c0000", "c0002")
         with pytest.raises(ValueError, match="cannot be sorted"):
             index.page(Filter(), sort="cycle; DROP TABLE cycle")
+
+
+def test_kinds_that_are_not_always_wanted_are_whole_where_they_are_asked_for(tmp_path: Path) -> None:
+    root = record_loop(tmp_path / "lab", 1)
+    recorder = Recorder.again(root)
+    ledger = recorder.ledger
+    said = {
+        "field": "labels", "about": "c0000", "version": 1, "state": "withdrawn", "digest": None, "media_type": None, "document": None,
+        "confirms": None, "answered_at": "2026-11-26T07:00:00.000Z",
+    }  # fmt: skip
+    told = {"incident": "inc-0000000a", "act": "open", "facts": {}, "told_at": "2026-11-26T07:00:00.000Z"}
+    ledger.append("answer", (), said, role="person", event="answer:1")
+    ledger.append("incident", (), told, role="person", event="incident:1")
+    whole = fold(list(ledger.statements()))
+    recorder.done()
+    with Index.open(root) as index:
+        assert not index.state().acts.answers
+        found = index.state("c0000", more=("answer", "incident"))
+        assert found.acts == whole.acts
+        assert (len(found.acts.answers), len(found.acts.incidents)) == (1, 1)

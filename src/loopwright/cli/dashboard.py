@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from loopwright.errors import InfraError, LoopwrightError, UsageError
@@ -35,7 +37,7 @@ def serve(root: Path, port: int, address: str = _LOOPBACK[0], secrets: Path | No
             "set up OpenID Connect (--secrets) or a trusted proxy (--trust-header), or leave --address out",
         )
     _fill(root)
-    app = template("app") / "app.py"
+    app = template("app") / "asgi.py"
     options = {
         "server.address": address,
         "server.port": str(port),
@@ -49,12 +51,27 @@ def serve(root: Path, port: int, address: str = _LOOPBACK[0], secrets: Path | No
     environment = {**os.environ, "LOOPWRIGHT_WORKSPACE": str(root)}
     whom = "on this machine only: nobody has to sign in" if address in _LOOPBACK else "to whoever signs in"
     sys.stderr.write(f"http://{address}:{port} shows {root.name} (Ctrl-C ends it; {whom})\n")
-    try:
-        code = subprocess.run(command, env=environment, cwd=app.parent.parent, check=False).returncode  # our own command line
-    except KeyboardInterrupt:
-        return
-    if code:
+    with subprocess.Popen(command, env=environment, cwd=app.parent.parent) as server:  # our own command line
+        ended = _ends_with(server)
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            return
+    if code and not ended:
         raise InfraError(f"the dashboard ended with code {code}", f"is port {port} taken? `loopwright app --port {port + 1}`")
+
+
+def _ends_with(server: subprocess.Popen[bytes]) -> list[int]:
+    """Whoever ends this process ends the server; the signals that came."""
+    came: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        came.append(number)
+        server.terminate()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+    return came
 
 
 def _fill(root: Path) -> None:

@@ -15,13 +15,13 @@ from typing import Any
 from loopwright.clock import now
 from loopwright.errors import UsageError
 from loopwright.govern.requests import Desk
-from loopwright.ledger.answers import FOLDER, LOOP, MEDIA_TYPE, history, keep
+from loopwright.ledger.answers import FOLDER, LOOP, MEDIA_TYPE, history, lay_down, written
 from loopwright.ledger.fold import LoopState
 from loopwright.ledger.ledger import Draft
 from loopwright.store import git
 from loopwright.types import Digest
 
-__all__ = ["Given", "answer", "answer_all", "attached"]
+__all__ = ["Given", "answer", "answer_all", "attached", "covered", "said_of", "version_of", "words_of"]
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes of an attached file: it goes into git."""
@@ -60,32 +60,38 @@ def answer_all(desk: Desk, given: Sequence[Given], name: str | None = None) -> l
     """`answer` each of these, of as many fields, at once: one transaction, one checkpoint and one commit."""
     state = desk.consent.state()
     principal, hand = desk.hand(state, name, "operator")
-    versions = [_version(state, one) for one in given]
-    said = [
-        {
-            "field": one.field,
-            "about": one.about,
-            "version": version,
-            "state": one.state,
-            "digest": (digest := _kept(desk.root, one)),
-            "media_type": MEDIA_TYPE if digest else None,
-            "document": one.document,
-            "confirms": one.confirms,
-            "answered_at": now(),
-        }
-        for one, version in zip(given, versions, strict=True)
-    ]
+    versions = [version_of(state, one) for one in given]
+    said = [said_of(one, version, _kept(desk.root, one)) for one, version in zip(given, versions, strict=True)]
     drafts = [Draft(kind="answer", predicate=one, role="person", event=f"answer:{uuid.uuid4().hex}") for one in said]
     leaves = desk.ledger.append_many(drafts, hand)
     desk.ledger.publish()
-    what = given[0].field if len(given) == 1 else f"{len(given)} fields"
-    git.commit(desk.root, (FOLDER,), f"record: an answer to {what}")
-    seen = desk.cover()
+    seen = covered(desk, given[0].field if len(given) == 1 else f"{len(given)} fields")
     return [{"leaf": leaf, "key": principal.id, "covered": seen, **one} for leaf, one in zip(leaves, said, strict=True)]
 
 
-def _version(state: LoopState, given: Given) -> int:
-    """Which version of the answer this will be."""
+def said_of(given: Given, version: int, digest: Digest | None) -> dict[str, Any]:
+    """What the entry says; ``digest``: of the file with the words."""
+    return {
+        "field": given.field,
+        "about": given.about,
+        "version": version,
+        "state": given.state,
+        "digest": digest,
+        "media_type": MEDIA_TYPE if digest else None,
+        "document": given.document,
+        "confirms": given.confirms,
+        "answered_at": now(),
+    }
+
+
+def covered(desk: Desk, what: str) -> bool:
+    """Commit the words of an answer that is on the record to ``what``; whether a checkpoint covers it already."""
+    git.commit(desk.root, (FOLDER,), f"record: an answer to {what}")
+    return desk.cover()
+
+
+def version_of(state: LoopState, given: Given) -> int:
+    """Which version of the answer this will be; UsageError where nothing is there that it could be about, or be withdrawn."""
     _known(state, given.about)
     before = history(state.acts, given.field, given.about)
     if given.state == "withdrawn" and (not before or before[-1].state == "withdrawn"):
@@ -101,12 +107,19 @@ def _known(state: LoopState, about: str) -> None:
 
 
 def _kept(root: Path, given: Given) -> Digest | None:
-    if given.text is None and not given.files:
+    files = [attached(path) for path in given.files]
+    body = words_of(given, files)
+    return lay_down(root, body, [data for _, _, data in files]) if body else None
+
+
+def words_of(given: Given, files: Sequence[tuple[str, str, bytes]]) -> bytes | None:
+    """The file with the words of an answer, with these files (name, media type, bytes); None where there are none. UsageError where a text is too long."""
+    if given.text is None and not files:
         return None
     if given.text is not None and not 0 < len(given.text.strip()) <= _LONGEST:
         raise UsageError(f"a text of {len(given.text)} characters; allowed: 1 to {_LONGEST:,}", "attach it with --file")
     reason = given.text if given.state == "not-applicable" else None
-    return keep(root, None if reason else given.text, reason, [attached(path) for path in given.files])
+    return written(None if reason else given.text, reason, files)
 
 
 def attached(path: Path) -> tuple[str, str, bytes]:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from loopwright.clock import now
 from loopwright.consent import ACTIONS, describe, in_force
 from loopwright.errors import RefusedError, UsageError
+from loopwright.govern.answers import Given, covered, version_of
 from loopwright.govern.letters import MOMENTS, Letter
 from loopwright.govern.requests import Desk, event_of
 from loopwright.ledger.acts import Request
+from loopwright.ledger.answers import MEDIA_TYPE, lay_down
 from loopwright.ledger.fold import LoopState
 from loopwright.ledger.hands import SignedElsewhere
 from loopwright.ledger.merkle import CompactRange, leaf_hash
@@ -36,7 +38,8 @@ _REQUEST = {
     "action", "details", "evidence", "policy", "quorum", "workspace", "launchers", "nonce", "checkpoint", "requested_at", "expires_at",
     "proposer",
 }  # fmt: skip
-_ONCE = re.compile(r"(halt|freeze|request):[0-9a-f]{32}")
+_REPLY = {"field", "about", "version", "state", "digest", "media_type", "document", "confirms", "answered_at"}
+_ONCE = re.compile(r"(halt|freeze|request|answer):[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class _Brought:
     subjects: tuple[Artifact, ...]
     said: Mapping[str, Any]
     payload: bytes
+    drafted: Letter | None = None
 
     @property
     def event(self) -> str:
@@ -82,6 +86,7 @@ def take(desk: Desk, data: bytes, drafted: Letter | None = None, *, answers: str
         raise RefusedError("what was signed is not what was shown", "nothing was recorded; read it again, then sign")
     if answers is not None and brought.said.get("request") != answers:
         raise RefusedError("it is no answer to this request", "nothing was recorded")
+    brought = replace(brought, drafted=drafted)
     _fresh(brought)
     _CHECKS[brought.kind](brought)
     said = {name: value for name, value in brought.said.items() if name != "event"}
@@ -89,6 +94,8 @@ def take(desk: Desk, data: bytes, drafted: Letter | None = None, *, answers: str
     desk.ledger.publish()
     if brought.kind == "freeze":
         desk.cover()  # as where it's typed
+    if brought.kind == "answer":
+        covered(desk, said["field"])
     asked = digest_bytes(brought.payload) if brought.kind == "request" else said.get("request")
     return Taken(index=index, kind=brought.kind, said=said, request=asked)
 
@@ -229,6 +236,26 @@ def _request(brought: _Brought) -> None:
     _in_this_log(brought)
 
 
+def _reply(brought: _Brought) -> None:
+    """An answer to a field comes in with its words, which whoever drafted it holds; they are laid down before it is on the record."""
+    said, drafted, root = brought.said, brought.drafted, brought.desk.root
+    if drafted is None:
+        raise RefusedError("its words are not in it", "it is signed on the page where it was written")
+    _only(brought, _REPLY, ())
+    _named(brought)
+    given = Given(field=said["field"], document=said["document"], about=said["about"], state=said["state"])
+    if said["version"] != version_of(brought.state, given):
+        raise RefusedError("another answer to this came in meanwhile", "read it, then answer anew")
+    words = None if drafted.about is None else digest_bytes(drafted.about)
+    if (said["digest"], said["media_type"]) != (words, MEDIA_TYPE if words else None):
+        raise RefusedError("it names other words than those that were shown", "nothing was recorded")
+    _dated(
+        said["answered_at"], _time(now()) - timedelta(hours=in_force(brought.state, brought.desk.consent.plan)[1].expires_hours)
+    )
+    if drafted.about is not None:
+        lay_down(root, drafted.about, drafted.enclosed)
+
+
 def _in_this_log(brought: _Brought) -> None:
     told, entries = brought.said["checkpoint"], brought.desk.ledger.entries()
     tree = CompactRange().extend(map(leaf_hash, entries[: told["size"]]))
@@ -236,4 +263,10 @@ def _in_this_log(brought: _Brought) -> None:
         raise RefusedError("it was drafted in another log than this one", "draft it anew")
 
 
-_CHECKS: Mapping[str, Callable[[_Brought], None]] = {"approval": _answer, "halt": _stop, "freeze": _stop, "request": _request}
+_CHECKS: Mapping[str, Callable[[_Brought], None]] = {
+    "approval": _answer,
+    "halt": _stop,
+    "freeze": _stop,
+    "request": _request,
+    "answer": _reply,
+}

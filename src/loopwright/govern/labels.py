@@ -17,6 +17,7 @@ from loopwright.endpoint import Question, answers
 from loopwright.errors import PlanError, RefusedError, UsageError
 from loopwright.external import Labeller
 from loopwright.govern.answers import Given, answer
+from loopwright.govern.letters import Letter, reply_letter
 from loopwright.govern.requests import Desk
 from loopwright.labelling import ANSWERS, FIELD, Queue, labels_of, queue_of
 from loopwright.ledger.fold import CycleRecord, LoopState
@@ -26,7 +27,7 @@ from loopwright.store.tables import no_formula
 from loopwright.types import Progress, seed_of
 from loopwright.workspace import Workspace
 
-__all__ = ["COLUMNS", "cycle_of", "file_of", "give", "suggest"]
+__all__ = ["COLUMNS", "cycle_of", "file_of", "give", "label_letter", "suggest"]
 
 COLUMNS = ("id", "task", "prompt", "answer", "label")
 
@@ -56,19 +57,33 @@ def give(desk: Desk, cycle: str, file: Path, name: str | None) -> dict[str, Any]
     Raises:
         UsageError: the file has no answer, a line that is none, or a row that nobody was asked about.
     """
-    found = queue_of(desk.root, cycle_of(desk.consent.state(), cycle))
     try:
-        told = labels_of(file.name, file.read_bytes())
+        rows = _answered(desk, cycle, file.name, file.read_bytes())
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "name the file that was filled in") from error
+    given = Given(field=FIELD, document=None, about=cycle, state="statement", files=[file])
+    return {"rows": rows, **answer(desk, given, name)}
+
+
+def label_letter(desk: Desk, cycle: str, labels: Mapping[str, str], key: str) -> Letter:
+    """The same as a letter to this key: the file with these labels, by row; errors as of `give`."""
+    name = f"{cycle}-labels.csv"
+    data = file_of(queue_of(desk.root, cycle_of(desk.consent.state(), cycle)), labels)
+    _answered(desk, cycle, name, data)
+    given = Given(field=FIELD, document=None, about=cycle, state="statement")
+    return reply_letter(desk, given, key, [(name, "text/csv", data)])
+
+
+def _answered(desk: Desk, cycle: str, name: str, data: bytes) -> int:
+    """How many rows this file answers."""
+    found, told = queue_of(desk.root, cycle_of(desk.consent.state(), cycle)), labels_of(name, data)
     strange = sorted(told.answers.keys() - {row["id"] for row in found.rows})
     if told.problems or strange or not told.answers:
         said = "; ".join((*told.problems, *(f"{row}: no row of this file" for row in strange))) or "it has no answer"
         raise UsageError(
-            f"{file}: {said}", f"answers are {', '.join(ANSWERS)}; `loopwright label {cycle} --take FILE` writes a fresh file"
+            f"{name}: {said}", f"answers are {', '.join(ANSWERS)}; `loopwright label {cycle} --take FILE` writes a fresh file"
         )
-    given = Given(field=FIELD, document=None, about=cycle, state="statement", files=[file])
-    return {"rows": len(told.answers), **answer(desk, given, name)}
+    return len(told.answers)
 
 
 def suggest(

@@ -12,12 +12,14 @@ import binascii
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loopwright.clock import now
 from loopwright.consent import describe
 from loopwright.errors import RefusedError, UsageError
+from loopwright.govern.answers import Given, version_of, words_of
+from loopwright.govern.answers import said_of as said_of_field
 from loopwright.govern.requests import Desk, event_of, fields_of, said_of
 from loopwright.ledger.acts import Request
 from loopwright.ledger.fold import LoopState
@@ -27,9 +29,9 @@ from loopwright.ledger.signer import Hand
 from loopwright.ledger.statement import pae, payload_of, read_payload, seal
 from loopwright.types import Artifact, digest_bytes
 
-__all__ = ["MOMENTS", "Letter", "answer_letter", "ask_letter", "dated", "read_letter", "sign", "stop_letter"]
+__all__ = ["MOMENTS", "Letter", "answer_letter", "ask_letter", "dated", "read_letter", "reply_letter", "sign", "stop_letter"]
 
-MOMENTS: Mapping[str, str] = {"approval": "answered_at", "halt": "halted_at", "freeze": "frozen_at"}
+MOMENTS: Mapping[str, str] = {"approval": "answered_at", "answer": "answered_at", "halt": "halted_at", "freeze": "frozen_at"}
 """The field of each kind that whoever signs fills in: the moment of signing. A request has none, since its life is counted from its making."""
 
 
@@ -42,7 +44,9 @@ class Letter:
     payload: bytes
     """The canonical bytes of the statement, dated with its drafting."""
     about: bytes | None = None
-    """Of an answer: the request's canonical bytes, whose digest the statement names."""
+    """What the statement names by its digest: the request that is answered, or the words that answer a field."""
+    enclosed: tuple[bytes, ...] = ()
+    """The files that those words name. They travel in no letter file: such an answer is signed where it is written."""
 
     def as_json(self) -> bytes:
         """The file that is taken along."""
@@ -88,6 +92,18 @@ def answer_letter(desk: Desk, request: Request, key: str, *, approves: bool, rea
     stored = next(desk.ledger.statements(request.index))
     about = payload_of("request", stored.subjects, stored.predicate)
     return _letter(desk, "approval", request.subjects, said, event_of(request, key, said["answer"]), key, about)
+
+
+def reply_letter(desk: Desk, given: Given, key: str, files: Sequence[tuple[str, str, bytes]] = ()) -> Letter:
+    """What this key signs to answer a field of a report, or to give labels; ``files``: name, media type and bytes of each.
+
+    UsageError where nothing is on the record that it could be about, or be withdrawn.
+    """
+    state = desk.consent.state()
+    body = words_of(given, files)
+    said = said_of_field(given, version_of(state, given), digest_bytes(body) if body else None)
+    letter = _letter(desk, "answer", (), said, f"answer:{uuid.uuid4().hex}", key, body)
+    return replace(letter, enclosed=tuple(data for _, _, data in files))
 
 
 def stop_letter(desk: Desk, kind: str, key: str, reason: str) -> Letter:

@@ -157,10 +157,13 @@ class Index:
         """The log's entries of one cycle."""
         return of_cycle(self._database, self._ledger, cycle)
 
-    def state(self, *cycles: str) -> LoopState:
-        """Where the loop stands, as `fold` says, but with these cycles only: persons, requests, halts and recalls are whole."""
-        acts = f"SELECT idx FROM entry WHERE kind IN ({_marks(_ACTS)})"
-        wanted = {row[0] for row in self._database.execute(acts, _ACTS)}
+    def state(self, *cycles: str, more: Sequence[str] = ()) -> LoopState:
+        """Where the loop stands, as `fold` says, but with these cycles only: persons, requests, halts and recalls are whole.
+
+        ``more``: kinds of entries besides that are wanted whole, such as ``answer`` and ``incident``.
+        """
+        kinds = (*_ACTS, *more)
+        wanted = {row[0] for row in self._database.execute(f"SELECT idx FROM entry WHERE kind IN ({_marks(kinds)})", kinds)}
         statements = {one.index: one for cycle in cycles for one in self.entries(cycle)}
         statements |= {one.index: one for one in self._ledger.statements_at(sorted(wanted - statements.keys()))}
         state = fold(statements[at] for at in sorted(statements))

@@ -29,8 +29,10 @@ __all__ = [
     "file_bytes",
     "history",
     "keep",
+    "lay_down",
     "standing",
     "words",
+    "written",
 ]
 
 FOLDER = "answers"
@@ -102,12 +104,20 @@ def _answer(index: int, key: str, said: Mapping[str, Any]) -> Answer:
 
 def keep(root: Path, text: str | None, reason: str | None, files: Sequence[tuple[str, str, bytes]]) -> Digest:
     """Write the words, and the files (name, media type, bytes), below ``answers/``; the digest that is signed."""
-    folder = root / FOLDER
-    folder.mkdir(exist_ok=True)
+    return lay_down(root, written(text, reason, files), [data for _, _, data in files])
+
+
+def written(text: str | None, reason: str | None, files: Sequence[tuple[str, str, bytes]]) -> bytes:
+    """The small file with the words, salted anew; files are named and digested in it."""
     told = [{"name": name, "media_type": kind, "digest": digest_bytes(data), "bytes": len(data)} for name, kind, data in files]
-    for each, (_, _, data) in zip(told, files, strict=True):
-        write_file(_bytes_at(root, str(each["digest"])), data)
-    body = canonical({"schema": 1, "salt": secrets.token_hex(16), "text": text, "reason": reason, "files": told})
+    return canonical({"schema": 1, "salt": secrets.token_hex(16), "text": text, "reason": reason, "files": told})
+
+
+def lay_down(root: Path, body: bytes, files: Sequence[bytes]) -> Digest:
+    """Put what `written` made, and the files that it names, below ``answers/``; its digest."""
+    (root / FOLDER).mkdir(exist_ok=True)
+    for data in files:
+        write_file(_bytes_at(root, digest_bytes(data)), data)
     digest = digest_bytes(body)
     write_file(_words_at(root, digest), body)
     return digest

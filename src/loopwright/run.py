@@ -25,6 +25,7 @@ from loopwright.errors import InfraError, LoopwrightError
 from loopwright.identity import domain_files, lock_digest, package_digests, plugin_package
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import CycleRecord, Folding, LoopState, record_of
+from loopwright.ledger.lean import lean
 from loopwright.phases import SPECS, PhaseSpec, call_phase, cleared, work
 from loopwright.plan import Plan, Section
 from loopwright.plugins import Domain, ModelFamily, PhaseContext
@@ -120,7 +121,7 @@ class Run:
     committed: int = -1
     """Entries of the record at the last commit."""
     state: LoopState = field(init=False)
-    _folding: Folding = field(init=False, default_factory=lambda: Folding(lean=True))
+    _folding: Folding = field(init=False, default_factory=Folding)
 
     def __post_init__(self) -> None:
         self.commits = Commits(self.root)
@@ -128,7 +129,7 @@ class Run:
 
     def refresh(self) -> None:
         """Take in what is new on the record."""
-        self.state = self._folding.after(self.ledger.statements(self._folding.leaves))
+        self.state = self._folding.after(lean(self.ledger.statements(self._folding.leaves)))
 
     def __call__(self, phase: Phase, section: Section, *inputs: Artifact | None) -> Any:
         """The phase's output artifact (a mapping by name where it has several), done before or done now.

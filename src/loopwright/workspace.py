@@ -21,6 +21,7 @@ from loopwright.errors import WorkspaceError
 from loopwright.ledger import Ledger
 from loopwright.ledger.fold import LoopState, fold
 from loopwright.ledger.history import past
+from loopwright.ledger.lean import lean
 from loopwright.ledger.taint import refuse
 from loopwright.plan import Plan
 from loopwright.planfile import load_plan, parse_recipes
@@ -53,7 +54,7 @@ class Workspace:
         """Where the loop stands, by the record."""
         ledger = self.ledger()
         try:
-            return fold(ledger.statements(), lean=True)
+            return fold(lean(ledger.statements()))
         finally:
             ledger.close()
 

@@ -24,6 +24,7 @@ from loopwright.errors import InfraError, IntegrityError, RefusedError, UsageErr
 from loopwright.ledger import Ledger
 from loopwright.ledger.acts import Request, request_id
 from loopwright.ledger.fold import LoopState, fold
+from loopwright.ledger.lean import lean
 from loopwright.ledger.merkle import CompactRange, leaf_hash
 from loopwright.ledger.principals import may_sign, principal_id, right, signed_by
 from loopwright.ledger.quorum import Standing, commitment, is_real, standing
@@ -53,7 +54,7 @@ class Consent:
 
     def state(self) -> LoopState:
         """The record now."""
-        return fold(self.ledger.statements(), lean=True)
+        return fold(lean(self.ledger.statements()))
 
     def ask(self, ask: Ask, *, launchers: tuple[str, ...] = (), hand: Hand | None = None) -> Digest:
         """Append a request and publish it; its id.

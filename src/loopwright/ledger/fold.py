@@ -12,7 +12,6 @@ from typing import Any
 
 from loopwright.errors import IntegrityError
 from loopwright.ledger.acts import Acts
-from loopwright.ledger.lean import lean
 from loopwright.ledger.roster import Roster
 from loopwright.ledger.statement import Statement
 from loopwright.types import Artifact, Digest
@@ -153,8 +152,6 @@ class Folding:
     It can be kept and go on: `after` takes in what is new, and makes no record anew that nothing new is said of.
     """
 
-    lean: bool = False
-    """Hold what is said again and again once: a third of the memory, for a fifth more of the time."""
     genesis: Mapping[str, Any] = field(default_factory=dict)
     cycles: dict[str, dict[str, Any]] = field(default_factory=dict)
     finished: dict[str, PhaseRecord] = field(default_factory=dict)
@@ -173,8 +170,7 @@ class Folding:
 
     def after(self, statements: Iterable[Statement]) -> LoopState:
         """The state after these as well, given from number ``leaves`` on; IntegrityError where they contradict what is before them."""
-        for told in statements:
-            statement = replace(told, predicate=lean(told.predicate)) if self.lean else told
+        for statement in statements:
             self.leaves += 1
             self.take_time(statement)
             take = _TAKE.get(statement.kind)
@@ -345,6 +341,6 @@ def _imported(told: Mapping[str, Any], brought: Iterable[Mapping[str, str]], ind
     return cycle
 
 
-def fold(statements: Iterable[Statement], *, lean: bool = False) -> LoopState:
+def fold(statements: Iterable[Statement]) -> LoopState:
     """The state after these statements, given from the first one; IntegrityError where they contradict themselves."""
-    return Folding(lean=lean).after(statements)
+    return Folding().after(statements)

@@ -79,8 +79,6 @@ class PluginError(UsageError):
 class PhaseError(LoopwrightError):
     """A phase failed; the failed attempt is on the record."""
 
-    exit_code = 1
-
 
 class InfraError(PhaseError):
     """The machine failed (disk, memory, a worker, the sandbox): never a verdict and never a score."""

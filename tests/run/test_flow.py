@@ -10,6 +10,7 @@ import yaml
 
 from loopwright.phases import SPECS
 from loopwright.replay import inputs_of
+from loopwright.store.cycles import Item, Maps, write_maps
 from loopwright.types import PHASES
 
 ROOT = Path(__file__).parents[2]
@@ -86,8 +87,7 @@ def test_every_phase_has_a_spec_and_every_spec_is_in_the_flow() -> None:
 
 
 def test_replay_reads_what_the_flow_says(tmp_path: Path) -> None:
-    lines = "cycles:\n  c0004: {parent: c0002, prev: c0003, seed: 1, recipe: recipes/none.diff}\n"
-    (tmp_path / "cycles.yaml").write_text(lines, encoding="utf-8")
+    write_maps(tmp_path, Maps(cycles={"c0004": Item(parent="c0002", prev="c0003", seed=1)}))
     (tmp_path / "cycles/c0004/evaluation").mkdir(parents=True)
     names = {"${item.recipe}": "recipes/none.diff", "${item.parent}": "c0002", "${item.prev}": "c0003", "${key}": "c0004"}
     for phase, inputs in calls("cycle"):
@@ -102,8 +102,7 @@ def test_replay_reads_what_the_flow_says(tmp_path: Path) -> None:
 
 
 def test_a_cycle_without_a_challenger_replays_from_what_it_has(tmp_path: Path) -> None:
-    lines = "cycles:\n  c0004: {parent: c0002, prev: c0003, seed: 1, recipe: recipes/none.diff}\n"
-    (tmp_path / "cycles.yaml").write_text(lines, encoding="utf-8")
+    write_maps(tmp_path, Maps(cycles={"c0004": Item(parent="c0002", prev="c0003", seed=1)}))
     for phase, inputs in calls("cycle"):
         if None in inputs:
             given = [name for name, one in zip(SPECS[phase].inputs, inputs, strict=True) if one]

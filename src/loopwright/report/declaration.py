@@ -194,3 +194,5 @@ class Theme(Closed):
     """Words of a provision as this language cites it: ``Annex: Anhang``."""
     facts: dict[FactPath, Text] = Field(default_factory=dict)
     """Labels of facts, likewise."""
+    law: dict[Text, Text] = Field(default_factory=dict)
+    """Titles, versions and due dates of ``law.yaml`` by their English, for a language that it does not have."""

@@ -75,7 +75,7 @@ def _jobs(
     """Of one document; UsageError where there are none."""
     told, there = loaded.declaration, loaded.sources.languages
     asked = about if (about or "").startswith("inc-") == (told.scope == "incident") else None
-    record.about(told.scope, asked)
+    record.about(told.scope, asked, told.incident)
     tongues = [one for one in there if not languages or one in languages]
     readers = [one for one in told.audiences if not audiences or one in audiences]
     if not tongues:

@@ -126,6 +126,8 @@ class Declaration(Closed):
     law: LawRef
     scope: Literal["cycle", "loop", "incident"]
     """What it is about: a ``cycle`` document takes ``--cycle``, an ``incident`` one ``--about``."""
+    incident: Literal["gpai", "art73"] | None = None
+    """The kind of incidents that its facts are of, the newest where none is named; every kind by default."""
     audiences: tuple[Audience, ...]
     """Who gets it; ``internal`` is the last."""
     owner: Owner

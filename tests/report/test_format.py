@@ -117,3 +117,23 @@ def test_only_versions_of_one_document_are_compared(tmp_path: Path) -> None:
         read_document(tmp_path / "x.json")
     with pytest.raises(UsageError, match="cannot be read"):
         read_document(tmp_path / "y.json")
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_is_told_in_paragraphs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No name that somebody has to type is taken apart."""
+    from loopwright.cli import tables
+
+    rows = [
+        ("bill-of-materials", "Bill of materials of the AI system", "national-authority, downstream"),
+        ("cycle", "[b]x[/b]", "internal"),
+    ]
+    heads = ("document", "title", "audiences")
+    for width, first in ((160, "document"), (40, "bill-of-materials")):
+        monkeypatch.setattr(tables, "WIDE", width)
+        tables.print_rows(heads, rows)
+        out = capsys.readouterr().out
+        assert out.split()[0] == first
+        assert all(name in out.split() for name in ("bill-of-materials", "cycle", "national-authority,", "[b]x[/b]"))
+        assert max(map(len, out.splitlines())) <= width

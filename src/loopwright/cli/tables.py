@@ -14,6 +14,8 @@ __all__ = ["print_cycle", "print_overview", "print_rows", "print_standing"]
 
 WORD = 24
 """Letters of a word that is never taken apart."""
+WIDE = 160
+"""Of a table that goes into a file."""
 
 
 def print_rows(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -24,7 +26,7 @@ def print_rows(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     from loopwright.report.format import printable
 
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else WIDE)
     needed = [max(map(_longest, column)) for column in zip(heads, *cells, strict=True)]
     if sum(needed) + 2 * (len(heads) - 1) > console.width:
         for row in cells:

@@ -210,7 +210,7 @@ FORMULAE = frozenset({"method", "allowed", "inputs", "limit"})
 def _cell(writer: Writer, words: Vocabulary, column: str, cell: Any) -> Any:
     """A cell as it is printed, by what its column holds."""
     told = words.told(column, cell)
-    if column in FORMULAE and isinstance(told, str):
+    if column in FORMULAE and isinstance(told, str) and len(told) <= LINE:
         return writer.cell(writer.signs(told))
     shown = writer.cell(told)
     named = column in NAMES and isinstance(told, str) and told and not DIGEST.fullmatch(told)

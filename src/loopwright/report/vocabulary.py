@@ -36,6 +36,8 @@ REFERENCES = frozenset({"ref", "reference", "requirement"})
 """Columns that name provisions."""
 _APART = re.compile(r", (?![^(]*\))")
 _DECIMAL, _LARGE = re.compile(r"[+-]?\d+\.\d+"), re.compile(r"\d{5,15}")
+OURS = 1000
+"""Characters: no word or sentence of ours is longer, and nothing is looked for in a text that is."""
 ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk"})
 """Areas of facts that persons fill."""
 
@@ -84,11 +86,11 @@ class Vocabulary:
 
     def told(self, column: str, cell: Any) -> Any:
         """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
-        if column in REFERENCES and isinstance(cell, str):
+        if column in REFERENCES and isinstance(cell, str) and len(cell) <= OURS:
             return self.reference(cell)
         if cell == "none" and column in {"before", "after"}:
             return None
-        if column not in WORDED or not isinstance(cell, (str, list)):
+        if column not in WORDED or not isinstance(cell, (str, list)) or (isinstance(cell, str) and len(cell) > OURS):
             return cell
         if isinstance(cell, list):
             return [self.told(column, one) for one in cell]
@@ -137,7 +139,7 @@ class Vocabulary:
     def recorded(self, path: str, value: Any) -> Any:
         """A recorded text that is a word of ours, in the reader's; what persons answered stays as it is."""
         area, _, name = path.partition(".")
-        ours = isinstance(value, str) and area not in ANSWERED and name != "name"
+        ours = isinstance(value, str) and len(value) <= OURS and area not in ANSWERED and name != "name"
         return (self._in("entry" if area == "log" else "said", value) if ours else None) or value
 
     def reference(self, text: str) -> str:

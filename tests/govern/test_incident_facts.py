@@ -14,7 +14,10 @@ from loopwright.govern.halt import freeze
 from loopwright.govern.incident import open_incident, update_incident
 from loopwright.govern.requests import Desk
 from loopwright.ledger.audit import audit
+from loopwright.report.engine import document_of
 from loopwright.report.facts import Fact, catalogue
+from loopwright.report.loading import load
+from loopwright.report.record import open_record
 from loopwright.workspace import Workspace
 from tests.govern.record import nobody
 
@@ -108,3 +111,19 @@ def test_documents_are_kept_so_long_from_what_a_person_stated(lab: Workspace) ->
     assert logs[1:4] == [6, "months", True]
     assert logs[6] > logs[5][:10]
     assert facts["policy.clock_notification"].value["rows"] == [["Art. 52(1)", 2, "weeks", False, "threshold_known_at", False]]
+
+
+def test_a_document_is_about_the_newest_incident_of_its_kind(lab: Workspace, told: str) -> None:
+    with Desk(lab, nobody) as desk:
+        later = open_incident(desk, {**TOLD, "kind": "art73"})
+    record = open_record(lab.root)
+    assert [record.about("incident", None, kind)[0] for kind in ("gpai", "art73", None)] == [told, later, later]
+    with pytest.raises(UsageError, match=f"{later} is of kind art73, not gpai"):
+        record.about("incident", later, "gpai")
+    _, cycle = record.about("cycle", None)
+    assert (
+        record.facts(cycle, cycle, "gpai")["incident.no_gpai"].value is False
+    )  # an extract of a cycle hears of it all the same
+    for document in ("incident-gpai", "california-sb53", "new-york-raise"):
+        made = document_of(record, load(lab.root, document), None, language="en", audience="internal")
+        assert not any("No incident" in str(claim.reason) or "not of this kind" in str(claim.reason) for claim in made.claims)

@@ -238,9 +238,33 @@ def test_a_third_language_needs_label_files_alone(workspace: Path, tmp_path: Pat
     theme = own(root, repository, "theme")
     for place in (folder, theme):
         (place / "labels.fr.yaml").write_text((place / "labels.en.yaml").read_text().replace("en_GB", "fr_FR"))
+    with (theme / "labels.fr.yaml").open("a") as words:
+        words.write('law:\n  "No law; Loopwright\'s own document": Aucune loi\n  No date is set: Aucune date\n')
     built = build(root, "cycle", "c0003", language="fr")
+    assert built.document.law.title == "Aucune loi"
     assert page.validate_pdf(str(built.pdf), profile=page.ValidationProfile.PDF_UA_1).is_compliant
     assert "(0,213 to 0,313; n 290" in built.files["html"].read_text()
+
+
+def test_words_for_a_text_that_the_law_does_not_have_are_named(workspace: Path, tmp_path: Path, repository: Path) -> None:
+    root = copied(workspace, tmp_path)
+    with (own(root, repository, "theme") / "labels.de.yaml").open("a") as words:
+        words.write("law:\n  No date is sett: Keine\n")
+    with pytest.raises(UsageError, match=r"theme/labels.de.yaml:\d+: law: .*'No date is sett' \(did you mean No date is set"):
+        build(root, "cycle", "c0003", language="de", formats=("json",))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"), [("missing", "inter-latin-400-normal.woff2 is not part"), ("damaged", "cannot be loaded")]
+)
+def test_a_font_that_is_not_there_as_it_was_is_one_error(
+    workspace: Path, tmp_path: Path, repository: Path, harm: str, said: str
+) -> None:
+    root = copied(workspace, tmp_path)
+    font = own(root, repository, "theme") / "fonts/inter-latin-400-normal.woff2"
+    font.unlink() if harm == "missing" else font.write_bytes(b"wOF2" + bytes(2000))
+    with pytest.raises(UsageError, match=said):
+        build(root, "cycle", "c0003", formats=("pdf",))
 
 
 def test_nothing_outside_the_sources_can_be_reached(workspace: Path, tmp_path: Path, repository: Path) -> None:

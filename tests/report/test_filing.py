@@ -203,3 +203,32 @@ def test_a_signature_whose_table_ends_ambiguously_is_made_again(
     assert (rooms[0], rooms[2] - rooms[1]) == (None, 2)
     assert not done.endswith(b"endstream")
     assert read_signatures(done)[0].intact
+
+
+def test_what_cannot_sign_or_be_signed_says_so_in_one_error(
+    built: BuiltReport, signed: bytes, certificate: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def never(what: str) -> bytes:
+        raise AssertionError(what)
+
+    seal, key = certificate
+    (tmp_path / "none.p12").write_bytes(b"no archive")
+    for files, said in (
+        ((tmp_path / "nope.p12", None), "No such file"),
+        ((seal, tmp_path / "nope.key"), "No such file"),
+        ((seal, None), "needs its private key"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            signer_of(*files, never)
+    with pytest.raises(UsageError, match="passphrase is wrong"):
+        signer_of(tmp_path / "none.p12", None, lambda _: b"x")
+    for pdf, said in ((b"text", "no PDF"), (signed, "allows no other")):
+        with pytest.raises(UsageError, match=said):
+            sign_pdf(pdf, signer_of(seal, key, never), "a test")
+    with pytest.raises(UsageError, match="no verifier key"):
+        verify_file(built.pdf, keys=["garbage"])
+    (tmp_path / "signed.pdf").write_bytes(signed)
+    with pytest.raises(UsageError, match="no certificate"):
+        verify_file(tmp_path / "signed.pdf", trusted=(tmp_path / "nope.pem",))
+    assert not verify_file(tmp_path / "signed.pdf").failed  # and a certificate that nobody named is no alarm
+    assert capfd.readouterr().err == ""

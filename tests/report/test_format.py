@@ -14,7 +14,9 @@ from jinja2 import UndefinedError
 from markupsafe import Markup
 
 from loopwright.errors import UsageError
+from loopwright.report.charts import Chart, draw
 from loopwright.report.compare import read_document
+from loopwright.report.document import FactShown
 from loopwright.report.format import CELL, PRINTABLE, Writer, environment, printable
 
 WORDS = {"to": "to", "none": "none", "yes": "yes", "no": "no", "cut_cell": "[cut, {length}]"}
@@ -117,3 +119,37 @@ def test_only_versions_of_one_document_are_compared(tmp_path: Path) -> None:
         read_document(tmp_path / "x.json")
     with pytest.raises(UsageError, match="cannot be read"):
         read_document(tmp_path / "y.json")
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_is_told_in_paragraphs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No name that somebody has to type is taken apart."""
+    from loopwright.cli import tables
+
+    rows = [
+        ("bill-of-materials", "Bill of materials of the AI system", "national-authority, downstream"),
+        ("cycle", "[b]x[/b]", "internal"),
+    ]
+    heads = ("document", "title", "audiences")
+    for width, first in ((160, "document"), (40, "bill-of-materials")):
+        monkeypatch.setattr(tables, "WIDE", width)
+        tables.print_rows(heads, rows)
+        out = capsys.readouterr().out
+        assert out.split()[0] == first
+        assert all(name in out.split() for name in ("bill-of-materials", "cycle", "national-authority,", "[b]x[/b]"))
+        assert max(map(len, out.splitlines())) <= width
+
+
+def test_a_figure_bears_what_models_wrote_as_text() -> None:
+    """A character that XML has not would end the drawing library, and the process with it."""
+    rows = [["\x00<script>\u202e" + "W" * 10**6, 1], ["b", 2]]
+    shown = FactShown(
+        path="eval.slices", label="Scores", show="table", unit="", digits=None, method="counted", evidence=(),
+        value={"columns": ["group", "count"], "heads": ["Group", "Number"], "rows": rows},
+    )  # fmt: skip
+    drawn = draw(shown, Chart(kind="bars", x="group", y=("count",)), ENGLISH, lambda _, cell: cell)
+    assert drawn is not None
+    assert b"[U+0000]" in drawn[0]
+    assert b"<script" not in drawn[0]
+    assert len(drawn[0]) < 20_000

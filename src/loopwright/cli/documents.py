@@ -48,6 +48,7 @@ def _group() -> None:
 
 def listing(language: Language = "en", workspace: WorkspaceOption = Path(), as_json: AsJson = False) -> None:
     """List the documents: what each is, which law asks for it, who gets it, and when it is due."""
+    from loopwright.cli.tables import print_rows
     from loopwright.report.overview import listed
     from loopwright.workspace import find
 
@@ -55,7 +56,7 @@ def listing(language: Language = "en", workspace: WorkspaceOption = Path(), as_j
     if as_json:
         emit({"schema_version": 1, "documents": rows})
         return
-    _table(
+    print_rows(
         ("document", "title", "law", "about", "audiences", "languages", "due"),
         [
             (
@@ -146,6 +147,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """List what is open in a document, with who owes it and when it is due; exit 3 where something is."""
+    from loopwright.cli.tables import print_rows
     from loopwright.errors import RefusedError
 
     made = _document(workspace, document, about, language, audience)
@@ -155,7 +157,7 @@ def check(
         told = made.status.model_dump(mode="json")
         emit({"schema_version": 1, "document": document, "about": made.about.id, "audience": audience, **told, "missing": rows})
     elif rows:
-        _table(
+        print_rows(
             ("field", "what", "state", "owed by", "due", "date"),
             [(row["field"], row["label"], row["state"], row["owner"], row["due"], row["date"] or "") for row in rows],
         )
@@ -202,6 +204,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show what changed between two versions of a document: two built files, or two cycles."""
+    from loopwright.cli.tables import print_rows
     from loopwright.report.compare import changes, read_document
 
     def version(which: str) -> Document:
@@ -214,7 +217,7 @@ def diff(
         emit({"schema_version": 1, "changes": [asdict(one) for one in found]})
         return
     rows = [(one.id, one.label, ", ".join(one.what) or one.change, *_sides(one.what, one.before, one.after)) for one in found]
-    _table(("field", "what", "changed", "before", "after"), rows) if rows else sys.stdout.write("nothing changed\n")
+    print_rows(("field", "what", "changed", "before", "after"), rows) if rows else sys.stdout.write("nothing changed\n")
 
 
 def _sides(what: tuple[str, ...], before: Any, after: Any) -> tuple[str, str]:
@@ -267,6 +270,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show how complete each document is, for each audience."""
+    from loopwright.cli.tables import print_rows
     from loopwright.report.overview import standing
     from loopwright.workspace import find
 
@@ -274,32 +278,19 @@ def status(
     if as_json:
         emit({"schema_version": 1, "documents": rows})
         return
-    _table(
-        ("document", "about", "audience", "status", "values", "statements", "n/a", "drafts", "missing"),
-        [
-            (row["document"], row["about"], row["audience"], row["status"], *(str(row["by_state"].get(s, 0)) for s in _ORDER))
-            for row in rows
-        ],
+    print_rows(
+        ("document", "about", "audience", "answered", "n/a", "drafts", "missing"),
+        [(row["document"], row["about"], row["audience"], *_counts(row)) for row in rows],
     )
 
 
-_ORDER = ("value", "statement", "not applicable", "draft", "not provided")
-
-
-def _table(heads: tuple[str, ...], rows: list[Any]) -> None:
-    """A plain table; long cells wrap. What a model or a person wrote is text, never markup."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from loopwright.report.format import printable
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(str(cell))) for cell in row))
-    Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+def _counts(row: dict[str, Any]) -> tuple[str, ...]:
+    """How much of a document is answered, and how much of that does not apply; why there is none."""
+    if row["complete"] is None:
+        return (row["status"], "", "", "")
+    by = row["by_state"]
+    answered = "COMPLETE" if row["complete"] else f"{row['answered']} of {row['of']}"
+    return (answered, *(str(by.get(state, 0)) for state in ("not applicable", "draft", "not provided")))
 
 
 def serve(

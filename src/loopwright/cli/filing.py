@@ -40,7 +40,7 @@ def sign(
     pdf = _bytes(file)
     signed = sign_pdf(pdf, signer_of(certificate, key, passphrase(passphrase_file)), reason)
     target = output or file.with_name(f"{file.stem}-signed.pdf")
-    target.write_bytes(signed)
+    _put(target, signed)
     if as_json:
         told = {"pdf": str(target), "digest": digest_bytes(signed), "unsigned": digest_bytes(pdf)}
         emit({"schema_version": 1, **told})
@@ -69,11 +69,21 @@ def verify(
         what = {"document": told.document, "about": told.about.id, "audience": told.audience} if told else None
         emit({"schema_version": 1, "digest": found.digest, "what": what, "checks": [asdict(check) for check in found.checks]})
     else:
-        for check in found.checks:
-            sys.stdout.write(f"{check.result:<12} {check.name:<11} {check.told}\n")
+        _tell([(check.result, check.name, check.told) for check in found.checks])
     if found.failed:
         names = ", ".join(check.name for check in found.failed)
         raise IntegrityError(f"{file} is not as it says: {names}", "ask whoever issued it for the file again")
+
+
+def _tell(checks: list[tuple[str, str, str]]) -> None:
+    """A table for a person; a line each for a program."""
+    if sys.stdout.isatty():
+        from loopwright.cli.tables import print_rows
+
+        print_rows(("result", "check", "what was found"), checks)
+        return
+    for result, name, told in checks:
+        sys.stdout.write(f"{result:<12} {name:<11} {told}\n")
 
 
 def file_it(
@@ -154,7 +164,7 @@ def bundle(
 
     root = find(workspace).root
     data, members = auditors_bundle(root)
-    output.write_bytes(data)
+    _put(output, data)
     saw(root, "export", f"auditor's bundle {digest_bytes(data)}")
     told: dict[str, Any] = {"file": str(output), "digest": digest_bytes(data), "members": members}
     if as_json:
@@ -170,3 +180,12 @@ def _bytes(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", "name a PDF that `report build` wrote") from error
+
+
+def _put(file: Path, data: bytes) -> None:
+    from loopwright.errors import InfraError
+
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise InfraError(f"cannot write {file}: {error.strerror}", "make room or choose another --output") from error

@@ -10,7 +10,52 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["print_cycle", "print_overview", "print_standing"]
+__all__ = ["print_cycle", "print_overview", "print_rows", "print_standing"]
+
+WORD = 24
+"""Letters of a word that is never taken apart."""
+WIDE = 160
+"""Of a table that goes into a file."""
+
+
+def print_rows(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A plain table whose cells wrap between words; a paragraph each where the terminal is too narrow for their longest words.
+
+    What a model or a person wrote is text, never markup.
+    """
+    from loopwright.report.format import printable
+
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    needed = [max(map(_longest, column)) for column in zip(heads, *cells, strict=True)]
+    if sum(needed) + 2 * (len(heads) - 1) > console.width:
+        for row in cells:
+            _paragraph(console, heads, row)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head, width in zip(heads, needed, strict=True):
+        table.add_column(head, overflow="fold", min_width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _longest(text: str) -> int:
+    """Of its words, up to where one is taken apart all the same."""
+    return min(WORD, max(map(len, text.split()), default=0))
+
+
+def _paragraph(console: Console, heads: Sequence[str], row: Sequence[str]) -> None:
+    """The first cell on a line of its own, the others below it with their names."""
+    console.print(Text(row[0], style="bold"), soft_wrap=True)
+    wide = max(map(len, heads[1:]))
+    body = Table(box=None, pad_edge=False, show_header=False)
+    body.add_column(min_width=wide + 2)
+    body.add_column(overflow="fold")
+    for head, cell in zip(heads[1:], row[1:], strict=True):
+        if cell:
+            body.add_row(Text(f"  {head}"), Text(cell))
+    console.print(body)
 
 
 def print_overview(seen: Mapping[str, Any]) -> None:

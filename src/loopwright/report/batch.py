@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loopwright.errors import LoopwrightError, UsageError
+from loopwright.report.declaration import AUDIENCES
 from loopwright.report.engine import build_from
-from loopwright.report.loading import load
+from loopwright.report.loading import Loaded, load
 from loopwright.report.record import Record, open_record
 from loopwright.report.sources import documents
 
@@ -52,23 +53,39 @@ def jobs_for(
     UsageError where nothing of it can be built.
     """
     record, jobs, left = open_record(root), list[Job](), list[str]()
+    for one in sorted(set(audiences) - set(AUDIENCES)):
+        raise UsageError(f"there is no audience {one!r}", f"one of: {', '.join(AUDIENCES)}")
     for name in names or documents(root):
         loaded = load(root, name)
-        scope = loaded.declaration.scope
-        asked = about if (about or "").startswith("inc-") == (scope == "incident") else None
         try:
-            record.about(scope, asked)
+            jobs += _jobs(record, loaded, about, languages, audiences)
         except UsageError as error:
-            left.append(f"{name}: {error.message}")
-            continue
-        tongues = [one for one in loaded.sources.languages if not languages or one in languages]
-        readers = [one for one in loaded.declaration.audiences if not audiences or one in audiences]
-        if not (tongues and readers):
-            left.append(f"{name}: in {', '.join(loaded.sources.languages)}, for {', '.join(loaded.declaration.audiences)}")
-        jobs += [Job(document=name, about=asked, language=tongue, audience=reader) for tongue in tongues for reader in readers]
+            if names:
+                raise
+            left.append(error.message if error.message.startswith(name) else f"{name}: {error.message}")
     if not jobs:
-        raise UsageError(f"nothing to build: {'; '.join(left)}", "`loopwright report list`")
+        more = f", and {len(left) - 1} other documents likewise" if len(left) > 1 else ""
+        raise UsageError(f"nothing to build: {left[0]}{more}", "`loopwright report list`")
     return jobs, left
+
+
+def _jobs(
+    record: Record, loaded: Loaded, about: str | None, languages: Collection[str], audiences: Collection[str]
+) -> list[Job]:
+    """Of one document; UsageError where there are none."""
+    told, there = loaded.declaration, loaded.sources.languages
+    asked = about if (about or "").startswith("inc-") == (told.scope == "incident") else None
+    record.about(told.scope, asked, told.incident)
+    tongues = [one for one in there if not languages or one in languages]
+    readers = [one for one in told.audiences if not audiences or one in audiences]
+    if not tongues:
+        where = " and ".join(f"reports/{folder}/labels.{next(iter(languages))}.yaml" for folder in (loaded.name, "theme"))
+        raise UsageError(f"{loaded.name} has no words in {', '.join(languages)}", f"one of: {', '.join(there)}; or add {where}")
+    if not readers:
+        raise UsageError(f"{loaded.name} is not for {', '.join(audiences)}", f"one of: {', '.join(told.audiences)}")
+    return [
+        Job(document=loaded.name, about=asked, language=tongue, audience=reader) for tongue in tongues for reader in readers
+    ]
 
 
 def build_many(

@@ -13,12 +13,14 @@ from typing import Any, Literal
 
 from loopwright.report.declaration import Closed, FactPath
 from loopwright.report.document import FactShown
-from loopwright.report.format import Writer, raised
+from loopwright.report.format import Writer, printable, raised
 from loopwright.report.parse import parse_strict
 
 __all__ = ["FILE", "Chart", "Figures", "draw", "read_charts"]
 
 FILE = "theme/charts.yaml"
+LABEL = 40
+"""Characters of a point's name. What no font draws would end the drawing library, and with it the process."""
 ROWS = 60
 """More points than this are no figure on a page."""
 FONT = "Inter, Europe"
@@ -95,7 +97,7 @@ def _points(
             score = cell if isinstance(cell, Mapping) else {"value": cell}
             if isinstance(value := score.get("value"), (int, float)) and not isinstance(value, bool):
                 yield {
-                    "x": str(told(chart.x, cells[chart.x])), "series": named[key], "value": value,
+                    "x": printable(str(told(chart.x, cells[chart.x]))[:LABEL]), "series": named[key], "value": value,
                     "low": score.get("low", value), "high": score.get("high", value),
                 }  # fmt: skip
 

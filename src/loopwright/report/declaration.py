@@ -126,6 +126,8 @@ class Declaration(Closed):
     law: LawRef
     scope: Literal["cycle", "loop", "incident"]
     """What it is about: a ``cycle`` document takes ``--cycle``, an ``incident`` one ``--about``."""
+    incident: Literal["gpai", "art73"] | None = None
+    """The kind of incidents that its facts are of, the newest where none is named; every kind by default."""
     audiences: tuple[Audience, ...]
     """Who gets it; ``internal`` is the last."""
     owner: Owner
@@ -194,3 +196,5 @@ class Theme(Closed):
     """Words of a provision as this language cites it: ``Annex: Anhang``."""
     facts: dict[FactPath, Text] = Field(default_factory=dict)
     """Labels of facts, likewise."""
+    law: dict[Text, Text] = Field(default_factory=dict)
+    """Titles, versions and due dates of ``law.yaml`` by their English, for a language that it does not have."""

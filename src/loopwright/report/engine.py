@@ -119,8 +119,8 @@ def document_of(
         raise UsageError(f"{loaded.name} is not for {audience!r}", f"one of: {', '.join(loaded.declaration.audiences)}")
     labels, words = loaded.labels(language), loaded.words(language)
     declaration = projected(loaded.declaration, audience)
-    about, cycle = record.about(declaration.scope, asked)
-    facts, index = record.facts(about, cycle), EvidenceIndex(record.log, record.state)
+    about, cycle = record.about(declaration.scope, asked, declaration.incident)
+    facts, index = record.facts(about, cycle, declaration.incident), EvidenceIndex(record.log, record.state)
     subject = Subject(root=record.root, state=record.state, facts=facts, about=about, law=loaded.law, words=words)
     sections = claims_of(declaration, labels, subject, index)
     return doc.Document(

@@ -55,8 +55,9 @@ def facts_digest(root: Path, found: Found, about: str | None) -> tuple[str, Dige
     if not found.field.query:
         raise UsageError(f"{found.field.id} has no facts to confirm", "answer it with --text or --file")
     record = open_record(root)
-    place, cycle = record.about(found.document.declaration.scope, about)
-    facts = record.facts(place, cycle)
+    declaration = found.document.declaration
+    place, cycle = record.about(declaration.scope, about, declaration.incident)
+    facts = record.facts(place, cycle, declaration.incident)
     if all(facts[path].value is None for path in found.field.query):
         raise UsageError(
             f"the record has nothing to confirm in {found.field.id} about {place}", "answer it with --text or --file"

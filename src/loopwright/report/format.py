@@ -37,6 +37,8 @@ _PIECE = re.compile(r"&[a-z0-9#]+;|.")
 """A word that has to be broken somewhere in a narrow column."""
 CELL = 1200
 """Characters of one cell or item; the whole is in the data."""
+SHORT = 16
+"""Of a word or two that are not taken apart."""
 _LARGEST = 1e15
 """From here on (and below a ten-thousandth) a number is written with its power of ten."""
 
@@ -189,8 +191,13 @@ class Writer:
         if {"value", "low", "high"} <= set(value):
             known = f", n\u00a0{self.number(value['n'])}" if value.get("n") is not None else ""
             return f"{self.number(float(value['value']))} ({self.interval(value)}{known})"
-        return Markup(", ").join(
-            Markup("{} {}").format(printable(self.term(str(key))), self.cell(item)) for key, item in value.items()
+        return Markup(", ").join(self._pair(self.term(str(key)), item) for key, item in value.items())
+
+    def _pair(self, name: str, item: Any) -> Any:
+        """A name with what it has; a short one with its number stays on one line."""
+        short = len(name) <= SHORT and isinstance(item, (int, float))
+        return Markup("{}{}{}").format(
+            printable(name.replace(" ", "\u00a0") if short else name), "\u00a0" if short else " ", self.cell(item)
         )
 
     def _text(self, value: str) -> Any:

@@ -128,6 +128,13 @@ class Law(Closed):
     clocks: tuple[Clock, ...]
     due: dict[Name, Due]
 
+    @property
+    def printed(self) -> frozenset[str]:
+        """The English of every text that documents print, by which a language that is not in the file brings its own."""
+        texts = [text for act in self.acts.values() for text in (act.title, act.cite, act.version, act.note)]
+        texts += [rule.label for rule in self.due.values()]
+        return frozenset(text if isinstance(text, str) else text["en"] for text in texts if text)
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         rows = (*self.application, *self.retention, *self.clocks, *(one for one in self.due.values() if one.act))

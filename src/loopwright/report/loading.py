@@ -50,7 +50,12 @@ class Loaded:
     def words(self, language: str) -> Vocabulary:
         """The words that all documents share."""
         where = f"{THEME}/labels.{language}.yaml"
-        return Vocabulary(language, parse_strict(Theme, self.sources.read(where), f"reports/{where}"))
+        text = self.sources.read(where)
+        theme = parse_strict(Theme, text, f"reports/{where}")
+        for english in theme.law:
+            if english not in self.law.printed:
+                raise _wrong(text.decode(), where, english, f"law: reports/{LAW} has no text {english!r}", self.law.printed)
+        return Vocabulary(language, theme)
 
 
 def load(root: Path, document: str) -> Loaded:

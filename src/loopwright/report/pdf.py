@@ -7,8 +7,11 @@ sources, and nothing depends on clock, host or process: the same input gives the
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -61,9 +64,9 @@ def typeset(html: str, files: Mapping[str, bytes], attached: tuple[DataFile, ...
 
     Raises:
         InfraError: WeasyPrint or pango is missing.
-        UsageError: the document names something that is not among its sources.
+        UsageError: the document names something that is not among its sources, or a font that is none.
     """
-    weasyprint = _weasyprint()
+    weasyprint, lost = _weasyprint(), _LostFonts()
     from weasyprint.text.fonts import FontConfiguration
 
     fetcher = _fetcher(files)
@@ -83,11 +86,40 @@ def typeset(html: str, files: Mapping[str, bytes], attached: tuple[DataFile, ...
         )
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), lost.watching():
             warnings.simplefilter("ignore", ResourceWarning)  # WeasyPrint 70 leaves its colour profile's file open
-            return _unambiguous(write)
+            made = _unambiguous(write)
     except weasyprint.urls.FatalURLFetchingError as error:
-        raise UsageError(str(error), "a report is set from its own folder and the theme alone") from error
+        said = str(error).removeprefix("Error fetching ").strip('"')
+        raise UsageError(
+            f"{said} is not part of the report's sources", "put it into reports/, or mend the link: nothing else is read"
+        ) from error
+    if lost.told:
+        raise UsageError(f"reports/: {'; '.join(lost.told)}", "put the font's file back as it was, or mend its @font-face")
+    return made
+
+
+class _LostFonts(logging.Handler):
+    """Fonts that WeasyPrint goes on without: a page in another font is not the page that was meant."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.told: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what is said of a font."""
+        if record.msg.startswith("Font-face"):
+            self.told[record.getMessage()] = None
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """For as long as a document is set."""
+        log = logging.getLogger("weasyprint")
+        log.addHandler(self)
+        try:
+            yield
+        finally:
+            log.removeHandler(self)
 
 
 def _unambiguous(write: Callable[[int], bytes]) -> bytes:
@@ -104,8 +136,9 @@ def _unambiguous(write: Callable[[int], bytes]) -> bytes:
 
 def _weasyprint() -> Any:
     try:
-        import weasyprint  # half a second, and it loads pango
-        import weasyprint.urls
+        with contextlib.redirect_stdout(io.StringIO()):  # where pango is missing it prints advice of its own
+            import weasyprint  # half a second, and it loads pango
+            import weasyprint.urls
     except (ImportError, OSError) as error:
         wanted = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
         raise InfraError(f"a PDF cannot be set here: {error}", f"apt-get install {wanted}; then `loopwright doctor`") from error

@@ -10,13 +10,14 @@ from loopwright.errors import IntegrityError, UsageError, WorkspaceError
 from loopwright.ledger.answers import LOOP
 from loopwright.ledger.audit import LogAudit, audit
 from loopwright.ledger.fold import LoopState, fold
+from loopwright.ledger.incidents import incidents
 from loopwright.ledger.note import Checkpoint, read_text
 from loopwright.report.facts import Fact, catalogue
 
 __all__ = ["NONE", "Record", "open_record"]
 
 NONE = "none"
-"""What an incident's document is about where nobody has opened one: then it says that of every field, and no more."""
+"""What an incident's document is about where nobody has opened one of its kind: then it says that of every field, and no more."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,8 +34,8 @@ class Record:
         """The signed head that everything is drawn from."""
         return read_text(self.log.notes[self.log.covered].rpartition("\n\n")[0] + "\n")
 
-    def about(self, scope: str, asked: str | None) -> tuple[str, str]:
-        """What a document is about, and the cycle that its facts are of.
+    def about(self, scope: str, asked: str | None, kind: str | None = None) -> tuple[str, str]:
+        """What a document is about, and the cycle that its facts are of; ``kind``: of incidents those that it is for.
 
         UsageError where the record has no such cycle or incident, or no cycle at all.
         """
@@ -44,28 +45,28 @@ class Record:
         if scope == "loop":
             return LOOP, newest
         if scope == "incident":
-            return self._incident(asked), newest
+            return self._incident(asked, kind), newest
         if asked is not None and asked not in self.state.cycles:
             known = ", ".join(self.state.cycles)
             raise UsageError(f"the record has no cycle {asked!r} under its last checkpoint", f"one of: {known}")
         return (asked or newest,) * 2
 
-    def _incident(self, asked: str | None) -> str:
-        known = list(dict.fromkeys(one.predicate["incident"] for one in getattr(self.state.acts, "incidents", ())))
-        known = known or [NONE]
+    def _incident(self, asked: str | None, kind: str | None) -> str:
+        every = incidents(getattr(self.state.acts, "incidents", ()))
+        known = [name for name, one in every.items() if kind in (None, one.facts.get("kind"))]
         if asked is not None and asked not in known:
-            open_it = "`loopwright incident open`"
+            what = f"is of kind {every[asked].facts.get('kind')}, not {kind}" if asked in every else "is not on the record"
             raise UsageError(
-                f"the record has no incident {asked!r}", open_it if known == [NONE] else f"one of: {', '.join(known)}"
+                f"incident {asked} {what}", f"one of: {', '.join(known)}" if known else "`loopwright incident open`"
             )
-        return asked or known[-1]
+        return asked or (known[-1] if known else NONE)
 
-    def facts(self, about: str, cycle: str) -> Mapping[str, Fact]:
-        """The catalogue for one subject; each fact is computed when it is asked for, once."""
-        incident = about if about.startswith("inc-") else None
-        key = (cycle, incident or "")
+    def facts(self, about: str, cycle: str, kind: str | None = None) -> Mapping[str, Fact]:
+        """The catalogue for one subject; each fact is computed when it is asked for, once. ``kind``: of the incident where it is about none."""
+        incident = about if about.startswith("inc-") else self._incident(None, kind) if kind else NONE
+        key = (cycle, incident)
         if key not in self._facts:
-            self._facts[key] = catalogue(self.log, self.root, cycle, incident)
+            self._facts[key] = catalogue(self.log, self.root, cycle, None if incident == NONE else incident)
         return self._facts[key]
 
 

@@ -35,6 +35,8 @@ CHARACTERS = 4000
 """Of one text in the body."""
 COLUMNS = 7
 """Beyond these a table is set as a list, a record a paragraph: columns would be too narrow to read."""
+BRIEF, LINE = 5, 80
+"""Rows of a table that is kept together, and characters of a cell that may stand in it."""
 EVIDENCE = 120
 """Rows of the index in the body."""
 _MARKS = {"entry": "a", "artifact": "b", "answer": "c"}
@@ -85,7 +87,8 @@ class _Tables:
         rows = list(zip(*columns, strict=True))
         return {
             "fields": keys, "heads": heads, "rows": rows, "of": len(every), "file": name, "numeric": [_numeric(column) for column in columns],
-            "stacked": _wide(keys, rows), "silent": ", ".join(silent),
+            "stacked": _wide(keys, rows), "brief": _brief(rows), "silent": ", ".join(silent),
+            "records": [[told for told in zip(heads, keys, row, strict=True) if told[2] is not None] for row in rows],
         }  # fmt: skip
 
     def _keep(self, claim: Claim, fact: FactShown) -> str:
@@ -207,7 +210,7 @@ FORMULAE = frozenset({"method", "allowed", "inputs", "limit"})
 def _cell(writer: Writer, words: Vocabulary, column: str, cell: Any) -> Any:
     """A cell as it is printed, by what its column holds."""
     told = words.told(column, cell)
-    if column in FORMULAE and isinstance(told, str):
+    if column in FORMULAE and isinstance(told, str) and len(told) <= LINE:
         return writer.cell(writer.signs(told))
     shown = writer.cell(told)
     named = column in NAMES and isinstance(told, str) and told and not DIGEST.fullmatch(told)
@@ -234,6 +237,13 @@ def _even(column: Sequence[Any]) -> Sequence[Any]:
     ):
         return column
     return [float(value) if value in (0, 1, -1) and not isinstance(value, bool) else value for value in column]
+
+
+def _brief(rows: Sequence[Sequence[Any]]) -> bool:
+    """A few short lines, which no page end takes apart."""
+    return len(rows) <= BRIEF and not any(
+        isinstance(cell, str) and ("\n" in cell or len(cell) > LINE) for row in rows for cell in row
+    )
 
 
 def _wide(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:

@@ -7,6 +7,7 @@ digest of the unsigned file, which the signed one holds as its first revision, b
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,12 +54,12 @@ def signer_of(certificate: Path, key: Path | None, passphrase: Callable[[str], b
 
     UsageError where a file cannot be read, the passphrase is wrong, or the key is not the certificate's.
     """
-    from pyhanko.sign.signers import SimpleSigner
-
-    if key is None:
-        found = SimpleSigner.load_pkcs12(str(certificate), passphrase=passphrase(f"passphrase of {certificate.name}"))
-    else:
-        found = _pem(certificate, key, passphrase)
+    _quiet()
+    for file in (certificate, key) if key else (certificate,):
+        _readable(file)  # before anybody types a passphrase for nothing
+    if key is None and certificate.read_bytes().lstrip().startswith(b"-----BEGIN"):
+        raise UsageError(f"{certificate} is PEM and needs its private key", "--key FILE")
+    found = _pem(certificate, key, passphrase) if key else _pkcs12(certificate, passphrase)
     if found is None:
         raise UsageError(
             f"{certificate} cannot be opened, or the passphrase is wrong",
@@ -67,18 +68,32 @@ def signer_of(certificate: Path, key: Path | None, passphrase: Callable[[str], b
     return found
 
 
+def _quiet() -> None:
+    """Of what pyHanko finds wrong it logs tracebacks; a result or an error here says it."""
+    for name in ("pyhanko", "pyhanko_certvalidator"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _readable(file: Path) -> None:
+    try:
+        file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}", "name the files of certificate and key") from error
+
+
+def _pkcs12(certificate: Path, passphrase: Callable[[str], bytes]) -> Any:
+    from pyhanko.sign.signers import SimpleSigner
+
+    return SimpleSigner.load_pkcs12(str(certificate), passphrase=passphrase(f"passphrase of {certificate.name}"))
+
+
 def _pem(certificate: Path, key: Path, passphrase: Callable[[str], bytes]) -> Any:
     from pyhanko.sign.signers import SimpleSigner
 
-    try:
-        locked = b"ENCRYPTED" in key.read_bytes()
-        return SimpleSigner.load(
-            str(key), str(certificate), key_passphrase=passphrase(f"passphrase of {key.name}") if locked else None
-        )
-    except OSError as error:
-        raise UsageError(
-            f"{error.filename} cannot be read: {error.strerror}", "name the files of certificate and key"
-        ) from error
+    locked = b"ENCRYPTED" in key.read_bytes()
+    return SimpleSigner.load(
+        str(key), str(certificate), key_passphrase=passphrase(f"passphrase of {key.name}") if locked else None
+    )
 
 
 def sign_pdf(pdf: bytes, signer: Any, reason: str) -> bytes:
@@ -86,7 +101,10 @@ def sign_pdf(pdf: bytes, signer: Any, reason: str) -> bytes:
 
     The field has no visible mark and lies outside the page (an untagged widget would break PDF/UA-1), and the metadata stay
     untouched (pyHanko's rewriting would break PDF/A's extension schema).
+
+    UsageError where it is no PDF, or is signed already.
     """
+    _signable(pdf)
     made = _signed(pdf, signer, reason, None)
     room = _CONTENTS.search(made, len(pdf))
     more = 0
@@ -96,6 +114,18 @@ def sign_pdf(pdf: bytes, signer: Any, reason: str) -> bytes:
         more += 1  # a little more room moves what comes after it, and so makes another table
         made = _signed(pdf, signer, reason, len(room[1]) + 2 * more)
     return made
+
+
+def _signable(pdf: bytes) -> None:
+    from pyhanko.pdf_utils.misc import PdfError
+    from pyhanko.pdf_utils.reader import PdfFileReader
+
+    try:
+        signed = PdfFileReader(BytesIO(pdf)).embedded_signatures
+    except (PdfError, ValueError, KeyError) as error:
+        raise UsageError(f"this is no PDF that can be read: {error}", "name a PDF that `report build` wrote") from error
+    if signed:
+        raise UsageError("this PDF is signed, and its signature allows no other", "sign the file that `report build` wrote")
 
 
 def _signed(pdf: bytes, signer: Any, reason: str, room: int | None) -> bytes:
@@ -132,13 +162,14 @@ def read_signatures(pdf: bytes, trusted: tuple[Path, ...] = ()) -> tuple[PdfSign
 
     Raises:
         IntegrityError: the file is damaged so far that its signatures cannot be read.
+        UsageError: a file of ``trusted`` is no certificate.
     """
-    from pyhanko.keys import load_cert_from_pemder
     from pyhanko.pdf_utils.reader import PdfFileReader
     from pyhanko.sign.validation import validate_pdf_signature
     from pyhanko_certvalidator import ValidationContext
 
-    context = ValidationContext(trust_roots=[load_cert_from_pemder(str(path)) for path in trusted], allow_fetching=False)
+    _quiet()
+    context = ValidationContext(trust_roots=[_certificate(path) for path in trusted], allow_fetching=False)
     try:
         found = PdfFileReader(BytesIO(pdf)).embedded_regular_signatures
         return tuple(_told(one, validate_pdf_signature(one, context), pdf) for one in found)
@@ -146,6 +177,15 @@ def read_signatures(pdf: bytes, trusted: tuple[Path, ...] = ()) -> tuple[PdfSign
         raise IntegrityError(
             f"the signatures cannot be read: {type(error).__name__}: {error}", "ask for the file again"
         ) from error
+
+
+def _certificate(path: Path) -> Any:
+    from pyhanko.keys import load_cert_from_pemder
+
+    try:
+        return load_cert_from_pemder(str(path))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no certificate that can be read: {error}", "--trust a PEM or DER certificate") from error
 
 
 def _told(one: Any, status: Any, pdf: bytes) -> PdfSignature:

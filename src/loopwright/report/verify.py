@@ -67,8 +67,10 @@ def verify_file(
         workspace: the record, or a copy of it.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or a key or certificate that was named is none.
     """
+    for key in keys:
+        _named(key)
     try:
         pdf = path.read_bytes()
     except OSError as error:
@@ -215,6 +217,13 @@ def _log(key: str) -> Principal:
         raise ValueError("not an Ed25519 verifier key")
     public = base64.b64encode(raw[1:]).decode()
     return Principal(id="log", kind="service", role="log", public_key=public, custody="")
+
+
+def _named(key: str) -> None:
+    try:
+        _log(key)
+    except ValueError as error:
+        raise UsageError(f"--key {key}: no verifier key: {error}", "its form is name+id+key, as in ledger/keys.json") from error
 
 
 def _record(document: Document, files: Mapping[str, bytes], workspace: Path | None) -> Iterator[Check]:

@@ -15,16 +15,16 @@ from babel.numbers import format_decimal, get_decimal_symbol
 
 from loopwright.errors import UsageError
 from loopwright.report.declaration import Theme
-from loopwright.report.facts.phrases import patterns, phrase, phrases
+from loopwright.report.facts.phrases import PLACE, patterns, phrase, phrases
 from loopwright.report.facts.registry import names
 
 __all__ = ["Vocabulary"]
 
 WORDED = frozenset({
-    "action", "aid", "allows", "amount", "bad", "changed", "check", "checker", "class", "custody", "decision", "duties", "effect", "event", "fact",
+    "action", "aid", "allows", "amount", "bad", "changed", "check", "checker", "class", "custody", "decision", "duties", "effect", "energy_how", "event", "fact",
     "figure", "from", "harm", "how", "judge", "kind", "length_unit", "maker", "makes", "method", "metric", "name", "origin", "origin_class", "outcome", "phase",
     "question", "quorum", "reads", "reason", "relation", "report", "rights", "role", "rule", "slice", "source", "split", "stage", "standing",
-    "standing_with", "state", "suite", "test", "trigger", "unit", "use", "verdict", "what",
+    "standing_with", "state", "suite", "test", "trigger", "unit", "use", "utilisation_reading", "verdict", "what",
 })  # fmt: skip
 """Columns whose cells are words of ours. Prompts, answers, groups, settings and values are data."""
 SENSES = {
@@ -36,6 +36,8 @@ REFERENCES = frozenset({"ref", "reference", "requirement"})
 """Columns that name provisions."""
 _APART = re.compile(r", (?![^(]*\))")
 _DECIMAL, _LARGE = re.compile(r"[+-]?\d+\.\d+"), re.compile(r"\d{5,15}")
+OURS = 1000
+"""Characters: no word or sentence of ours is longer, and nothing is looked for in a text that is."""
 ANSWERED = frozenset({"org", "system", "release", "policy", "crawl", "access", "risk"})
 """Areas of facts that persons fill."""
 
@@ -54,8 +56,11 @@ class Vocabulary:
         return self.theme.words[key].format_map(values) if values else self.theme.words[key]
 
     def of(self, words: str | Mapping[str, str]) -> str:
-        """This language of a text that has several, or its English; a text that is the same in all stays as it is."""
-        return words if isinstance(words, str) else words.get(self.language) or words["en"]
+        """This language of a text that has several, its own labels' words for it, or its English."""
+        if not isinstance(words, str) and self.language in words:
+            return words[self.language]
+        english = words if isinstance(words, str) else words["en"]
+        return self.theme.law.get(english, english)
 
     def fact(self, path: str) -> str:
         """Label of a fact."""
@@ -81,19 +86,19 @@ class Vocabulary:
 
     def told(self, column: str, cell: Any) -> Any:
         """A cell in the reader's words, where its column holds words of ours; what models, persons and domains wrote stays as it is."""
-        if column in REFERENCES and isinstance(cell, str):
+        if column in REFERENCES and isinstance(cell, str) and len(cell) <= OURS:
             return self.reference(cell)
         if cell == "none" and column in {"before", "after"}:
             return None
-        if column not in WORDED or not isinstance(cell, (str, list)):
+        if column not in WORDED or not isinstance(cell, (str, list)) or (isinstance(cell, str) and len(cell) > OURS):
             return cell
         if isinstance(cell, list):
             return [self.told(column, one) for one in cell]
         if known := self._in(column, cell):
-            return known[:1].upper() + known[1:]
+            return _begun(known)
         parts = _APART.split(cell)
         first, *others = (self._in(column, part) for part in parts)
-        head = first[:1].upper() + first[1:] if first else parts[0]
+        head = _begun(first) if first else parts[0]
         return ", ".join([head, *(told or part for told, part in zip(others, parts[1:], strict=True))])
 
     def _in(self, column: str, text: str) -> str | None:
@@ -111,7 +116,7 @@ class Vocabulary:
         for key, pattern in patterns():
             if found := pattern.fullmatch(text):
                 words = self._word(key)
-                pairs = zip_longest(words.split("*"), map(self._filled, found.groups()), fillvalue="") if words else ()
+                pairs = zip_longest(PLACE.split(words), map(self._filled, found.groups()), fillvalue="") if words else ()
                 return "".join(part for pair in pairs for part in pair) or None
         return None
 
@@ -120,17 +125,21 @@ class Vocabulary:
             return text.replace(".", get_decimal_symbol(self.theme.locale)).replace("-", "\u2212")
         if _LARGE.fullmatch(text):
             return format_decimal(int(text), locale=self.theme.locale).replace("\u202f", "\u00a0")
-        return self._in("", text) or text
+        return self._in("", text) or self._word(text.replace(" ", "_")) or text
 
     def entry(self, what: str) -> str:
-        """What a line of the evidence index is: ``phase train c0003`` in the reader's words. Names of files and fields stay."""
+        """What a line of the evidence index is: ``phase train c0003`` in the reader's words, and an answer by its field's label."""
         kind, *rest = what.split(" ")
+        if kind.endswith(",") and rest:
+            return f"{self.fact(kind[:-1])}, {self.theme.scopes.get(rest[0], rest[0])}"
+        if rest and (both := self._word(f"{kind} {rest[0]}.entry")):
+            return " ".join([both, *rest[1:]])
         return " ".join([self._in("entry", kind) or kind, *map(self.term, rest)])
 
     def recorded(self, path: str, value: Any) -> Any:
         """A recorded text that is a word of ours, in the reader's; what persons answered stays as it is."""
         area, _, name = path.partition(".")
-        ours = isinstance(value, str) and area not in ANSWERED and name != "name"
+        ours = isinstance(value, str) and len(value) <= OURS and area not in ANSWERED and name != "name"
         return (self._in("entry" if area == "log" else "said", value) if ours else None) or value
 
     def reference(self, text: str) -> str:
@@ -148,3 +157,8 @@ class Vocabulary:
     def method(self, key: str) -> str:
         """How a value was obtained."""
         return self.theme.columns.get(f"method.{key}") or phrase(key, self.language) or key
+
+
+def _begun(text: str) -> str:
+    """As a cell begins: with a capital, unless its first word is a letter by itself (Student's t)."""
+    return text if text[1:2] == " " else text[:1].upper() + text[1:]

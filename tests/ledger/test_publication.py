@@ -9,7 +9,8 @@ import pytest
 
 from loopwright.ledger.merkle import leaf_hash
 from loopwright.ledger.publication import Published, publish
-from loopwright.ledger.tiles import published_size, reaches
+from loopwright.ledger.reading import reaches
+from loopwright.ledger.tiles import published_size
 
 ENTRIES = [b"entry %d" % number for number in range(6_000)]
 HASHES = [leaf_hash(entry) for entry in ENTRIES]

@@ -7,7 +7,6 @@ and what they give, which reads full tiles and bundles when it is asked for them
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,6 @@ __all__ = [
     "levels_of",
     "pack",
     "published_size",
-    "reaches",
     "read_entries",
     "read_files",
     "split",
@@ -247,19 +245,6 @@ def published_size(folder: Path) -> int:
     """Entries that a published log says it has, by the names of its files alone."""
     names = (path.relative_to(folder).as_posix() for path in (folder / "tile" / "entries").rglob("*"))
     return max((tile.stop for tile in bundles_in(names)), default=0)
-
-
-def reaches(folder: Path, index: int) -> bool:
-    """Is there a file that may hold entry ``index``? Where there is none, at most ``index`` entries are published.
-
-    Costs the same for every length of log, as `published_size` does not.
-    """
-    number, before = divmod(index, WIDTH)
-    full = folder / Tile(-1, number).name
-    with contextlib.suppress(FileNotFoundError):
-        widths = [name for name in os.listdir(f"{full}.p") if name.isdigit()]
-        return any(int(name) > before for name in widths) or full.is_file()
-    return full.is_file()
 
 
 def read_entries(folder: Path) -> list[bytes]:

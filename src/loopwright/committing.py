@@ -7,6 +7,7 @@ from loopwright.ledger.filings import FOLDER as FROZEN
 from loopwright.ledger.model_signature import SIGNED
 from loopwright.run import Run
 from loopwright.store import git
+from loopwright.store.files import drop_drafts
 from loopwright.store.lockfile import VOLUMES
 
 __all__ = ["DRIVER_PATHS", "commit", "foreign", "settled"]
@@ -22,7 +23,11 @@ def settled(run: Run) -> bool:
 
 
 def foreign(run: Run) -> list[str]:
-    """Files that a person has changed and not committed."""
+    """Files that a person has changed and not committed. What a killed run left half written is none of theirs, and goes."""
+    if not run.cycle:
+        own = run.root / "cycles" / (run.state.open or "none")
+        for folder in (run.root, own, own / "config", own / "manifests"):
+            drop_drafts(folder)
     if not run.cycle or not git.plain(run.root):
         return git.dirty(run.root, exclude=DRIVER_PATHS)
     return run.commits.foreign(DRIVER_PATHS)

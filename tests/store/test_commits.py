@@ -9,6 +9,7 @@ import pytest
 
 from loopwright.store import git
 from loopwright.store.commits import Commits
+from loopwright.store.files import drop_drafts, write_atomic
 from loopwright.types import cycle_name
 
 OWN = ("cycles", "ledger", "dvc.lock", "answers")
@@ -121,6 +122,18 @@ def test_a_kill_before_the_branch_moves_loses_nothing(root: Path, monkeypatch: p
     git.commit(root, paths, "c0001: reject")  # as the next run's first commit does
     assert git.dirty(root) == []
     assert plain(root, "show", "HEAD:dvc.lock") == "c0001 dvc.lock"
+
+
+def test_what_a_kill_left_half_written_goes_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, ".mine.new", ".cycles.yaml.new", "cycles.yaml")
+    with monkeypatch.context() as killed:
+        killed.setattr("os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr("os.unlink", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            write_atomic(tmp_path / "cycles.yaml", b"more")
+    assert len(list(tmp_path.iterdir())) == 4
+    drop_drafts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".cycles.yaml.new", ".mine.new", "cycles.yaml"]
 
 
 def test_the_cost_of_a_commit_does_not_hang_on_the_cycles_before_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

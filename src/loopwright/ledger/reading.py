@@ -79,6 +79,19 @@ def _leads(there: int, root: Path) -> bool:
     return there > 0 and (not reaches(root / FOLDER, there) or there >= published_size(root / FOLDER))
 
 
+def reaches(folder: Path, index: int) -> bool:
+    """Is there a file that may hold entry ``index``? Where there is none, at most ``index`` entries are published.
+
+    Costs the same for every length of log, as `published_size` does not.
+    """
+    number, before = divmod(index, WIDTH)
+    full = folder / Tile(-1, number).name
+    with contextlib.suppress(FileNotFoundError):
+        widths = [name for name in os.listdir(f"{full}.p") if name.isdigit()]
+        return any(int(name) > before for name in widths) or full.is_file()
+    return full.is_file()
+
+
 def first_entry(root: Path) -> bytes | None:
     """The genesis entry, or None where there is no log."""
     location = locate(root)

@@ -103,8 +103,8 @@ def write_cycles(root: Path, items: Mapping[str, Item], champion: str = "c0000")
 def item_of(root: Path, cycle: str) -> Item:
     """What the stages of a cycle are made from, of a whole cycle here or in a volume; KeyError where it is in neither."""
     for folder in (root, *sorted((root / lockfile.VOLUMES).glob("*"))):
-        if cycle in (found := _maps(plain(folder)).cycles):
-            return found[cycle]
+        if cycle in (found := plain(folder)["cycles"]):
+            return Item(**found[cycle])
     raise KeyError(cycle)
 
 

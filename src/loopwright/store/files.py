@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from loopwright.errors import InfraError
 
-__all__ = ["sync_directory", "write_atomic"]
+__all__ = ["drop_drafts", "sync_directory", "write_atomic"]
+
+_DRAFT = re.compile(r"\..+\.[a-z0-9_]{8}\.new")
 
 
 def sync_directory(directory: Path) -> None:
@@ -29,6 +32,13 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         problem = f"{path} cannot be written: {error.strerror}"
         raise InfraError(problem, "free space or set permissions, then run the same command again") from error
+
+
+def drop_drafts(folder: Path) -> None:
+    """Remove what kills in the midst of `write_atomic` left in this folder, by whoever alone writes there."""
+    for path in folder.glob(".*.new"):
+        if _DRAFT.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes) -> None:

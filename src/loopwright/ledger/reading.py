@@ -105,16 +105,3 @@ def parsed(entry: bytes, index: int) -> Statement:
         return read_statement(entry, index)
     except ValueError as error:
         raise IntegrityError(f"entry {index} of the ledger cannot be read: {error}", "loopwright verify") from error
-
-
-def reaches(folder: Path, index: int) -> bool:
-    """Is there a file that may hold entry ``index``? Where there is none, at most ``index`` entries are published.
-
-    Costs the same for every length of log, as `published_size` does not.
-    """
-    number, before = divmod(index, WIDTH)
-    full = folder / Tile(-1, number).name
-    with contextlib.suppress(FileNotFoundError):
-        widths = [name for name in os.listdir(f"{full}.p") if name.isdigit()]
-        return any(int(name) > before for name in widths) or full.is_file()
-    return full.is_file()

@@ -28,8 +28,8 @@ class AtStep(Trips):
     def progress(self, cycle: str, phase: str, done: int, total: int, unit: str) -> None:
         if phase == "train" and not self.children:
             self.look()
+            self.halted = time.monotonic()  # who halts may be interrupted before the next line
             self.act(self.workspace, "the loss looks wrong")
-            self.halted = time.monotonic()
 
 
 def gone(find, since: float) -> float:

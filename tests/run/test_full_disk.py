@@ -62,6 +62,6 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
     seen = json.loads(found.stdout.splitlines()[-1])
     assert seen["full"][0] == 1, seen["full"]
     assert "disk" in seen["full"][1]
-    assert "Traceback" not in seen["full"][1]
+    assert "Traceback" not in seen["full"][1], seen["full"][1]
     assert seen["after"][0] == 0, seen["after"]
     assert seen["whole"][0] == 0, seen["whole"]

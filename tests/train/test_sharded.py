@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from loopwright.errors import IntegrityError, PhaseError, TrainingDiverged
+from loopwright.errors import InfraError, IntegrityError, PhaseError, TrainingDiverged
 from loopwright.plugins import load_family
 from loopwright.train.checkpoints import read_checkpoint, write_checkpoint
 from loopwright.train.fit import fit
@@ -131,6 +131,12 @@ def test_every_shard_is_dealt_once() -> None:
             shares = [dealt(shards, rank, ranks) for rank in range(ranks)]
             assert [shard for share in shares for shard in share] == list(range(shards))
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_failure_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "step_00000001").write_text("in the way")
+    with pytest.raises(InfraError, match="a resume checkpoint cannot be written: .*step_00000001"):
+        write_checkpoint(tmp_path, 1, {"model/weight": torch.zeros(3)}, rank=0, together=False)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:

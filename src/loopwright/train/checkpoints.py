@@ -29,7 +29,7 @@ from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteIte
 from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 from torch.futures import Future
 
-from loopwright.errors import IntegrityError
+from loopwright.errors import InfraError, IntegrityError
 from loopwright.models.tensors import write_tensors
 from loopwright.written import Written, from_json, leave, noting, to_json
 
@@ -67,12 +67,19 @@ def write_checkpoint(storage: Path, step: int, state: Mapping[str, Tensor], *, r
         state: Tensors by name; of one that is cut up (`DTensor`), this rank's part is written.
         rank: This rank's number.
         together: All ranks call this, each for its part. Else this rank alone does, for everything.
+
+    Raises:
+        InfraError: the disk took it not, on whichever rank.
     """
     directory = storage / f"step_{step:08d}"
     writer = _Writer(directory, step, rank)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch.distributed.checkpoint")  # that one rank saves alone: it is meant
-        dcp.save(dict(state), storage_writer=writer, no_dist=not together)
+        try:
+            dcp.save(dict(state), storage_writer=writer, no_dist=not together)
+        except dcp.CheckpointException as error:  # no `Exception`: on its way nobody would take it for a failure
+            cause = next(iter(error.failures.values()))[0]
+            raise InfraError(f"a resume checkpoint cannot be written: {cause}", f"mend {storage}") from cause
     return directory
 
 

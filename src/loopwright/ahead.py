@@ -17,7 +17,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from loopwright.attempt import Attempt, killed
@@ -104,10 +103,12 @@ class _Begun:
         if attempt.key == self._attempt.key:
             failed = self._wait(run)
             self._attempt = self._process = None
-            return _again(run, attempt, f"what ran ahead of its cycle ended with code {failed}") if failed else attempt
+            message = f"what ran ahead of its cycle ended with code {failed}"
+            return run.again(attempt, "Ahead", message, _times(run, attempt)) if failed else attempt
         other, place = self._attempt, self._place
         self.end()
-        _again(run, other, "made ahead of its cycle for another champion, recipe, plan or code than it then had", "NotNeeded")
+        message = "made ahead of its cycle for another champion, recipe, plan or code than it then had"
+        run.again(other, "NotNeeded", message, _times(run, other))
         shutil.rmtree(place, ignore_errors=True)
         return attempt
 
@@ -137,10 +138,6 @@ class _Begun:
         return 0
 
 
-def _again(run: Run, attempt: Attempt, message: str, error: str = "Ahead") -> Attempt:
-    """Put on record what came to nothing, with its cost; the next attempt."""
-    times = killed(run.place(attempt)) or (attempt.started_at, now())
-    told = dict(zip(("started_at", "failed_at"), times, strict=True))
-    run.lost(attempt, attempt.said(run.cycle, error, message) | told)
-    run.refresh()
-    return replace(attempt, number=attempt.number + 1)
+def _times(run: Run, attempt: Attempt) -> tuple[str, str]:
+    """When it began, and its last sign of life."""
+    return killed(run.place(attempt)) or (attempt.started_at, now())

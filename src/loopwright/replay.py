@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwright.errors import UsageError
-from loopwright.phases import SPECS, call_phase
+from loopwright.phases import SPECS, call_phase, cleared
 from loopwright.plan import Mix, Plan, Section
 from loopwright.plugins import PhaseContext
 from loopwright.sections import (
@@ -57,9 +57,7 @@ def replay(root: Path, phase: str, cycle: str) -> dict[str, Any]:
         raise UsageError(f"{phase} has not run in {cycle}: {config_file.relative_to(root)} is missing", "`loopwright status`")
     config = json.loads(config_file.read_bytes())
     place = root / ".loopwright" / "scratch" / f"replay-{phase}-{cycle}-{os.getpid()}"
-    output, scratch = place / "output", place / "scratch"
-    output.mkdir(parents=True)
-    scratch.mkdir()
+    output, scratch = cleared(place)
     plan = recorded_plan(root, config)
     try:
         with open_tools(plan, root, "in-process") as tools:

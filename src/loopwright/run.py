@@ -315,7 +315,7 @@ class Run:
         said = in_words(attempt.phase, error)
         told = {"failed_at": now(), **drawn(self.meter.end())}
         try:
-            self.lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | told)
+            self._lost(attempt, attempt.failed(self.root, self.cycle, error, said.message) | told)
         except (InfraError, OSError) as second:
             said.add_note(f"the failure itself could not be recorded: {second}")
         self.observer.event(self.cycle, attempt.phase, "failed", {"message": said.message})
@@ -327,13 +327,16 @@ class Run:
         if left is None:
             return attempt
         told = "the driver was killed while this ran; the time is that of its last sign of life"
-        times = dict(zip(("started_at", "failed_at"), left, strict=True))
-        self.lost(attempt, attempt.said(self.cycle, "Killed", told) | times)
+        return self.again(attempt, "Killed", told, left)
+
+    def again(self, attempt: Attempt, error: str, message: str, times: tuple[str, str]) -> Attempt:
+        """Put on record what came to nothing between these times, with its cost; the next try."""
+        told = dict(zip(("started_at", "failed_at"), times, strict=True))
+        self._lost(attempt, attempt.said(self.cycle, error, message) | told)
         self.refresh()
         return replace(attempt, number=attempt.number + 1)
 
-    def lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
-        """Put on record what an attempt used that came to nothing."""
+    def _lost(self, attempt: Attempt, predicate: Mapping[str, Any]) -> None:
         scratch, event = self.place(attempt) / "scratch", f"{attempt.key}:{attempt.number}:failed"
         self.ledger.append("failure", [], {**predicate, **spent(scratch)}, role="controller", event=event)
         self.ledger.publish()

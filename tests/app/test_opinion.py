@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,29 +15,12 @@ from playwright.sync_api import Browser, Page
 from app.answering import Words, given_of
 from app.views.reports import Choice
 from loopwright.labelling import signed
-from loopwright.ledger.keys import key_folder
-from loopwright.workspace import Workspace, create
-from tests.app.rows import record_rows
+from loopwright.workspace import Workspace
 from tests.app.test_browser import _until_it_answers, browser
 from tests.app.test_reports import claim
+from tests.govern.test_labels import lab
 
-__all__ = ["browser"]
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Workspace]:
-    """Rows that were judged, a plan, and persons of a demonstration."""
-    made = create(tmp_path / "plain", demo=True)
-    root = record_rows(tmp_path / "lab")
-    for name in ("loop.yaml", "recipe.yaml"):
-        if not (root / name).exists():
-            (root / name).write_bytes((made.root / name).read_bytes())
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    keys = key_folder("w-5f2c9a10")
-    shutil.rmtree(keys, ignore_errors=True)
-    shutil.copytree(root / ".keys" / keys.name, keys)
-    yield Workspace(root=root)
-    shutil.rmtree(keys)
+__all__ = ["browser", "lab"]
 
 
 @pytest.fixture

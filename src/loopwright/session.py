@@ -6,8 +6,9 @@ The lease comes first, so that a second driver leaves at once; the executor star
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loopwright.ahead import ahead_of
 from loopwright.consent import Consent
@@ -20,6 +21,10 @@ from loopwright.plugins import load_domain, load_family
 from loopwright.run import Observer, Run, Tools
 from loopwright.supervisor import supervise
 from loopwright.workspace import Workspace, write_resolved
+
+if TYPE_CHECKING:
+    from loopwright.runtime.profile import Profile
+    from loopwright.sandbox import Sandbox
 
 __all__ = ["open_run", "open_tools", "reachable"]
 
@@ -36,22 +41,15 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None, *, warm: bool
     from loopwright.domains.watched import WatchedDomain  # late: loads what it then needs
     from loopwright.ledger.sealing import ProcessSealer
     from loopwright.runtime.profile import load_profile, open_executor
-    from loopwright.sandbox import Limits
     from loopwright.sandbox.canary import Canaries, WatchedSandbox
-    from loopwright.sandbox.pool import open_sandbox
 
     chosen = load_profile(root, profile or plan.runtime.profile)
     executor = open_executor(chosen, root / ".loopwright", PRELOAD)
     try:
         if warm and plan.runtime.isolation == "shared":
             executor.warm()
-        limits = Limits(
-            wall_seconds=plan.verifier.wall_seconds,
-            cpu_seconds=max(1, round(plan.verifier.wall_seconds)),
-            memory_bytes=plan.verifier.memory_mib * 2**20,
-        )
         canaries = Canaries(plan.verifier.canary_every, plan.seed)
-        with open_sandbox(plan.verifier.minimum_level, plan.runtime.sandbox_workers, limits) as sandbox:
+        with _sandbox(plan, chosen, root / ".loopwright") as sandbox:
             yield Tools(
                 domain=WatchedDomain(
                     load_domain(plan.domain.name, plan.domain.settings, root),
@@ -67,6 +65,29 @@ def open_tools(plan: Plan, root: Path, profile: str | None = None, *, warm: bool
             )
     finally:
         executor.close()
+
+
+@contextmanager
+def _sandbox(plan: Plan, profile: Profile, scratch: Path) -> Iterator[Sandbox]:
+    """Where candidates run: on this host, or on the nodes that the profile sets apart for it."""
+    from loopwright.runtime.profile import open_executor
+    from loopwright.sandbox import Limits
+    from loopwright.sandbox.pool import open_sandbox
+
+    asked, level = plan.verifier, plan.verifier.minimum_level
+    limits = Limits(
+        wall_seconds=asked.wall_seconds,
+        cpu_seconds=max(1, round(asked.wall_seconds)),
+        memory_bytes=asked.memory_mib * 2**20,
+    )
+    if not profile.verify_labels:
+        with open_sandbox(level, plan.runtime.sandbox_workers, limits) as sandbox:
+            yield sandbox
+        return
+    from loopwright.sandbox.spread import SpreadSandbox
+
+    with closing(open_executor(profile.judging, scratch)) as hosts:
+        yield SpreadSandbox(level, limits, hosts.map)
 
 
 def reachable(plan: Plan, root: Path) -> None:

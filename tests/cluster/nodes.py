@@ -65,6 +65,11 @@ class Nodes:
         """What a profile names to join."""
         return f"{self._net}.1:{self.port}"
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the nodes that were added, the head apart."""
+        return tuple(self._members)
+
     def __enter__(self) -> Self:
         _do("ip", "link", "add", self._bridge, "type", "bridge")
         _do("ip", "addr", "add", f"{self._net}.1/24", "dev", self._bridge)

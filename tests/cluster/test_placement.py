@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -66,3 +67,39 @@ def test_each_phase_may_be_a_job_of_its_own(lab: Workspace, driver: Callable[...
     phases = lab.state().cycles["c0001"].phases
     jobs = [phases[phase].environment["job"] for phase in ("generate", "train", "evaluate", "examine") if phase in phases]
     assert len(set(jobs)) == len(jobs) > 2
+
+
+def test_candidates_run_on_the_nodes_that_are_for_them_and_come_out_the_same(
+    lab: Workspace, cluster: Nodes, driver: Callable[..., dict[str, Any]], calm: Calm
+) -> None:
+    """A node of them that dies in the midst changes nothing either."""
+    for name in ("a", "b"):
+        cluster.kill(name)
+    cluster.add("g", "--labels", "role=work", cpus=2)
+    for name in ("u", "v"):
+        cluster.add(name, "--labels", "role=verify")
+    profile = lab.root / "cluster" / "nodes.yaml"
+    roles = {"map_labels": "work", "train_labels": "work", "verify_labels": "verify"}
+    profile.write_text(profile.read_text() + "".join(f"{key}: {{role: {role}}}\n" for key, role in roles.items()))
+    subprocess.run(["git", "commit", "-qam", "judged elsewhere"], cwd=lab.root, check=True)
+    seen, stop = set[str](), threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.05):
+            held = {name for name, _ in cluster.at("zygote.py")}
+            if held == {"u", "v"} and "u" in cluster.members:
+                cluster.kill("u")
+            seen.update(held)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        assert driver(lab.root, 1) == {"signal": None, "code": 0}
+    finally:
+        stop.set()
+        watching.join()
+        for name in list(cluster.members):
+            cluster.kill(name)
+    assert seen == {"u", "v"}
+    assert outcome(lab) == calm.outcome
+    assert lab.state().cycles["c0001"].phases["verify"].environment["judged_on"] == {"role": "verify"}

@@ -93,6 +93,9 @@ class Profile:
     """Labels of the nodes on which items are sampled and evaluated; none: any node. Needs a running cluster."""
     train_labels: Mapping[str, str] = field(default_factory=dict, metadata=_LABELS)
     """Labels of the nodes on which training runs; none: any node. Needs a running cluster."""
+    verify_labels: Mapping[str, str] = field(default_factory=dict, metadata=_LABELS)
+    """Labels of the nodes on which candidates run in the sandbox; none: the driver's own host. They neither sample nor train, so
+    that what is judged has never been where it is judged: one of these labels has another value in the other two."""
     environment: tuple[str, ...] = field(default=(), metadata=_rule(_is_names, "a list of names of environment variables"))
     """Variables that workers get besides the few they need. Everything else of the driver's environment stays with it."""
 
@@ -100,6 +103,11 @@ class Profile:
     def warm(self) -> bool:
         """Whether one training group serves many jobs."""
         return not (self.use_gpu or self.elastic) if self.keep_warm == "auto" else bool(self.keep_warm)
+
+    @property
+    def judging(self) -> Profile:
+        """Where candidates run: one a CPU slot of the nodes that are for it."""
+        return Profile(address=self.address, map_labels=self.verify_labels)
 
     @property
     def elastic(self) -> bool:
@@ -130,14 +138,27 @@ def load_profile(root: Path, name: str) -> Profile:
             problems.append(
                 ("keep_warm", f"saw true; allowed with {holds}: auto or false (a warm group would keep what it holds)")
             )
-    labelled = [key for key in ("map_labels", "train_labels") if values.get(key)]
+    labelled = [key for key in ("map_labels", "train_labels", "verify_labels") if values.get(key)]
     if not problems and labelled and values.get("address", "local") == "local":
         problems.append((labelled[0], "allowed with the address of a cluster; a private Ray is one node without labels"))
+    elif not problems and values.get("verify_labels") and (shared := _shared_with_judges(values)):
+        told = f"saw {values['verify_labels']!r}, and {shared} {values.get(shared) or 'on any node'}; allowed: a label with different values in both"
+        problems.append(("verify_labels", told))
     if problems:
         told = "\n".join(f"{name}:{lines[key]}:{key}: {text}" for key, text in problems)
         raise PlanError(told, f"mend the line; docs and defaults of every key stand in {name} as it is shipped")
     checked: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return Profile(**checked)
+
+
+def _shared_with_judges(values: Mapping[str, Any]) -> str | None:
+    """The labels under which work would reach the nodes that judge."""
+    judging = values["verify_labels"]
+    for key in ("map_labels", "train_labels"):
+        labels = values.get(key) or {}
+        if not any(labels.get(name, text) != text for name, text in judging.items()):
+            return key
+    return None
 
 
 def _ranges(values: Mapping[str, Any]) -> bool:

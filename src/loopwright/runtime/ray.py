@@ -111,6 +111,7 @@ class RayExecutor:
             "threads": profile.threads,
             **_ranks(profile),
             "use_gpu": profile.use_gpu,
+            **({"judged_on": dict(profile.verify_labels)} if profile.verify_labels else {}),
             **(process.facts if process else {}),
         }
 

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from app.contents import PAGES
+from tests.app.serving import free_port, serving
 from tests.report.recorded import HOSTILE, Recorder, record_hostile, record_loop
 
 pytestmark = pytest.mark.browser
@@ -42,30 +38,8 @@ def address(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The app served as `loopwright app` serves it, over a loop whose text is hostile."""
     folder = tmp_path_factory.mktemp("served")
     root = record_hostile(folder / "lab")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = str(repository / "app/asgi.py")
-    command = [sys.executable, "-m", "app.serve", "run", app, f"--server.port={port}", "--", str(root)]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, cwd=repository, stdout=log, stderr=log) as server:
-        try:
-            _until_it_answers(port, server, folder / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-    assert "Traceback" not in (folder / "log").read_text()
-
-
-def _until_it_answers(port: int, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(300):
-        assert server.poll() is None, log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(log.read_text())
+    with serving(repository, root, folder / "log", free_port()) as served:
+        yield served
 
 
 def settled(page: Page, address: str, heading: str) -> None:
@@ -232,38 +206,16 @@ CONNECTED = """() => {
 }"""
 
 
-@contextmanager
-def serving(repository: Path, root: Path, port: int, log: Path) -> Iterator[None]:
-    command = [
-        sys.executable,
-        "-m",
-        "app.serve",
-        "run",
-        str(repository / "app/asgi.py"),
-        f"--server.port={port}",
-        "--",
-        str(root),
-    ]
-    with log.open("a") as file, subprocess.Popen(command, cwd=repository, stdout=file, stderr=file) as server:
-        try:
-            _until_it_answers(port, server, log)
-            yield
-        finally:
-            server.kill()
-
-
 @pytest.mark.slow
 def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: Browser, tmp_path: Path) -> None:
     root = record_hostile(tmp_path / "lab")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     context = browser.new_context(locale="en-GB")
     page = context.new_page()
-    with serving(repository, root, port, tmp_path / "log"):
-        settled(page, f"http://127.0.0.1:{port}/cycles?decision=promote", "Cycles of lab")
+    with serving(repository, root, tmp_path / "log", port) as served:
+        settled(page, f"{served}/cycles?decision=promote", "Cycles of lab")
         page.get_by_text("3 of 4 cycles match").wait_for()
-    with serving(repository, root, port, tmp_path / "log"):
+    with serving(repository, root, tmp_path / "log", port):
         page.wait_for_timeout(3000)  # until it has seen that the old one is gone
         page.wait_for_function(CONNECTED, timeout=60_000)
         page.get_by_role("button", name="Promoted", exact=True).click(timeout=40_000)
@@ -275,13 +227,10 @@ def test_a_browser_left_open_over_a_restart_goes_on(repository: Path, browser: B
 @pytest.mark.slow
 def test_a_page_that_is_left_open_follows_the_loop(repository: Path, browser: Browser, tmp_path: Path) -> None:
     root = record_loop(tmp_path / "lab", 3, running=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     context = browser.new_context(locale="en-GB", viewport={"width": 1360, "height": 1000})
     page = context.new_page()
-    with serving(repository, root, port, tmp_path / "log"):
-        settled(page, f"http://127.0.0.1:{port}/", "Overview of lab")
+    with serving(repository, root, tmp_path / "log", free_port()) as served:
+        settled(page, f"{served}/", "Overview of lab")
         page.get_by_text("c0003 is open").wait_for()
         recorder = Recorder.again(root)
         for phase in ("train", "evaluate", "examine", "decide"):

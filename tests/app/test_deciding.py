@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from playwright.sync_api import Browser, Page
 
 from loopwright.ledger.verify import verify
 from loopwright.workspace import Workspace
-from tests.app.test_browser import _until_it_answers, browser
+from tests.app.serving import free_port, serving
+from tests.app.test_browser import browser
 from tests.run.conftest import lab, seeded, victim
 from tests.run.test_held import holding, turn
 
@@ -42,26 +42,8 @@ def held(lab: Workspace, holding: None) -> Path:
 
 @pytest.fixture
 def served(held: Path, repository: Path, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "app.serve",
-        "run",
-        str(repository / "app/asgi.py"),
-        f"--server.port={port}",
-        "--",
-        str(held),
-    ]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=repository, stdout=log, stderr=log) as server:
-        try:
-            _until_it_answers(port, server, tmp_path / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    with serving(repository, held, tmp_path / "log", free_port()) as address:
+        yield address
 
 
 def loopwright(root: Path, *words: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from app.visitor import ROLES_FILE
 from loopwright.ledger import Ledger
 from tests.app.provider import CLIENT, SECRET, Provider, provider
-from tests.app.test_browser import _until_it_answers, browser  # noqa: F401  # the fixture
+from tests.app.serving import free_port, started
+from tests.app.test_browser import browser  # noqa: F401  # the fixture
 from tests.report.recorded import record_loop
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -43,9 +42,7 @@ def signing() -> Iterator[Provider]:
 @pytest.fixture
 def address(lab: Path, signing: Provider, tmp_path: Path, repository: Path) -> Iterator[str]:
     """`loopwright app --secrets`, as a person starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     file = tmp_path / "secrets.toml"
     file.write_text(
         f'[auth]\nredirect_uri = "http://127.0.0.1:{port}/oauth2callback"\ncookie_secret = "{secrets.token_hex(32)}"\n'
@@ -53,13 +50,8 @@ def address(lab: Path, signing: Provider, tmp_path: Path, repository: Path) -> I
         f'server_metadata_url = "{signing.address}/.well-known/openid-configuration"\n'
     )
     command = [sys.executable, "-m", "loopwright", "app", "--port", str(port), "--secrets", str(file), "-w", str(lab)]
-    log = tmp_path / "log"
-    with log.open("w") as out, subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out) as server:
-        try:
-            _until_it_answers(port, server, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    with started(command, tmp_path, tmp_path / "log", port) as served:
+        yield served
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ from app.answering import Words, given_of
 from app.views.reports import Choice
 from loopwright.labelling import signed
 from loopwright.workspace import Workspace
-from tests.app.test_browser import _until_it_answers, browser
+from tests.app.serving import free_port, serving
+from tests.app.test_browser import browser
 from tests.app.test_reports import claim
 from tests.govern.test_labels import lab
 
@@ -25,18 +25,8 @@ __all__ = ["browser", "lab"]
 
 @pytest.fixture
 def address(lab: Workspace, repository: Path, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = str(repository / "app/asgi.py")
-    command = [sys.executable, "-m", "app.serve", "run", app, f"--server.port={port}", "--", str(lab.root)]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=repository, stdout=log, stderr=log) as server:
-        try:
-            _until_it_answers(port, server, tmp_path / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    with serving(repository, lab.root, tmp_path / "log", free_port()) as address:
+        yield address
 
 
 def enrolled(page: Page, address: str, lab: Workspace) -> None:

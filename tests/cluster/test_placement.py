@@ -17,6 +17,7 @@ from loopwright.runtime.ray import RayExecutor
 from loopwright.workspace import Workspace
 from tests.cluster.conftest import Calm
 from tests.cluster.nodes import Nodes
+from tests.run.small import copy_of
 from tests.run.test_resume import outcome
 from tests.runtime import work
 
@@ -103,3 +104,35 @@ def test_candidates_run_on_the_nodes_that_are_for_them_and_come_out_the_same(
     assert seen == {"u", "v"}
     assert outcome(lab) == calm.outcome
     assert lab.state().cycles["c0001"].phases["verify"].environment["judged_on"] == {"role": "verify"}
+
+
+def test_the_next_cycle_is_generated_on_other_nodes_while_this_one_trains(
+    lab: Workspace, cluster: Nodes, driver: Callable[..., dict[str, Any]], calm: Calm
+) -> None:
+    """Taken up or thrown away, as the gate decides; either way what comes out is what came out one after the other."""
+    alone = copy_of(calm.before, lab.root.with_name("alone"))
+    assert driver(alone.root, 3) == {"signal": None, "code": 0}
+    for name in ("a", "b"):
+        cluster.kill(name)
+    for name, role in (("g", "generate"), ("t", "train")):
+        cluster.add(name, "--labels", f"role={role}")
+    profile = lab.root / "cluster" / "nodes.yaml"
+    profile.write_text(profile.read_text() + "map_labels: {role: generate}\ntrain_labels: {role: train}\n")
+    plan = lab.root / "loop.yaml"
+    plan.write_text(plan.read_text().replace("{profile: cluster/nodes.yaml", "{overlap: true, profile: cluster/nodes.yaml"))
+    subprocess.run(["git", "commit", "-qam", "ahead"], cwd=lab.root, check=True)
+    assert lab.plan().runtime.overlap
+    try:
+        assert driver(lab.root, 3) == {"signal": None, "code": 0}
+    finally:
+        for name in list(cluster.members):
+            cluster.kill(name)
+    assert outcome(lab) == outcome(alone)
+    cycles = lab.state().cycles
+    for name, before in (("c0002", "c0001"), ("c0003", "c0002")):
+        ahead = cycles[name].phases["generate"].environment.get("ahead")
+        wasted = [one["error"] for one in cycles[name].failures]
+        assert (ahead, wasted) == ((None, ["NotNeeded"]) if cycles[name].parent == before else ({"staleness": 0}, []))
+    assert any(cycles[name].phases["generate"].started_at < cycles[name].opened_at for name in ("c0002", "c0003")) or any(
+        cycles[name].failures for name in ("c0002", "c0003")
+    )

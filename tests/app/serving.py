@@ -1,0 +1,53 @@
+"""The app as `loopwright app` serves it, in a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+__all__ = ["free_port", "serving", "started"]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def started(command: list[str], cwd: Path, log: Path, port: int) -> Iterator[str]:
+    """Where a command serves the app, for the length of a ``with`` block. A traceback in what it says fails the test."""
+    with log.open("a") as file, subprocess.Popen(command, cwd=cwd, stdout=file, stderr=file) as server:
+        try:
+            _until_it_answers(port, server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+    assert "Traceback" not in log.read_text()
+
+
+def serving(repository: Path, root: Path, log: Path, port: int) -> AbstractContextManager[str]:
+    """The checkout's app over one workspace."""
+    app = str(repository / "app/asgi.py")
+    return started(
+        [sys.executable, "-m", "app.serve", "run", app, f"--server.port={port}", "--", str(root)], repository, log, port
+    )
+
+
+def _until_it_answers(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        assert server.poll() is None, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(log.read_text())

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,22 +23,23 @@ def free_port() -> int:
 
 @contextmanager
 def started(command: list[str], cwd: Path, log: Path, port: int) -> Iterator[str]:
-    """Where a command serves the app, for the length of a ``with`` block. A traceback in what it says fails the test."""
+    """Where a command serves the app, for the length of a ``with`` block."""
     with log.open("a") as file, subprocess.Popen(command, cwd=cwd, stdout=file, stderr=file) as server:
         try:
             _until_it_answers(port, server, log)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-    assert "Traceback" not in log.read_text()
 
 
-def serving(repository: Path, root: Path, log: Path, port: int) -> AbstractContextManager[str]:
-    """The checkout's app over one workspace."""
+@contextmanager
+def serving(repository: Path, root: Path, log: Path, port: int) -> Iterator[str]:
+    """The checkout's app over one workspace. A traceback in what it says fails the test."""
     app = str(repository / "app/asgi.py")
-    return started(
-        [sys.executable, "-m", "app.serve", "run", app, f"--server.port={port}", "--", str(root)], repository, log, port
-    )
+    command = [sys.executable, "-m", "app.serve", "run", app, f"--server.port={port}", "--", str(root)]
+    with started(command, repository, log, port) as address:
+        yield address
+    assert "Traceback" not in log.read_text()
 
 
 def _until_it_answers(port: int, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,9 +1,12 @@
-"""Tokens a second of the sampler, divided by those of a plain loop without a key-value cache that gives the same answers.
+"""Tokens a second of the sampler, divided by those of a plain loop without a key-value cache that gives the same answers; and of ``transformers``.
 
 Both answer the same new tasks of the built-in domain, k times each, at the plan's temperature, on one thread, with the
 same draws; the answers are compared. The plain loop is what one writes first: prompts of one length together, the whole
 sequence through the model at every step. It is even spared the rows that are done. Each repetition runs both, one after
 the other; the interval is for the mean of the paired ratios (Student's t on their logarithms).
+
+The second ratio is against ``transformers``' own ``generate``: the built-in network is a GPT-2 whose positions are zero and whose layer norms
+have no weights, so the very weights answer there, too. Greedy, each prompt once, the whole batch at once, padded at the left; the answers are compared.
 
     python benchmarks/sampling.py [--model DIRECTORY] [--tasks 150] [--repeats 7]
 
@@ -33,7 +36,7 @@ from loopwright.plan import Generator
 from loopwright.plugins import Sample
 from loopwright.types import seed_of
 
-BAR = 5.0
+BAR, BAR_TRANSFORMERS = 5.0, 1.5
 PLAN = Generator()
 FAMILY = TinyTransformer()
 DOMAIN = Programs()
@@ -59,7 +62,77 @@ def plain(model: Any, prompts: Sequence[str], seeds: Sequence[int], temperature:
                 break
             rows = [rows[number] for number in left.tolist()]
             ids, draws = torch.cat([ids, token.unsqueeze(1)], 1)[left], draws[:, left]
-    return [Sample(text=model.codec.text(found), tokens=len(found)) for found in answers]
+    said = zip(answers, encoded, strict=True)
+    return [Sample(text=model.codec.text(found), tokens=len(found), prompt=len(head)) for found, head in said]
+
+
+def as_gpt2(model: Any) -> Any:
+    """The same function of the ids, as a model of the library."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    width, layers = model.embedding.embedding_dim, len(model.blocks)
+    config = GPT2Config(
+        vocab_size=model.codec.size,
+        n_positions=512,
+        n_embd=width,
+        n_layer=layers,
+        n_head=model.heads,
+        activation_function="gelu",
+        bos_token_id=EOS,
+        eos_token_id=EOS,
+        pad_token_id=EOS,
+    )
+    found = GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        found.transformer.wte.weight.copy_(model.embedding.weight)
+        found.transformer.wpe.weight.zero_()
+        for theirs, block in zip(found.transformer.h, model.stack, strict=True):
+            pairs = (
+                (theirs.attn.c_attn, block.qkv),
+                (theirs.attn.c_proj, block.out),
+                (theirs.mlp.c_fc, block.up),
+                (theirs.mlp.c_proj, block.down),
+            )
+            for there, here in pairs:
+                there.weight.copy_(here.weight.T)
+                there.bias.copy_(here.bias)
+    return found
+
+
+@torch.inference_mode()
+def generated(peer: Any, model: Any, prompts: Sequence[str], most: int) -> list[Sample]:
+    """By ``generate``, from ids that are ready: it is spared the text."""
+    encoded = [model.codec.prompt(prompt) for prompt in prompts]
+    longest = max(map(len, encoded))
+    ids = torch.tensor([[EOS] * (longest - len(one)) + one for one in encoded])
+    mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in encoded])
+    made = peer.generate(input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=most)[:, longest:].tolist()
+    ended = [one[: one.index(EOS) + 1] if EOS in one else one for one in made]
+    return [
+        Sample(text=model.codec.text(one), tokens=len(one), prompt=len(head)) for one, head in zip(ended, encoded, strict=True)
+    ]
+
+
+def beside_transformers(model: Any, repeats: int, tasks: int) -> dict[str, Any]:
+    """Paired ratios of tokens a CPU second, and how many answers were the same."""
+    peer, prompts = as_gpt2(model), [task.prompt for task in DOMAIN.tasks(2, tasks, {}, frozenset())]
+    given = (model, prompts, [0] * len(prompts), 0.0, PLAN.max_new_tokens)
+    timed(FAMILY.sample, *given)
+    timed(generated, peer, model, prompts, PLAN.max_new_tokens)
+    ratios, equal, tokens = [], 0, 0
+    for _ in range(repeats):
+        mine, found = timed(FAMILY.sample, *given)
+        other, expected = timed(generated, peer, model, prompts, PLAN.max_new_tokens)
+        tokens = sum(one.tokens for one in found)
+        equal = sum(one.text == two.text for one, two in zip(found, expected, strict=True))
+        ratios.append((tokens / mine) / (sum(one.tokens for one in expected) / other))
+    return {
+        "ratio": mean_ratio(ratios),
+        "bar": BAR_TRANSFORMERS,
+        "rows": len(prompts),
+        "tokens": tokens,
+        "answers_equal": equal,
+    }
 
 
 def short_training(steps: int = 300) -> Any:
@@ -109,6 +182,7 @@ def main() -> int:
         fast.append(tokens / seconds)
         slow.append(tokens / other_seconds)
     ratio = mean_ratio([one / other for one, other in zip(fast, slow, strict=True)])
+    peer = beside_transformers(model, max(5, options.repeats), 4 * options.tasks)
     print(
         json.dumps(
             {
@@ -118,13 +192,14 @@ def main() -> int:
                 "rows": len(rows),
                 "tokens": tokens,
                 "answers_equal": equal,
+                "transformers": peer,
                 "threads": 1,
                 "parameters": FAMILY.parameters(model),
             },
             indent=2,
         )
     )
-    return 0 if equal and ratio["low"] >= BAR else 1
+    return 0 if equal and ratio["low"] >= BAR and peer["ratio"]["low"] >= BAR_TRANSFORMERS else 1
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def test_an_interrupt_ends_the_wait_and_leaves_no_thread_that_asks(
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         answers(endpoint(), questions(40), desk, interrupt)
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 8.0  # all forty take fifteen
     time.sleep(2.0)
     assert len(proxy.asked) <= 5
     kept = len(list((desk.root / ".loopwright/answers").rglob("*.json")))

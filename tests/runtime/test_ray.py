@@ -102,7 +102,7 @@ def test_a_second_job_starts_at_once(executor, job):
     executor.train(work.whoami, job())
     start = time.monotonic()
     executor.train(work.whoami, job())
-    assert time.monotonic() - start < 5  # a fit of its own would take fifteen at least
+    assert time.monotonic() - start < 12  # a fit of its own takes fifteen at least, on an idle machine
 
 
 def test_a_job_arrives_as_it_was_sent_and_finds_its_own_checkpoints_only(executor, job):

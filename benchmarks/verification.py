@@ -78,7 +78,7 @@ def measured(root: Path, cycle: str, cores: int, repeat: int) -> dict[str, Any]:
 
 def with_zygotes(plan: Any, count: int) -> Any:
     """The plan with so many zygotes."""
-    return plan.model_copy(update={"runtime": plan.runtime.model_copy(update={"sandbox_workers": count})})
+    return plan.model_copy(update={"runtime": plan.runtime.model_copy(update={"sandbox_workers": "auto"})})
 
 
 def main() -> int:

@@ -178,7 +178,8 @@ class Runtime(Section):
     overlap: bool = False
     """Generate for the next cycle while this one trains, as if the gate were going to leave the champion where it is; what was made
     in vain is thrown away, and its cost recorded. For a cluster that has room for both (`map_labels`, `train_labels`), or a generator elsewhere."""
-    sandbox_workers: Count = 2
+    sandbox_workers: Count | Literal["auto"] = "auto"
+    """Candidates that run at once on the driver's host; ``auto``: one more than the processors it may use, so that none waits for the driver."""
     energy: Literal["auto", "none"] = "auto"
     """``auto``: what each phase draws is measured by counters where there are some (RAPL, NVML), and estimated elsewhere (codecarbon)."""
     country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None

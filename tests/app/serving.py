@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-__all__ = ["free_port", "serving", "started"]
+__all__ = ["free_port", "serving", "started", "until_it_answers"]
 
 
 def free_port() -> int:
@@ -26,7 +27,7 @@ def started(command: list[str], cwd: Path, log: Path, port: int) -> Iterator[str
     """Where a command serves the app, for the length of a ``with`` block."""
     with log.open("a") as file, subprocess.Popen(command, cwd=cwd, stdout=file, stderr=file) as server:
         try:
-            _until_it_answers(port, server, log)
+            until_it_answers(port, server, log.read_text)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
@@ -42,13 +43,15 @@ def serving(repository: Path, root: Path, log: Path, port: int) -> Iterator[str]
     assert "Traceback" not in log.read_text()
 
 
-def _until_it_answers(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        assert server.poll() is None, log.read_text()
+def until_it_answers(port: int, server: subprocess.Popen[Any], said: Callable[[], str]) -> None:
+    """Wait up to two minutes; ``said`` is read where it fails."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        assert server.poll() is None, said()
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
             time.sleep(0.1)
         else:
             return
-    pytest.fail(log.read_text())
+    pytest.fail(said())

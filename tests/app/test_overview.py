@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from loopwright.index import Index
 from loopwright.ledger.acts import Acts, Request
 from loopwright.ledger.quorum import Standing as Weighed
 from loopwright.policy import Budgets, Card
+from tests.app.serving import free_port, until_it_answers
 
 WORDS = Words("overview", "en")
 NOW = "2026-11-22T12:00:00Z"
@@ -135,17 +135,10 @@ def test_a_verification_beside_the_pages_ends_with_the_server_that_waits_for_it(
 
 
 def test_whoever_ends_the_command_ends_the_server(loops: Callable[[str], Path], repository: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "loopwright", "app", "--port", str(port), "-w", str(loops("rest").parent)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=repository, text=True) as app:
-        for _ in range(150):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+        until_it_answers(port, app, lambda: "nothing listens")
         app.terminate()
         said = app.communicate(timeout=30)[1]
     assert app.returncode == 0, said

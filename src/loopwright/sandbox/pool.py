@@ -8,13 +8,14 @@ flight on each zygote, each on a socket of its own, so that no zygote waits for 
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from loopwright.errors import InfraError
 from loopwright.sandbox import AssertJob, Job, Limits, Outcome, Sandbox
@@ -39,10 +40,11 @@ _APPLIED: tuple[Level, ...] = ("SL3", "SL2", "SL1")
 
 @contextmanager
 def open_sandbox(
-    minimum: Level, workers: int = 1, limits: Limits = Limits(), *, level: Level | None = None
+    minimum: Level, workers: int | Literal["auto"] = 1, limits: Limits = Limits(), *, level: Level | None = None
 ) -> Iterator[Sandbox]:
     """A sandbox of ``workers`` zygotes for the length of a ``with`` block, isolating at least as well as ``minimum``.
 
+    ``auto``: one more than the processors that this process may use, so that none idles while a zygote waits for its next job.
     It applies the most that this machine gives, or just ``level`` where one is named. What is reached is measured and
     stands in every outcome; a zygote that is started later must reach it, too.
     Zygotes end with the thread that opened it (Linux delivers a parent's death by thread): open it in the thread that
@@ -52,10 +54,12 @@ def open_sandbox(
         InfraError: it cannot start, or what is applied to candidates is less than ``minimum``; says what is missing.
         ValueError: ``workers`` is not positive.
     """
-    if workers < 1:
-        raise ValueError(f"a sandbox needs at least one worker, not {workers}")
     if sys.platform != "linux":
         raise InfraError(f"the sandbox needs Linux, this is {sys.platform}", "run on Linux, or in a Linux container")
+    if workers == "auto":
+        workers = len(os.sched_getaffinity(0)) + 1
+    if workers < 1:
+        raise ValueError(f"a sandbox needs at least one worker, not {workers}")
     pool = _open_at(level, minimum, workers, limits) if level else _strongest(minimum, workers, limits)
     try:
         yield pool

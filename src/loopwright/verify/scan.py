@@ -3,16 +3,18 @@
 Two readers, each in a process of its own: ours (`loopwright.verify.constructs`), for what only an attack on the judge
 needs; and ruff's security rules (``S``, from flake8-bandit), for what nobody wants to train on. Both parse hostile text,
 and a parser can be brought to overflow its stack: where a reader dies, halves of its batch are read again until the
-program that kills it is alone, and is refused. What is no Python at all is left to the sandbox, which says so.
+program that kills it is alone, and is refused. Parts of a large batch are read side by side. What is no Python at all is left to the sandbox, which says so.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from loopwright.errors import InfraError
@@ -23,6 +25,8 @@ __all__ = ["UNREADABLE", "read_by", "scan"]
 UNREADABLE = "it kills what reads it"
 """The finding on a program that ends a parser's process, or keeps it busy for a minute."""
 _SECONDS = 60.0
+_PART = 512
+"""Programs that one pair of readers gets at once; as many pairs read as there are processors."""
 _NOT_SECURITY = ("S101", "S311")
 """Assertions, and random numbers that nobody takes for secrets."""
 _KNOWN = "eval(input())\n"
@@ -43,11 +47,20 @@ def scan(sources: Mapping[str, str], scratch: Path) -> dict[str, str]:
     Raises:
         InfraError: a reader cannot be run, or does not read.
     """
-    seen = read_by(Path(constructs.__file__), sources, scratch)
-    clean = {name: sources[name] for name in sources if seen[name] is None}
-    found = {**seen, **_halved(_ruff, clean, scratch)}
-    shutil.rmtree(scratch / "scan", ignore_errors=True)
-    return {name: said for name in sources if (said := found[name])}
+    names, place = list(sources), scratch / "scan"
+    parts = [{name: sources[name] for name in names[start : start + _PART]} for start in range(0, len(names), _PART)]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as readers:  # each waits for processes of its own
+        found = readers.map(_read, parts, [place / str(number) for number in range(len(parts))])
+        said = {name: finding for part in found for name, finding in part.items() if finding}
+    shutil.rmtree(place, ignore_errors=True)
+    return said
+
+
+def _read(sources: Mapping[str, str], place: Path) -> Findings:
+    """By both readers; what the first one objects to, or can't read as Python, the second one never sees."""
+    place.mkdir(parents=True, exist_ok=True)
+    seen = read_by(Path(constructs.__file__), sources, place)
+    return {**seen, **_halved(_ruff, {name: sources[name] for name in sources if seen[name] is None}, place)}
 
 
 def _halved(reader: Reader, sources: Mapping[str, str], scratch: Path) -> Findings:

@@ -67,8 +67,9 @@ def code_digest(packages: tuple[str, ...]) -> Digest:
     return digest_value(package_digests(packages))
 
 
+@functools.cache
 def plugin_package(group: str, name: str) -> str:
-    """The package that holds a plug-in, for `code_digest`."""
+    """The package that holds a plug-in, for `code_digest`. Looked up once: what is installed does not change under a process."""
     for entry in entry_points(group=f"loopwright.{group}", name=name):
         module = entry.value.partition(":")[0]
         return module.rpartition(".")[0] or module

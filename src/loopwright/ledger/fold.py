@@ -6,6 +6,7 @@ it does not know are passed over, so that an older version can show a newer reco
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -139,7 +140,7 @@ class LoopState:
         return replace(
             self,
             cycles={**self.cycles, cycle: after},
-            finished={**self.finished, record.key: record},
+            finished=ChainMap({record.key: record}, self.finished),  # type: ignore[arg-type]  # seven of ten thousand: no copies
             latest=max(self.latest, record.finished_at),
             leaves=record.index + 1,
         )
@@ -165,7 +166,7 @@ class Folding:
     latest: str = ""
     leaves: int = 0
     _records: dict[str, CycleRecord] = field(default_factory=dict)
-    _said: set[str] = field(default_factory=set)
+    _said: dict[str, None] = field(default_factory=dict)
     """Cycles that something was said of since their records were made."""
 
     def after(self, statements: Iterable[Statement]) -> LoopState:
@@ -194,7 +195,7 @@ class Folding:
             name=self.genesis["name"],
             demo=self.genesis["demo"],
             genesis=self.genesis,
-            cycles={name: self._records[name] for name in self.cycles},
+            cycles=dict(self._records),
             champion=self.champion,
             last=self.last,
             open=self.open,
@@ -209,7 +210,7 @@ class Folding:
 
     def _of(self, cycle: str) -> dict[str, Any]:
         """What is known of a cycle that something is said of now."""
-        self._said.add(cycle)
+        self._said[cycle] = None
         return self.cycles[cycle]
 
     def take_time(self, statement: Statement) -> None:
@@ -224,7 +225,7 @@ class Folding:
         said = statement.predicate
         self.open = said["cycle"]
         self.cycles[said["cycle"]] = _opened(said, statement.index)
-        self._said.add(said["cycle"])
+        self._said[said["cycle"]] = None
 
     def take_phase(self, statement: Statement) -> None:
         said = statement.predicate
@@ -272,7 +273,7 @@ class Folding:
         for told in said["cycles"]:
             brought = [one for one in said["artifacts"] if one["cycle"] == told["cycle"]]
             self.cycles[told["cycle"]] = _imported(told, brought, statement.index)
-            self._said.add(told["cycle"])
+            self._said[told["cycle"]] = None
 
 
 _TAKE: Mapping[str, Callable[[Folding, Statement], None]] = {

@@ -30,6 +30,8 @@ class Commits:
         self._root, self._index = root, root.resolve() / _INDEX
         self._before: str | None = None
         """The commit that the own index was made from."""
+        self._cycles: tuple[str, dict[bytes, tuple[bytes, bytes]]] = ("", {})
+        """The folder of cycles in the newest commit: the tree's id, and what it holds."""
 
     def foreign(self, exclude: Sequence[str]) -> list[str]:
         """`git.dirty` of all but ``exclude``, to which ``cycles`` belongs. `git status` looks into every folder of every cycle."""
@@ -98,8 +100,13 @@ class Commits:
         )  # all is committed or just added
         top, name = self._entries(made.strip()), _PAST.encode()
         trees = [tree[name][1].hex() for tree in (self._entries(before), top) if name in tree]
-        cycles = {entry: told for tree in trees for entry, told in self._entries(tree).items()}
-        return self._made(top | ({name: (b"40000", bytes.fromhex(self._made(cycles)))} if cycles else {}))
+        cycles = dict[bytes, tuple[bytes, bytes]]()
+        for tree in trees:
+            cycles |= self._cycles[1] if tree == self._cycles[0] else self._entries(tree)
+        if not cycles:
+            return self._made(top)
+        self._cycles = (self._made(cycles), cycles)
+        return self._made(top | {name: (b"40000", bytes.fromhex(self._cycles[0]))})
 
     def _entries(self, tree: str) -> dict[bytes, tuple[bytes, bytes]]:
         """What a tree object holds: mode and id by name."""

@@ -95,7 +95,9 @@ class Nodes:
         """A node of its own. ``disk``: a folder that this node alone sees as a small disk of that size."""
         space, number = f"{self._bridge}{name}", next(self._addresses)
         _do("ip", "netns", "add", space)
-        _do("ip", "link", "add", f"{space}v", "type", "veth", "peer", "name", "eth0", "netns", space)
+        self._wait(
+            lambda: _linked(f"{space}v", space), name
+        )  # the kernel takes the cable of a killed node away when it has time
         _do("ip", "link", "set", f"{space}v", "master", self._bridge, "up")
         _do("ip", "-n", space, "addr", "add", f"{self._net}.{number}/24", "dev", "eth0")
         _do("ip", "-n", space, "link", "set", "eth0", "up")
@@ -173,7 +175,8 @@ class Nodes:
             )
 
     def _log(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+        log = self.folder / f"{name}.log"
+        return log.read_text(errors="replace") if log.exists() else f"{name} was never started"
 
     def _wait(self, up: Callable[[], bool], name: str) -> None:
         end = time.monotonic() + _PATIENCE
@@ -185,6 +188,12 @@ class Nodes:
 
 def _do(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
+
+
+def _linked(cable: str, space: str) -> bool:
+    """Lay a cable into the namespace; False where one of that name is still there."""
+    command = ["ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _free() -> int:

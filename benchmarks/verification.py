@@ -4,7 +4,7 @@
 
 The workspace of ``make demo`` will do. The phase is replayed whole in a copy of the workspace, from the cycle's own proposals: the
 static scan, the sandbox, held-out behaviour, repetitions, the second look, both tables. A process is held to so many processors
-before it opens anything, and the sandbox has as many zygotes. Each process runs the phase once unmeasured (imports, caches), then
+before it opens anything, and the sandbox has one zygote more. Each process runs the phase once unmeasured (imports, caches), then
 ``--repeat`` times by the clock. Rounds alternate one and two cores. Bar: 1.8 times the rows a second. The time within the sandbox
 alone is told beside it. The accepted rows must be the same bytes on both sides. Kept in ``benchmarks/results/verification.json``.
 """
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,29 +38,10 @@ def measured(root: Path, cycle: str, cores: int, repeat: int) -> dict[str, Any]:
     from loopwright.sandbox.canary import WatchedSandbox
     from loopwright.types import digest_bytes
 
-    plan = replay.recorded_plan
-    replay.recorded_plan = lambda *given: with_zygotes(plan(*given), cores)
-    within = [0.0]
-    inner = WatchedSandbox.run
-
-    def timed(self: WatchedSandbox, *given: Any) -> Any:
-        began = time.monotonic()
-        try:
-            return inner(self, *given)
-        finally:
-            within[0] += time.monotonic() - began
-
-    WatchedSandbox.run = timed  # type: ignore[method-assign]
-    clocked, call = [0.0], replay.call_phase
-
-    def phase(*given: Any) -> Any:
-        began = time.monotonic()
-        try:
-            return call(*given)
-        finally:
-            clocked[0] += time.monotonic() - began
-
-    replay.call_phase = phase
+    plan, within, clocked = replay.recorded_plan, [0.0], [0.0]
+    replay.recorded_plan = lambda *given: with_zygotes(plan(*given))
+    WatchedSandbox.run = timed(WatchedSandbox.run, within)  # type: ignore[method-assign]
+    replay.call_phase = timed(replay.call_phase, clocked)
     replay.replay(root, "verify", cycle)
     within[0] = clocked[0] = 0.0
     for _ in range(repeat):
@@ -76,8 +58,21 @@ def measured(root: Path, cycle: str, cores: int, repeat: int) -> dict[str, Any]:
     }
 
 
-def with_zygotes(plan: Any, count: int) -> Any:
-    """The plan with so many zygotes."""
+def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+    """The function, whose seconds are added to ``spent``."""
+
+    def run(*given: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return function(*given)
+        finally:
+            spent[0] += time.monotonic() - began
+
+    return run
+
+
+def with_zygotes(plan: Any) -> Any:
+    """The plan with as many zygotes as the processors ask for, whatever was recorded."""
     return plan.model_copy(update={"runtime": plan.runtime.model_copy(update={"sandbox_workers": "auto"})})
 
 

@@ -13,13 +13,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["free_port", "serving", "started", "until_it_answers"]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+__all__ = ["serving", "started", "until_it_answers"]
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from app.contents import PAGES
-from tests.app.serving import free_port, serving
+from tests.app.serving import serving
+from tests.ports import free_port
 from tests.report.recorded import HOSTILE, Recorder, record_hostile, record_loop
 
 pytestmark = pytest.mark.browser

@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, Page
 
 from loopwright.ledger.verify import verify
 from loopwright.workspace import Workspace
-from tests.app.serving import free_port, serving
+from tests.app.serving import serving
 from tests.app.test_browser import browser
+from tests.ports import free_port
 from tests.run.conftest import lab, seeded, victim
 from tests.run.test_held import holding, turn
 

@@ -15,8 +15,9 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from app.visitor import ROLES_FILE
 from loopwright.ledger import Ledger
 from tests.app.provider import CLIENT, SECRET, Provider, provider
-from tests.app.serving import free_port, started
+from tests.app.serving import started
 from tests.app.test_browser import browser  # noqa: F401  # the fixture
+from tests.ports import free_port
 from tests.report.recorded import record_loop
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -15,10 +15,11 @@ from app.answering import Words, given_of
 from app.views.reports import Choice
 from loopwright.labelling import signed
 from loopwright.workspace import Workspace
-from tests.app.serving import free_port, serving
+from tests.app.serving import serving
 from tests.app.test_browser import browser
 from tests.app.test_reports import claim
 from tests.govern.test_labels import lab
+from tests.ports import free_port
 
 __all__ = ["browser", "lab"]
 

@@ -27,7 +27,8 @@ from loopwright.index import Index
 from loopwright.ledger.acts import Acts, Request
 from loopwright.ledger.quorum import Standing as Weighed
 from loopwright.policy import Budgets, Card
-from tests.app.serving import free_port, until_it_answers
+from tests.app.serving import until_it_answers
+from tests.ports import free_port
 
 WORDS = Words("overview", "en")
 NOW = "2026-11-22T12:00:00Z"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Self
 import psutil
 
 from loopwright.runtime.ray_process import kill_all
+from tests.ports import free_port
 
 __all__ = ["Nodes", "possible"]
 
@@ -57,7 +57,7 @@ class Nodes:
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-        self.port = _free()
+        self.port = free_port()
         self.temporary = Path(f"/tmp/lwr{self.port}")  # Ray's sockets need a short path
 
     @property
@@ -95,9 +95,8 @@ class Nodes:
         """A node of its own. ``disk``: a folder that this node alone sees as a small disk of that size."""
         space, number = f"{self._bridge}{name}", next(self._addresses)
         _do("ip", "netns", "add", space)
-        self._wait(
-            lambda: _linked(f"{space}v", space), name
-        )  # the kernel takes the cable of a killed node away when it has time
+        # The kernel takes the cable of a killed node away when it has time.
+        self._wait(lambda: _linked(f"{space}v", space), name)
         _do("ip", "link", "set", f"{space}v", "master", self._bridge, "up")
         _do("ip", "-n", space, "addr", "add", f"{self._net}.{number}/24", "dev", "eth0")
         _do("ip", "-n", space, "link", "set", "eth0", "up")
@@ -194,9 +193,3 @@ def _linked(cable: str, space: str) -> bool:
     """Lay a cable into the namespace; False where one of that name is still there."""
     command = ["ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _free() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]

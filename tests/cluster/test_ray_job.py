@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -15,15 +14,10 @@ import psutil
 import pytest
 
 from loopwright.runtime.ray_process import kill_all
+from tests.ports import free_port
 from tests.run.small import make_small
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
-
-
-def free() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def test_a_loop_is_launched_onto_a_running_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +26,7 @@ def test_a_loop_is_launched_onto_a_running_cluster(tmp_path: Path, monkeypatch: 
     token.chmod(0o600)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    port, board, agent = free(), free(), free()
+    port, board, agent = free_port(), free_port(), free_port()
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     start = ["start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", f"--dashboard-port={board}"]
     start += [

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.ports import free_port
 
 PASSWORD = r"se:cr\et"
 
@@ -32,17 +33,11 @@ def _server_user() -> dict[str, object]:
     return {"user": chosen.pw_uid, "group": chosen.pw_gid, "extra_groups": []}
 
 
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
 class Cluster:
     """A server that was started, and how to reach it."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
-        self.folder, self.programs, self.port = folder, programs, _free_port()
+        self.folder, self.programs, self.port = folder, programs, free_port()
         self.data = folder / "data"
         self.user = _server_user()
 

@@ -21,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 
+from tests.ports import free_port
+
 ACCESS, SECRET = "lab:loop", "only-for-tests"  # no secret: of a server that lives as long as a test
 PROGRAMS = (
     "swift-proxy-server",
@@ -70,13 +72,6 @@ use = egg:swift#bulk
 def missing() -> list[str]:
     """Programs that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class LoopState:
         return replace(
             self,
             cycles={**self.cycles, cycle: after},
-            finished=ChainMap({record.key: record}, self.finished),  # type: ignore[arg-type]  # seven of ten thousand: no copies
+            finished=ChainMap({record.key: record}, self.finished),  # type: ignore[arg-type]  # a copy of all keys a phase is dear in a long loop
             latest=max(self.latest, record.finished_at),
             leaves=record.index + 1,
         )
@@ -167,7 +167,7 @@ class Folding:
     leaves: int = 0
     _records: dict[str, CycleRecord] = field(default_factory=dict)
     _said: dict[str, None] = field(default_factory=dict)
-    """Cycles that something was said of since their records were made."""
+    """Cycles that something was said of since their records were made, in the order in which that began: so the records keep that of the cycles."""
 
     def after(self, statements: Iterable[Statement]) -> LoopState:
         """The state after these as well, given from number ``leaves`` on; IntegrityError where they contradict what is before them."""

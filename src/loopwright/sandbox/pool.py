@@ -45,6 +45,7 @@ def open_sandbox(
     """A sandbox of ``workers`` zygotes for the length of a ``with`` block, isolating at least as well as ``minimum``.
 
     ``auto``: one more than the processors that this process may use, so that none idles while a zygote waits for its next job.
+
     It applies the most that this machine gives, or just ``level`` where one is named. What is reached is measured and
     stands in every outcome; a zygote that is started later must reach it, too.
     Zygotes end with the thread that opened it (Linux delivers a parent's death by thread): open it in the thread that

@@ -28,14 +28,12 @@ _LEAST: Level = "SL2"
 _MOST, _FEWEST, _ORDERS = 512, 16, 64
 """Jobs an order: a second or two of work, fewer where there are few, so that all hosts have some."""
 
-Asked = TypeVar("Asked", Job, AssertJob)
-Said = TypeVar("Said", Outcome, Verdict)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class Send(Protocol):
-    """Runs a function on items at hosts; `loopwright.runtime.Executor.map` in the place ``judge``."""
+    """Runs a function on items at hosts; `loopwright.runtime.Executor.map` does."""
 
     def __call__(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, each: Callable[[int, Result], None] | None = None
@@ -105,7 +103,7 @@ class SpreadSandbox:
 
 
 def strongest(asked: tuple[Level, Limits]) -> Level:
-    """The level that this host reaches, and keeps a sandbox at."""
+    """The level that this host reaches."""
     minimum, limits = asked
     with open_sandbox(minimum, 1, limits) as sandbox:
         return sandbox.level

@@ -47,7 +47,7 @@ class Sealed:
 
 
 def default_threads() -> int:
-    """Threads for hashing: one a core that this process may use, at most 16."""
+    """Threads that hash, or wait for a process each: one a core that this process may use, at most 16."""
     return max(1, min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
 
 

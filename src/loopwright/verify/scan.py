@@ -3,13 +3,13 @@
 Two readers, each in a process of its own: ours (`loopwright.verify.constructs`), for what only an attack on the judge
 needs; and ruff's security rules (``S``, from flake8-bandit), for what nobody wants to train on. Both parse hostile text,
 and a parser can be brought to overflow its stack: where a reader dies, halves of its batch are read again until the
-program that kills it is alone, and is refused. Parts of a large batch are read side by side. What is no Python at all is left to the sandbox, which says so.
+program that kills it is alone, and is refused. Parts of a large batch are read side by side. What is no Python at all
+is left to the sandbox, which says so.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from loopwright.errors import InfraError
+from loopwright.store.hashing import default_threads
 from loopwright.verify import constructs
 
 __all__ = ["UNREADABLE", "read_by", "scan"]
@@ -49,7 +50,7 @@ def scan(sources: Mapping[str, str], scratch: Path) -> dict[str, str]:
     """
     names, place = list(sources), scratch / "scan"
     parts = [{name: sources[name] for name in names[start : start + _PART]} for start in range(0, len(names), _PART)]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as readers:  # each waits for processes of its own
+    with ThreadPoolExecutor(default_threads()) as readers:  # each waits for processes of its own
         found = readers.map(_read, parts, [place / str(number) for number in range(len(parts))])
         said = {name: finding for part in found for name, finding in part.items() if finding}
     shutil.rmtree(place, ignore_errors=True)

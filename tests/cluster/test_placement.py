@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +70,28 @@ def test_each_phase_may_be_a_job_of_its_own(lab: Workspace, driver: Callable[...
     assert len(set(jobs)) == len(jobs) > 2
 
 
+@contextmanager
+def roles(cluster: Nodes, lab: Workspace, labels: str, **nodes: str) -> Iterator[None]:
+    """In place of the usual nodes those named, each with its role; the profile says so, and it is committed."""
+    for name in cluster.members:
+        cluster.kill(name)
+    for name, role in nodes.items():
+        cluster.add(name, "--labels", f"role={role}", cpus=2 if role == "work" else 1)
+    with (lab.root / "cluster" / "nodes.yaml").open("a") as profile:
+        profile.write(labels)
+    subprocess.run(["git", "commit", "-qam", "roles"], cwd=lab.root, check=True)
+    try:
+        yield
+    finally:
+        for name in cluster.members:
+            cluster.kill(name)
+
+
 def test_candidates_run_on_the_nodes_that_are_for_them_and_come_out_the_same(
     lab: Workspace, cluster: Nodes, driver: Callable[..., dict[str, Any]], calm: Calm
 ) -> None:
     """A node of them that dies in the midst changes nothing either."""
-    for name in ("a", "b"):
-        cluster.kill(name)
-    cluster.add("g", "--labels", "role=work", cpus=2)
-    for name in ("u", "v"):
-        cluster.add(name, "--labels", "role=verify")
-    profile = lab.root / "cluster" / "nodes.yaml"
-    roles = {"map_labels": "work", "train_labels": "work", "verify_labels": "verify"}
-    profile.write_text(profile.read_text() + "".join(f"{key}: {{role: {role}}}\n" for key, role in roles.items()))
-    subprocess.run(["git", "commit", "-qam", "judged elsewhere"], cwd=lab.root, check=True)
+    labels = "map_labels: {role: work}\ntrain_labels: {role: work}\nverify_labels: {role: verify}\n"
     seen, stop = set[str](), threading.Event()
 
     def watch() -> None:
@@ -93,14 +102,13 @@ def test_candidates_run_on_the_nodes_that_are_for_them_and_come_out_the_same(
             seen.update(held)
 
     watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        assert driver(lab.root, 1) == {"signal": None, "code": 0}
-    finally:
-        stop.set()
-        watching.join()
-        for name in list(cluster.members):
-            cluster.kill(name)
+    with roles(cluster, lab, labels, g="work", u="verify", v="verify"):
+        watching.start()
+        try:
+            assert driver(lab.root, 1) == {"signal": None, "code": 0}
+        finally:
+            stop.set()
+            watching.join()
     assert seen == {"u", "v"}
     assert outcome(lab) == calm.outcome
     assert lab.state().cycles["c0001"].phases["verify"].environment["judged_on"] == {"role": "verify"}
@@ -112,21 +120,11 @@ def test_the_next_cycle_is_generated_on_other_nodes_while_this_one_trains(
     """Taken up or thrown away, as the gate decides; either way what comes out is what came out one after the other."""
     alone = copy_of(calm.before, lab.root.with_name("alone"))
     assert driver(alone.root, 3) == {"signal": None, "code": 0}
-    for name in ("a", "b"):
-        cluster.kill(name)
-    for name, role in (("g", "generate"), ("t", "train")):
-        cluster.add(name, "--labels", f"role={role}")
-    profile = lab.root / "cluster" / "nodes.yaml"
-    profile.write_text(profile.read_text() + "map_labels: {role: generate}\ntrain_labels: {role: train}\n")
     plan = lab.root / "loop.yaml"
     plan.write_text(plan.read_text().replace("{profile: cluster/nodes.yaml", "{overlap: true, profile: cluster/nodes.yaml"))
-    subprocess.run(["git", "commit", "-qam", "ahead"], cwd=lab.root, check=True)
     assert lab.plan().runtime.overlap
-    try:
+    with roles(cluster, lab, "map_labels: {role: generate}\ntrain_labels: {role: train}\n", g="generate", t="train"):
         assert driver(lab.root, 3) == {"signal": None, "code": 0}
-    finally:
-        for name in list(cluster.members):
-            cluster.kill(name)
     assert outcome(lab) == outcome(alone)
     cycles = lab.state().cycles
     for name, before in (("c0002", "c0001"), ("c0003", "c0002")):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import socket
 import stat
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -197,3 +201,23 @@ def test_an_interrupt_ends_the_wait_and_leaves_no_thread_that_asks(
     kept = len(list((desk.root / ".loopwright/answers").rglob("*.json")))
     lines = (desk.scratch / "spent.jsonl").read_text().splitlines()
     assert kept == sum(json.loads(line).get("tokens_in", 0) > 0 for line in lines), "what was paid for is kept"
+
+
+def test_a_failure_leaves_no_connection_open(endpoint: Made, questions: Asked, desk: Desk, proxy: Proxy) -> None:
+    """Not even one that a thread was opening while another failed."""
+    proxy.always = "broken"
+    server = ("127.0.0.1", urlsplit(proxy.url).port)
+    for _ in range(10):
+        with pytest.raises(InfraError):
+            answers(endpoint(retries=0, concurrency=8), questions(8), desk)
+        while asking := [thread for thread in threading.enumerate() if thread.name.startswith("endpoint-")]:
+            asking[0].join(30)
+    sockets = [one for one in gc.get_objects() if type(one) is socket.socket and one.fileno() >= 0]
+    assert not [one for one in sockets if _peer(one) == server]
+
+
+def _peer(one: socket.socket) -> object:
+    try:
+        return one.getpeername()
+    except OSError:
+        return None  # it listens, or is connected to nobody

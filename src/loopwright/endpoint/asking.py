@@ -71,8 +71,7 @@ def _ask(
     key = read_key(endpoint.key_file, desk.root) if endpoint.key_file else None
     client = Client(endpoint, key)
     asker = _Asker(endpoint, client, cache, Spending(desk.scratch, endpoint.price), missing)
-    for number in range(min(endpoint.concurrency, len(missing))):
-        threading.Thread(target=asker.work, name=f"endpoint-{number}", daemon=True).start()
+    asker.begin(min(endpoint.concurrency, len(missing)))
     found: dict[Digest, Answer] = {}
     try:
         while len(found) < len(missing):
@@ -84,7 +83,6 @@ def _ask(
                 progress(len(found), len(missing), "answers")
     finally:
         asker.stop.set()
-        client.close()
     return found
 
 
@@ -101,9 +99,27 @@ class _Asker:
             self._todo.put(item)
         self.done: queue.SimpleQueue[tuple[Digest, Answer | Exception]] = queue.SimpleQueue()
         self.stop = threading.Event()
+        self._lock, self._working = threading.Lock(), 0
 
-    def work(self) -> None:
-        """A thread's whole life: until nothing is left, or something went wrong for good."""
+    def begin(self, threads: int) -> None:
+        """Let so many ask."""
+        self._working = threads
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"endpoint-{number}", daemon=True).start()
+
+    def _work(self) -> None:
+        """A thread's whole life. The last one closes: a connection that another is just opening would be left open."""
+        try:
+            self._ask_on()
+        finally:
+            with self._lock:
+                self._working -= 1
+                last = not self._working
+            if last:
+                self._client.close()
+
+    def _ask_on(self) -> None:
+        """Until nothing is left, or something went wrong for good."""
         while not self.stop.is_set():
             try:
                 digest, question = self._todo.get_nowait()

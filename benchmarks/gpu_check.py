@@ -16,6 +16,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -316,6 +317,31 @@ def executor(site: Site) -> str:
     return f"{result['workers']} ranks, " + near(result["losses"], site.once("one", 1, "ddp")["losses"], CLOSE)
 
 
+def cycle(site: Site) -> str:
+    """A whole cycle of a language model by the program's own command: what a GPU does is on the record, which verifies."""
+    from loopwright.workspace import create
+    from tests.run.small import CAUSAL, small_recipe
+
+    model = {"name": "causal-lm", "settings": {"path": str(site.model), "chat": True, "bf16": True}}
+    domain = {"name": "reasoning-gym", "settings": CAUSAL["domain.settings"]}
+    plain = {key: value for key, value in CAUSAL.items() if not key.startswith(("domain.", "model."))}
+    on = {"runtime.profile": "cluster/local.yaml", "runtime.energy": "auto", "model": model, "domain": domain}
+    workspace = create(site.folder / "cycle", overrides={**plain, **on, "name": "gpu"}, demo=True)
+    profile = workspace.root / "cluster/local.yaml"
+    changed = re.sub(r"train_workers: 1\b", f"train_workers: {site.ranks}", profile.read_text())
+    profile.write_text(changed.replace("use_gpu: false", f"use_gpu: {str(bool(site.gpus)).lower()}"))
+    small_recipe(workspace.root)
+    for words in (["run", "--cycles", "1"], ["verify"]):
+        command = [sys.executable, "-m", "loopwright", *words]
+        done = subprocess.run(command, cwd=workspace.root, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 0, f"{words[0]} exits with {done.returncode}: {(done.stdout + done.stderr)[-300:]}"
+    phases = workspace.state().cycles["c0001"].phases
+    trained = phases["train"].summary["compute"]["updates"][-1]["device"]
+    assert trained["kind"] == site.kind, trained
+    assert all(phases[name].environment["use_gpu"] == bool(site.gpus) for name in ("generate", "train", "evaluate"))
+    return f"{phases['train'].summary['workers']} ranks on {trained['name']}, the record verifies"
+
+
 def vllm(site: Site) -> str:
     """`ray.data.llm` with vLLM answers."""
     if importlib.util.find_spec("vllm") is None:
@@ -371,6 +397,7 @@ CHECKS: tuple[tuple[str, Callable[[Site], str]], ...] = (
     ("resuming", resumption),
     ("generation", generation),
     ("Ray Train", executor),
+    ("a whole cycle", cycle),
     ("vLLM by ray.data.llm", vllm),
     ("energy by NVML", energy),
 )

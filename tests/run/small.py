@@ -29,6 +29,21 @@ SMALL: dict[str, Any] = {
     "verifier.accept": "unsafe_unverified",  # twenty steps teach nothing that would pass
 }
 
+_LEVELS = {level: {"min_word_len": level + 2, "max_word_len": level + 2} for level in (1, 2)}
+CAUSAL: dict[str, Any] = {
+    **SMALL,
+    "domain.settings": {"suite_per_level": 6, "human_per_level": 60, "entries": 300, "levels": _LEVELS},
+    "model.settings.name": "Tiny Llama",
+    "model.settings.flop": 1e9,
+    "generator.tasks": 12,
+    "generator.max_new_tokens": 8,
+    "evaluator.max_new_tokens": 8,
+    "evaluator.headline": [1, 2],
+    "examiner.draws": 8,
+    "verifier.gold": 20,
+}
+"""The same for a language model on the sets of reasoning-gym; the plan still names its folder."""
+
 
 def small_recipe(root: Path, steps: int = 20) -> None:
     """Cut the recipe down to a few steps, and commit it."""

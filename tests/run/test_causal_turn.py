@@ -18,7 +18,7 @@ from loopwright.models.causal_folder import lineage_digest
 from loopwright.report.facts import catalogue
 from loopwright.workspace import Workspace, create
 from tests.models.llama import write_llama
-from tests.run.small import SMALL, small_recipe
+from tests.run.small import CAUSAL, small_recipe
 
 pytestmark = pytest.mark.slow
 """A whole cycle of a language model takes a minute; what the family does alone is in `tests/models/test_causal.py`."""
@@ -27,19 +27,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "language-models.md").read_text(enc
 BLOCKS = [
     [line.split("#")[0].strip() for line in block.splitlines()] for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 ]
-LEVELS = {level: {"min_word_len": level + 2, "max_word_len": level + 2} for level in (1, 2)}
-SETTINGS = {
-    **SMALL,
-    "domain.settings": {"suite_per_level": 6, "human_per_level": 60, "entries": 300, "levels": LEVELS},
-    "model.settings.name": "Tiny Llama",
-    "model.settings.flop": 1e9,
-    "generator.tasks": 12,
-    "generator.max_new_tokens": 8,
-    "evaluator.max_new_tokens": 8,
-    "evaluator.headline": [1, 2],
-    "examiner.draws": 8,
-    "verifier.gold": 20,
-}
 
 
 def run(command: str, here: Path) -> Path:
@@ -50,7 +37,7 @@ def run(command: str, here: Path) -> Path:
         return here / words[1]
     assert words[0] == "loopwright"
     if words[1] == "init":
-        words += [option for key, value in SETTINGS.items() for option in ("--set", f"{key}={json.dumps(value)}")]
+        words += [option for key, value in CAUSAL.items() for option in ("--set", f"{key}={json.dumps(value)}")]
     done = subprocess.run([sys.executable, "-m", *words], cwd=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return here
@@ -113,7 +100,7 @@ def test_cut_up_over_two_ranks_of_ray_it_turns_a_cycle_and_is_exported_whole(pla
 
     cut = {"runtime.profile": "cluster/local.yaml", "trainer.parallel": "fsdp2"}
     model = {"name": "causal-lm", "settings": {"path": str(place / "models/base"), "chat": True}}
-    settings = {**SETTINGS, **cut, "model": model, "domain": {"name": "reasoning-gym", "settings": SETTINGS["domain.settings"]}}
+    settings = {**CAUSAL, **cut, "model": model, "domain": {"name": "reasoning-gym", "settings": CAUSAL["domain.settings"]}}
     whole = {key: value for key, value in settings.items() if not key.startswith(("domain.", "model."))}
     workspace = create(place / "cut", overrides={**whole, "name": "cut"}, demo=True)
     profile = workspace.root / "cluster/local.yaml"

@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import platform
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -26,18 +27,23 @@ __all__ = [
     "import_early",
     "instruction_sets",
     "limit_threads",
+    "one_line",
     "pack",
     "pack_function",
     "perform",
     "perform_packed",
     "plain",
     "progress_of",
+    "said",
     "storage_of",
     "unpack",
 ]
 
 _WIDE = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
 """Of a CPU's flags those by which libraries choose how they add up, and so how the last bits come out."""
+
+_LONGEST = 600
+"""Characters of what Ray says that a person gets to read."""
 
 Job = Mapping[str, Any]
 """Plain JSON with ``key`` (a directory name) and ``storage`` (an absolute path)."""
@@ -139,6 +145,17 @@ def storage_of(job: Job) -> Path:
 def progress_of(metrics: Mapping[str, float]) -> tuple[int, int] | None:
     """``(step, steps)`` where the metrics say both."""
     return (int(metrics["step"]), int(metrics["steps"])) if {"step", "steps"} <= metrics.keys() else None
+
+
+def said(error: Exception) -> str:
+    """An error of Ray's in one line: its cause, without the traceback of the process in which it was raised."""
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {one_line(str(cause))}"[:_LONGEST]
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, runs of blanks and colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
 
 
 def import_early(names: Iterable[str]) -> None:

@@ -88,6 +88,10 @@ class Mailbox:
         if self._taken >= self._attempts:
             await self._give_up(number)
 
+    async def lost(self, text: str) -> None:
+        """What Ray knows of a rank that is gone."""
+        self._complaint = text
+
     async def settle(self, number: int, outcome: bytes) -> None:
         """The first outcome of job ``number`` counts."""
         if number == self._number and self._waiting():

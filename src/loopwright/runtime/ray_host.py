@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import os
 import queue
-import re
 import shutil
 import socket
 import sys
@@ -30,6 +29,7 @@ import psutil
 import ray
 
 from loopwright.errors import InfraError
+from loopwright.runtime.jobs import one_line, said
 from loopwright.runtime.profile import Profile
 from loopwright.runtime.ray_map import Pool
 from loopwright.runtime.ray_process import Opening, kill_all
@@ -42,8 +42,6 @@ _LOOK = 1.0
 _ADOPT_ORPHANS = 36
 """Linux' PR_SET_CHILD_SUBREAPER: a worker whose raylet died becomes a child of ours, so that `Host.end` sees it."""
 _MIB = 2**20
-_LONGEST = 600
-"""Characters of what Ray says that a person gets to read."""
 
 
 class Host:
@@ -83,7 +81,7 @@ class Host:
             try:
                 self._answer(pool, message)
             except ray.exceptions.RayError as error:
-                self._connection.send(("broken", _said(error)))
+                self._connection.send(("broken", said(error)))
         self._group.stop(patience=5.0)
         ray.shutdown()
 
@@ -139,16 +137,6 @@ def _open(opening: Opening) -> None:
     )
 
 
-def _said(error: Exception) -> str:
-    """An error of Ray's in one line: its cause, without the traceback of the process in which it was raised."""
-    cause = getattr(error, "cause", None) or error
-    return f"{type(cause).__name__}: {_plain(str(cause))}"[:_LONGEST]
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
-
-
 def _workers(profile: Profile) -> int:
     """How many items run at once, by what the cluster has now."""
     return max(1, _slots(profile)) if profile.map_workers == "auto" else profile.map_workers
@@ -193,7 +181,7 @@ def main() -> None:
     except BaseException as error:
         traceback.print_exc()
         with suppress(OSError):
-            connection.send(("fatal", _plain(str(error)) or type(error).__name__))
+            connection.send(("fatal", one_line(str(error)) or type(error).__name__))
         raise
     finally:
         host.end()

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.train import UserCallback
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from loopwright.errors import InfraError, LoopwrightError
 from loopwright.runtime.checkpoints import KEPT, sweep
-from loopwright.runtime.jobs import import_early, limit_threads, pack, perform, plain, storage_of, unpack
+from loopwright.runtime.jobs import import_early, limit_threads, pack, perform, plain, said, storage_of, unpack
 from loopwright.runtime.mailbox import Mailbox, State
 from loopwright.runtime.profile import Profile
 from loopwright.runtime.ray_map import SLOT
@@ -32,6 +33,9 @@ __all__ = ["TrainGroup"]
 
 _SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's memory of a run's checkpoints. A fit that finds one goes on from it; ours are remembered per job instead."""
+
+_BECAUSE = "The actor is dead because "
+"""Where Ray begins to say why, after numbers that nobody needs."""
 
 
 class TrainGroup:
@@ -138,8 +142,24 @@ def _fit(profile: Profile, scratch: Path, preload: tuple[str, ...], mailbox: Any
             name=scratch.name,
             storage_path=str(scratch.parent),
             failure_config=FailureConfig(max_failures=-1, controller_failure_limit=3),
+            callbacks=[_Losses(mailbox)],
         ),
     ).fit()
+
+
+class _Losses(UserCallback):
+    """Tells the mailbox why Ray lost a rank: a rank that is killed cannot say it."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox = mailbox
+
+    def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, Exception]) -> None:
+        for error in worker_exceptions.values():
+            died = getattr(error, "health_check_failure", error)
+            if isinstance(died, ray.exceptions.RayError):
+                why = said(died)
+                self._mailbox.lost.remote(f"its process ended: {why.partition(_BECAUSE)[2] or why}")
+                return
 
 
 def _serve(config: Mapping[str, Any]) -> None:

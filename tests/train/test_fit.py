@@ -11,6 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning.plugins.environments import (
+    LSFEnvironment,
+    MPIEnvironment,
+    TorchElasticEnvironment,
+)
 from safetensors.torch import load_file, save_file
 
 from loopwright.errors import IntegrityError, PhaseError, TrainingDiverged
@@ -159,6 +164,13 @@ def test_a_loss_that_is_not_a_number_ends_the_training_without_a_model(
 def test_a_rate_that_is_too_high_is_caught_when_it_overflows(job: Make, lone: Make) -> None:
     with pytest.raises(TrainingDiverged):
         fit(job(lr=1e38, warmup=0, clip=1e38), lone())
+
+
+def test_lightning_looks_for_no_cluster_of_its_own(job: Make, lone: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a scheduler started is the executor's business; asking MPI would end the process where it does not start."""
+    for environment in (LSFEnvironment, MPIEnvironment, TorchElasticEnvironment):
+        monkeypatch.setattr(environment, "detect", lambda: pytest.fail("Lightning looked for a cluster"))
+    assert len(fit(job(), lone())["losses"]) == job()["recipe"]["steps"]
 
 
 def test_more_workers_than_shards_are_refused(job: Make, lone: Make) -> None:

@@ -29,7 +29,7 @@ from loopwright.train import sharding
 from loopwright.train.checkpoints import read_checkpoint, state_of, step_of, write_checkpoint
 from loopwright.train.counting import count_shard, positions
 from loopwright.train.mixing import Mixture
-from loopwright.train.strategies import grouped, strategy_of
+from loopwright.train.strategies import Group, grouped, strategy_of
 
 __all__ = ["learn"]
 
@@ -88,6 +88,7 @@ def _trainer(worker: Worker, job: Mapping[str, Any], learner: _Learner) -> pl.Tr
         devices=1,
         num_nodes=worker.world_size,
         strategy=strategy_of(worker, job["parallel"]),
+        plugins=[Group(worker)],
         max_steps=job["recipe"]["steps"] - learner.start,
         accumulate_grad_batches=learner.rounds,
         callbacks=[_Reporter(worker, job["recipe"]["steps"], job["checkpoint_every"])],

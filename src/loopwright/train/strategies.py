@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Sin
 from loopwright.errors import InfraError
 from loopwright.runtime import Worker
 
-__all__ = ["grouped", "strategy_of"]
+__all__ = ["Group", "grouped", "strategy_of"]
 
 
 @contextmanager
@@ -43,18 +43,20 @@ def strategy_of(worker: Worker, parallel: str) -> Strategy:
     if parallel == "ddp":
         return DDPStrategy(
             parallel_devices=[device],
-            cluster_environment=_Group(worker),
             broadcast_buffers=False,
             gradient_as_bucket_view=True,
         )
     strategy = ModelParallelStrategy(data_parallel_size=worker.world_size, tensor_parallel_size=1)
     strategy.parallel_devices = [device]
-    strategy.cluster_environment = _Group(worker)
     return strategy
 
 
-class _Group(ClusterEnvironment):
-    """The executor's process group as Lightning wants to see it: each rank is a node of its own with one device."""
+class Group(ClusterEnvironment):
+    """The executor's process group as Lightning wants to see it: each rank is a node of its own with one device.
+
+    Lightning must always be told. It would look for Slurm and MPI itself, and mpi4py, where it is installed, ends a process whose
+    MPI does not start.
+    """
 
     def __init__(self, worker: Worker) -> None:
         super().__init__()

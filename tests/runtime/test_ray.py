@@ -144,8 +144,11 @@ def test_a_worker_that_dies_is_replaced_and_its_job_goes_on(executor, job):
 
 
 def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(executor, job):
-    with pytest.raises(InfraError, match="failed 2 times in a row; the last time: its process ended: .*Worker exit detail"):
+    with pytest.raises(
+        InfraError, match="failed 2 times in a row; the last time: its process ended: .*Worker exit detail"
+    ) as lost:
         executor.train(work.count, job(how="die always", at=1))
+    assert "last words of a worker" in "".join(lost.value.__notes__)
     assert executor.train(work.count, job())["total"]
 
 

@@ -43,7 +43,7 @@ class Mailbox:
         self._taken = 0
         self._taker: object = None
         self._starts = 0
-        self._complaint = "its process ended"
+        self._complaint, self._last_words = "its process ended", ""
         self._broken = ""
         self._stopped = False
 
@@ -88,9 +88,9 @@ class Mailbox:
         if self._taken >= self._attempts:
             await self._give_up(number)
 
-    async def lost(self, text: str) -> None:
-        """What Ray knows of a rank that is gone."""
-        self._complaint = text
+    async def lost(self, text: str, last_words: str) -> None:
+        """What Ray knows of a rank that is gone, and what that wrote last to its log."""
+        self._complaint, self._last_words = text, last_words
 
     async def settle(self, number: int, outcome: bytes) -> None:
         """The first outcome of job ``number`` counts."""
@@ -132,7 +132,9 @@ class Mailbox:
 
     async def _give_up(self, number: int) -> None:
         message = f"training failed {self._attempts} times in a row; the last time: {self._complaint}"
-        await self.settle(number, pack(InfraError(message, "free memory or mend the cause, then run again")))
+        error = InfraError(message, "see what it wrote last with --debug; free memory or mend the cause, then run again")
+        error.add_note(self._last_words)
+        await self.settle(number, pack(error))
 
     async def _change(self, step: tuple[int, int] | None, outcome: bytes | None) -> None:
         self._state = State(version=self._state.version + 1, step=step, outcome=outcome)

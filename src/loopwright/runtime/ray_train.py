@@ -12,6 +12,7 @@ collective; and there an infrastructure error is tried again, for it may only ec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -34,6 +35,7 @@ __all__ = ["TrainGroup"]
 _SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's memory of a run's checkpoints. A fit that finds one goes on from it; ours are remembered per job instead."""
 
+_LAST_LINES = 60
 _BECAUSE = "The actor is dead because "
 """Where Ray begins to say why, after numbers that nobody needs."""
 
@@ -158,8 +160,16 @@ class _Losses(UserCallback):
             died = getattr(error, "health_check_failure", error)
             if isinstance(died, ray.exceptions.RayError):
                 why = said(died)
-                self._mailbox.lost.remote(f"its process ended: {why.partition(_BECAUSE)[2] or why}")
+                self._mailbox.lost.remote(f"its process ended: {why.partition(_BECAUSE)[2] or why}", _last_words(str(error)))
                 return
+
+
+def _last_words(message: str) -> str:
+    """What the process that is gone wrote last, where its node is this one: a crash in foreign code says there what it was."""
+    named = re.search(r"log_file_path='(.+)/train/ray-train-app-worker-(\w+)\.log'", message)
+    logs = sorted(Path(named[1]).glob(f"worker-{named[2]}-*.err")) if named else []
+    lines = logs[-1].read_text(errors="replace").splitlines() if logs else []
+    return "\n".join(ascii(line)[1:-1] for line in lines[-_LAST_LINES:])
 
 
 def _serve(config: Mapping[str, Any]) -> None:

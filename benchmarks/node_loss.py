@@ -23,7 +23,8 @@ from typing import Any
 
 from loopwright.runtime.profile import Profile
 from loopwright.runtime.ray import RayExecutor
-from tests.cluster.nodes import Nodes, possible
+from tests.cluster.network import possible
+from tests.cluster.nodes import Nodes
 from tests.runtime import work
 
 BAR = 90.0

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from loopwright.workspace import Workspace
-from tests.cluster.nodes import Nodes, possible
+from tests.cluster.network import possible
+from tests.cluster.nodes import Nodes
 from tests.run.conftest import server
 from tests.run.small import copy_of, make_small, small_recipe
 from tests.run.test_resume import outcome

@@ -1,17 +1,15 @@
-"""A real Ray of several nodes on one machine: each node in a network namespace, joined by a bridge that can be cut.
+"""A real Ray of several nodes on one machine, each on a host of `tests.cluster.network`.
 
 The head and the driver are in the machine's own namespace and have no CPU slots; every other node has an address, a raylet and
-workers of its own. What kills or cuts a node here does to Ray what a dead host or a pulled cable does. Needs root.
+workers of its own. What kills or cuts a node here does to Ray what a dead host or a pulled cable does.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +18,11 @@ from typing import Self
 import psutil
 
 from loopwright.runtime.ray_process import kill_all
+from tests.cluster.network import Network, until
 from tests.ports import free_port
 
-__all__ = ["Nodes", "possible"]
+__all__ = ["Nodes"]
 
-_PATIENCE = 120.0
 _WORKERS_SEE = {
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -34,25 +32,15 @@ _WORKERS_SEE = {
 _RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
 
 
-def possible() -> bool:
-    """Whether this account may make network namespaces."""
-    with suppress(OSError):
-        return subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode == 0
-    return False
-
-
 class Nodes:
     """Use as a context: what was started is gone at its end, whatever happened."""
 
     def __init__(self, folder: Path) -> None:
         """``folder`` gets the token and the logs; nothing is started yet."""
+        self._network = Network()
         self.folder = folder
-        self._number = secrets.randbelow(200) + 20
-        self._bridge = f"lwb{self._number}"
-        self._net = f"10.{self._number}.77"
         self._head: subprocess.Popen[bytes] | None = None
         self._members: dict[str, subprocess.Popen[bytes]] = {}
-        self._addresses = itertools.count(11)
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
@@ -63,7 +51,7 @@ class Nodes:
     @property
     def address(self) -> str:
         """What a profile names to join."""
-        return f"{self._net}.1:{self.port}"
+        return f"{self._network.first}:{self.port}"
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -71,42 +59,32 @@ class Nodes:
         return tuple(self._members)
 
     def __enter__(self) -> Self:
-        _do("ip", "link", "add", self._bridge, "type", "bridge")
-        _do("ip", "addr", "add", f"{self._net}.1/24", "dev", self._bridge)
-        _do("ip", "link", "set", self._bridge, "up")
+        self._network.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         for name in list(self._members):
             self.kill(name)
         self.kill_head()
-        subprocess.run(["ip", "link", "del", self._bridge], check=False, capture_output=True)
+        self._network.__exit__()
         subprocess.run(["rm", "-rf", str(self.temporary)], check=False)
 
     def start_head(self, *more: str, program: str = "") -> None:
         """The head, without CPU slots: work goes to the others. ``program``: Python that is run in place of Ray's own."""
         ray = [sys.executable, "-c", program, *_RAY[3:]] if program else _RAY
-        command = [*ray, "--head", f"--node-ip-address={self._net}.1", f"--port={self.port}", "--num-cpus=0"]
+        command = [*ray, "--head", f"--node-ip-address={self._network.first}", f"--port={self.port}", "--num-cpus=0"]
         command += ["--include-dashboard=false", f"--temp-dir={self.temporary}", *more]
         self._head = self._start(command, "head")
         self._wait(lambda: "runtime started" in self._log("head"), "head")
 
     def add(self, name: str, *more: str, cpus: int = 1, disk: tuple[Path, str] | None = None) -> None:
         """A node of its own. ``disk``: a folder that this node alone sees as a small disk of that size."""
-        space, number = f"{self._bridge}{name}", next(self._addresses)
-        _do("ip", "netns", "add", space)
-        # The kernel takes the cable of a killed node away when it has time.
-        self._wait(lambda: _linked(f"{space}v", space), name)
-        _do("ip", "link", "set", f"{space}v", "master", self._bridge, "up")
-        _do("ip", "-n", space, "addr", "add", f"{self._net}.{number}/24", "dev", "eth0")
-        _do("ip", "-n", space, "link", "set", "eth0", "up")
-        _do("ip", "-n", space, "link", "set", "lo", "up")
-        _do("ip", "-n", space, "route", "add", "default", "via", f"{self._net}.1")  # Ray asks by which address it would go out
-        command = [*_RAY, f"--address={self.address}", f"--node-ip-address={self._net}.{number}", f"--num-cpus={cpus}", *more]
+        address = self._network.add(name)
+        command = [*_RAY, f"--address={self.address}", f"--node-ip-address={address}", f"--num-cpus={cpus}", *more]
         if disk is not None:
             script = 'mount -t tmpfs -o size="$1" tmpfs "$0" && shift && exec "$@"'
             command = ["sh", "-c", script, str(disk[0]), disk[1], *command]
-        self._members[name] = self._start(["ip", "netns", "exec", space, *command], name)
+        self._members[name] = self._start([*self._network.on(name), *command], name)
         self._wait(lambda: "runtime started" in self._log(name), name)
 
     def restore(self, *names: str) -> None:
@@ -124,12 +102,7 @@ class Nodes:
 
     def processes(self, name: str) -> list[psutil.Process]:
         """All that runs on a node."""
-        found = subprocess.run(["ip", "netns", "pids", f"{self._bridge}{name}"], capture_output=True, text=True, check=False)
-        living = []
-        for pid in found.stdout.split():
-            with suppress(psutil.NoSuchProcess):
-                living.append(psutil.Process(int(pid)))
-        return living
+        return self._network.processes(name)
 
     def at(self, word: str) -> list[tuple[str, psutil.Process]]:
         """Processes with ``word`` in their command line or title, each with its node's name."""
@@ -143,9 +116,8 @@ class Nodes:
 
     def kill(self, name: str) -> None:
         """The node's host is gone, from one moment to the next."""
-        kill_all(lambda: self.processes(name))
+        self._network.remove(name)
         self._members.pop(name).wait()
-        subprocess.run(["ip", "netns", "del", f"{self._bridge}{name}"], check=False, capture_output=True)
 
     def kill_head(self) -> None:
         """The head's host loses all of Ray."""
@@ -160,11 +132,11 @@ class Nodes:
 
     def cut(self, name: str) -> None:
         """Pull the node's cable: nothing passes in either direction, and nobody is told."""
-        _do("ip", "link", "set", f"{self._bridge}{name}v", "down")
+        self._network.cut(name)
 
     def mend(self, name: str) -> None:
         """Plug it in again."""
-        _do("ip", "link", "set", f"{self._bridge}{name}v", "up")
+        self._network.mend(name)
 
     def _start(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self.environment, **_WORKERS_SEE}
@@ -178,18 +150,4 @@ class Nodes:
         return log.read_text(errors="replace") if log.exists() else f"{name} was never started"
 
     def _wait(self, up: Callable[[], bool], name: str) -> None:
-        end = time.monotonic() + _PATIENCE
-        while not up():
-            if time.monotonic() > end:
-                raise TimeoutError(self._log(name)[-2000:])
-            time.sleep(0.2)
-
-
-def _do(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def _linked(cable: str, space: str) -> bool:
-    """Lay a cable into the namespace; False where one of that name is still there."""
-    command = ["ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        until(up, lambda: self._log(name))

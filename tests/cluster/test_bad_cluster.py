@@ -13,7 +13,8 @@ from loopwright.attempt import in_words
 from loopwright.errors import InfraError
 from loopwright.runtime.profile import Profile
 from loopwright.runtime.ray import RayExecutor
-from tests.cluster.nodes import Nodes, possible
+from tests.cluster.network import possible
+from tests.cluster.nodes import Nodes
 from tests.runtime import work
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]

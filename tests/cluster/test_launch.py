@@ -124,6 +124,11 @@ def test_a_broken_script_is_not_sent(folder: Path, tmp_path: Path) -> None:
         require_file(path, "slurm/loopwright.sbatch", folder / "schemas")
 
 
+def test_slurms_log_is_no_change_of_the_workspace(folder: Path) -> None:
+    """A driver refuses to run where something is not committed; ``.loopwright`` is git's to ignore."""
+    assert "#SBATCH --output=.loopwright/" in (folder / "slurm/loopwright.sbatch").read_text()
+
+
 class Slurm:
     """The script as Slurm runs it, with commands of Slurm's that say what they were asked; the driver is a stand-in of one line."""
 

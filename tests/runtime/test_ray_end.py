@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +20,8 @@ import pytest
 
 from loopwright.errors import InfraError
 from loopwright.runtime.ray import RayExecutor
+from loopwright.runtime.ray_process import kill_all
+from tests.ports import free_port
 from tests.runtime import work
 
 pytestmark = pytest.mark.ray
@@ -114,7 +119,7 @@ def test_a_running_cluster_is_joined_and_left_as_it_was(executor, profile, monke
     token = executor.map(work.look, ["x"])[0]["token"]
     host = psutil.Process(json.loads((Path(token).parent / "host.json").read_text())["host"])
     commands = " ".join(word for process in host.children(recursive=True) for word in process.cmdline())
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)  # it is never asked without
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", token)
     address = re.search(r"--gcs-address=(\S+:\d+)", commands)[1]
     guest = RayExecutor(dataclasses.replace(profile, address=address, keep_warm=False), tmp_path)
@@ -131,6 +136,31 @@ def test_a_running_cluster_is_joined_and_left_as_it_was(executor, profile, monke
     with pytest.raises(InfraError, match="Failed to connect") as refused:
         RayExecutor(dataclasses.replace(profile, address=address), tmp_path).map(work.draw, [1])
     assert "RAY_AUTH_TOKEN_PATH" in refused.value.next_step
+
+
+def test_a_cluster_that_is_open_to_everybody_is_refused(profile, monkeypatch, tmp_path):
+    """It would work: who asks with a token is served there, too."""
+    port, place = free_port(), Path(f"/tmp/lwopen{os.getpid()}")  # Ray's sockets need a short path
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=1", f"--port={port}"]
+    command += ["--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--temp-dir={place}", "--disable-usage-stats"]
+    with subprocess.Popen(
+        command, env={**os.environ, "RAY_AUTH_MODE": "disabled"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as head:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.1)
+            (tmp_path / "token").write_text("0" * 64)
+            (tmp_path / "token").chmod(0o600)
+            monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+            monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+            with pytest.raises(InfraError, match="answers callers without a token"):
+                RayExecutor(dataclasses.replace(profile, address=f"127.0.0.1:{port}"), tmp_path).map(work.draw, [1])
+        finally:
+            family = [*psutil.Process(head.pid).children(recursive=True), psutil.Process(head.pid)]
+            kill_all(lambda: family)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def test_remains_of_a_killed_host_are_cleared_at_the_next_start(profile, tmp_path):

@@ -122,6 +122,7 @@ def _open(opening: Opening) -> None:
     if profile.address != "local":
         _answers(profile.address)
         ray.init(address=profile.address, log_to_driver=False)
+        _refuses_strangers(ray.get_runtime_context().gcs_address)
         return
     if opening.eager:  # four seconds of imports, while Ray starts its processes
         threading.Thread(target=_import_train, daemon=True).start()
@@ -162,6 +163,22 @@ def _answers(address: str, patience: float = 10.0) -> None:
             time.sleep(0.5)
         else:
             return
+
+
+def _refuses_strangers(address: str, patience: float = 10.0) -> None:
+    """InfraError where the head at ``host:port`` answers a caller without a token, or cannot be asked: whoever reaches an open Ray runs code."""
+    import grpc
+
+    with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
+        try:
+            ask(b"", timeout=patience)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNAUTHENTICATED:  # type: ignore[attr-defined]  # grpc's errors are calls, too
+                return
+            told = f"the Ray cluster at {address} could not be asked whether it refuses strangers: {error.code()}"  # type: ignore[attr-defined]
+            raise InfraError(told) from error
+    raise InfraError(f"the Ray cluster at {address} answers callers without a token; start all of it with RAY_AUTH_MODE=token")
 
 
 def _import_train() -> None:

@@ -7,6 +7,7 @@ lost with the head of a cluster.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -73,11 +74,13 @@ def _patiently(client: JobSubmissionClient, command: str, job: str) -> str:
 
 
 def _client(address: str | None) -> JobSubmissionClient:
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # before Ray reads it
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address)
-    except (RuntimeError, ConnectionError, ValueError) as error:
+    except (AuthenticationError, RuntimeError, ConnectionError, ValueError) as error:
         said = str(error).strip().partition("\n")[0]
         raise InfraError(
             f"no Ray cluster answers: {said}", "--address http://HOST:8265, and RAY_AUTH_TOKEN_PATH for its token"

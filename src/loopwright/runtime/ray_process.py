@@ -107,6 +107,7 @@ def environment(profile: Profile, place: Path) -> dict[str, str]:
         passed |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(place / "token")}
     else:
         passed |= {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
+        passed["RAY_AUTH_MODE"] = "token"  # a cluster that asks for none is refused (`ray_host`)
     paths = [path for path in sys.path if Path(path).is_absolute() and not path.startswith((sys.prefix, sys.base_prefix))]
     return {
         **(_PRIVATE if profile.address == "local" else {}),

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 import psutil
@@ -17,6 +18,16 @@ from loopwright.runtime.ray_process import kill_all
 __all__ = ["Network", "possible", "until"]
 
 _PATIENCE = 120.0
+_BOOT = """
+hostname "$1"
+mount --bind "$2" /etc/hosts
+mkdir -p /tmp/ray /tmp/tmux-0
+mount -t tmpfs ray /tmp/ray
+mount -t tmpfs -o mode=700 tmux /tmp/tmux-0
+shift 2
+%s &
+wait  # and bury what loses its parent, as the first process of a host does
+"""
 
 
 def possible() -> bool:
@@ -78,6 +89,18 @@ class Network:
     def on(self, name: str) -> list[str]:
         """The words before a command that runs it on a host."""
         return ["ip", "netns", "exec", f"{self._bridge}{name}"]
+
+    def boot(self, name: str, hosts: Path, script: str, *words: str) -> list[str]:
+        """A command that starts a host of its own name and process numbers.
+
+        Args:
+            name: of a host that was added.
+            hosts: its ``/etc/hosts``.
+            script: lines of a shell, the last of them what the host is for.
+            words: what the script gets as ``$1`` and so on.
+        """
+        apart = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "sh", "-euc", _BOOT % script.strip(), name]
+        return [*self.on(name), *apart, name, str(hosts), *words]
 
     def processes(self, name: str) -> list[psutil.Process]:
         """All that runs on a host."""

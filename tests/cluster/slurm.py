@@ -48,13 +48,8 @@ SchedulerParameters=sched_interval=5
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 _HOST = """
-hostname "$1"
-mount --bind "$2" /etc/hosts
 mount -t tmpfs cgroups /sys/fs/cgroup
-mkdir -p /tmp/ray
-mount -t tmpfs ray /tmp/ray
-slurmd -D -f "$3" &
-wait  # and bury what loses its parent, as the first process of a host does
+slurmd -D -f "$1"
 """
 
 
@@ -94,9 +89,7 @@ class Slurm:
             configuration = str(self.folder / "slurm.conf")
             self._start(["slurmctld", "-D", "-f", configuration], "slurmctld")
             for host in self._hosts:
-                apart = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "sh", "-euc", _HOST, "slurmd"]
-                command = [*self.network.on(host), *apart, host, str(self.folder / "hosts"), configuration]
-                self._start(command, host)
+                self._start(self.network.boot(host, self.folder / "hosts", _HOST, configuration), host)
             until(lambda: self.ask("sinfo", "-h", "-o", "%T %D") == f"idle {len(self._hosts)}", lambda: self._log("slurmctld"))
             self._opened = opened.pop_all()
         return self

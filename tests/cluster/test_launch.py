@@ -53,7 +53,7 @@ def test_what_ships_and_what_is_set_passes(name: str, folder: Path, tmp_path: Pa
     values, overlays = SET[name]
     rendered = render(folder, place, values, overlays)
     written(tmp_path / "set", rendered, folder)
-    text = "\n".join(rendered.values()) + str(commands(place, values, tmp_path, tmp_path))
+    text = "\n".join(rendered.values()) + str(commands(place, values, dict.fromkeys(("dir", "workspace", "keys"), tmp_path)))
     for value in values.values():
         assert str(value if value != 2 else 7200) in text or value == ["198.51.100.2"]
 
@@ -76,7 +76,14 @@ def test_a_value_never_becomes_structure(folder: Path) -> None:
     job = yaml.safe_load(render(folder, place, {"image": hostile}, [])["kuberay/rayjob.yaml"])
     assert job["spec"]["submitterPodTemplate"]["spec"]["containers"][0]["image"] == hostile
     assert "privileged" not in job["spec"]["submitterPodTemplate"]["spec"]["containers"][0]
-    assert commands(read_places(folder)["slurm"], {"time": "1; rm -rf /"}, Path("d"), Path("w"))[0][3] == "--time=1; rm -rf /"
+    known = {"dir": Path("d"), "workspace": Path("w; touch x"), "keys": Path("k")}
+    assert commands(read_places(folder)["slurm"], {"time": "1; rm -rf /"}, known)[0][2:4] == [
+        "w; rm -rf /",
+        "--time=1; rm -rf /",
+    ]
+    assert commands(read_places(folder)["vm-onprem"], {}, known)[-1][-1].endswith("--workspace 'w; touch x'"), (
+        "a shell reads it"
+    )
 
 
 def test_what_is_mistyped_is_said(folder: Path, tmp_path: Path) -> None:
@@ -99,6 +106,7 @@ def test_what_is_mistyped_is_said(folder: Path, tmp_path: Path) -> None:
         ("vm/gcp.yaml", "type: gcp", "typ: gcp", "'type' is a required property"),
         ("vm/onprem.yaml", "  ~/.ray/auth_token: ~/.ray/auth_token", "  ~/a: ~/b", "auth_token is required"),
         ("vm/onprem.yaml", "--num-cpus=0", "--num-cpus=0; export PASSWORD=hunter2hunter2", "looks like a secret"),
+        ("vm/onprem.yaml", " --autoscaling-config=~/ray_bootstrap_config.yaml", "", "the head starts no worker"),
         ("sky/task.yaml", "RAY_AUTH_MODE: token", "RAY_AUTH_MODE: none", "RAY_AUTH_MODE: token is required"),
         ("sky/task.yaml", "num_nodes: 2", "nodes: 2", "no such field"),
         ("sky/task.yaml", "RAY_PORT=6390", "RAY_PORT=6380", "SkyPilot's own Ray's"),

@@ -37,6 +37,7 @@ def launch(
     as_json: AsJson = False,
 ) -> None:
     """Render a launcher's files, check them offline and hand them over. A requeue or a second launch does no harm."""
+    from loopwright.ledger.keys import key_folder
     from loopwright.runtime.places import commands, read_places, render
     from loopwright.workspace import find, template
 
@@ -57,7 +58,8 @@ def launch(
     directory = found.root / "build" / "launch" / place
     rendered = render(folder, chosen, values, overlays or [])
     _check(directory, rendered, folder)
-    lines = commands(chosen, values, directory, found.root)
+    known = {"dir": directory, "workspace": found.root, "keys": key_folder(found.state().workspace)}
+    lines = commands(chosen, values, known)
     if not dry_run:
         _apply(chosen, lines)
     _tell(place, directory, rendered, lines, dry_run=dry_run, as_json=as_json)
@@ -107,16 +109,21 @@ def _check(directory: Path, rendered: Mapping[str, str], folder: Path) -> None:
 
 
 def _apply(place: Place, lines: Sequence[Sequence[str]]) -> None:
-    if place.needs and shutil.which(place.needs) is None:
+    if place.needs and _program(place.needs) is None:
         raise InfraError(f"{place.needs} is not installed here", "install it, or take the files that --dry-run names elsewhere")
     for line in lines:
         sys.stderr.write(f"$ {shlex.join(line)}\n")
-        words = [sys.executable, "-m", "loopwright", *line[1:]] if line[0] == "loopwright" else list(line)
-        code = subprocess.run(words, check=False).returncode
+        words = [sys.executable, "-m", "loopwright"] if line[0] == "loopwright" else [_program(line[0]) or line[0]]
+        code = subprocess.run([*words, *line[1:]], check=False).returncode
         if code and line[0] == "loopwright":
             sys.exit(code)
         if code:
             raise InfraError(f"{line[0]} ended with code {code}", "mend what it says; launching again does no harm")
+
+
+def _program(name: str) -> str | None:
+    """On the path, or beside this interpreter, where it is that of an environment that is not activated."""
+    return shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
 
 
 def _submit(workspace: Workspace, address: str | None, *, dry_run: bool, as_json: bool) -> None:

@@ -35,6 +35,11 @@ def host_findings(document: Document) -> Iterator[Finding]:
         for index, command in enumerate(document.get(key, ())):
             if "ray start" in command and "RAY_AUTH_MODE=token" not in command:
                 yield (key, index), "RAY_AUTH_MODE=token is required: whoever reaches an open Ray port runs code"
+            if "ray start --head" in command and "--autoscaling-config=" not in command:
+                yield (
+                    (key, index),
+                    "--autoscaling-config=~/ray_bootstrap_config.yaml is required: without it the head starts no worker",
+                )
             if "--dashboard-host=0.0.0.0" in command:
                 yield (key, index), "the dashboard belongs on 127.0.0.1; `ray dashboard` makes a tunnel to it"
     if "~/.ray/auth_token" not in document.get("file_mounts", {}):

@@ -10,6 +10,7 @@ names, ``**`` any depth.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -101,17 +102,25 @@ def render(folder: Path, place: Place, values: Mapping[str, Any], overlays: Sequ
     }
 
 
-def commands(place: Place, values: Mapping[str, Any], directory: Path, workspace: Path) -> list[list[str]]:
-    """What to run, one list of arguments each: never a shell line."""
+def commands(place: Place, values: Mapping[str, Any], known: Mapping[str, Path]) -> list[list[str]]:
+    """What to run, one list of arguments each; a word with blanks is a line for another machine's shell, in which paths are quoted.
+
+    Args:
+        place: where to.
+        values: the settings.
+        known: what ``{dir}`` (of the rendered files), ``{workspace}`` and ``{keys}`` (of the workspace) stand for.
+    """
     options = [f"{place.options[name]}={value}" for name, value in values.items() if name in place.options]
     return [
-        [
-            word
-            for part in command
-            for word in (options if part == "{options}" else [part.replace("{dir}", str(directory)).replace("{workspace}", str(workspace))])
-        ]
+        [word for part in command for word in (options if part == "{options}" else [_filled(part, known)])]
         for command in place.apply
-    ]  # fmt: skip
+    ]
+
+
+def _filled(part: str, known: Mapping[str, Path]) -> str:
+    for name, path in known.items():
+        part = part.replace(f"{{{name}}}", shlex.quote(str(path)) if " " in part else str(path))
+    return part
 
 
 def _for(at: str, name: str) -> str | None:

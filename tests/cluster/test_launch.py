@@ -78,7 +78,7 @@ def test_a_value_never_becomes_structure(folder: Path) -> None:
     assert "privileged" not in job["spec"]["submitterPodTemplate"]["spec"]["containers"][0]
     known = {"dir": Path("d"), "workspace": Path("w; touch x"), "keys": Path("k")}
     assert commands(read_places(folder)["slurm"], {"time": "1; rm -rf /"}, known)[0][2:4] == [
-        "w; rm -rf /",
+        "w; touch x",
         "--time=1; rm -rf /",
     ]
     assert commands(read_places(folder)["vm-onprem"], {}, known)[-1][-1].endswith("--workspace 'w; touch x'"), (

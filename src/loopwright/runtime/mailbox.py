@@ -132,7 +132,8 @@ class Mailbox:
 
     async def _give_up(self, number: int) -> None:
         message = f"training failed {self._attempts} times in a row; the last time: {self._complaint}"
-        error = InfraError(message, "see what it wrote last with --debug; free memory or mend the cause, then run again")
+        seen = "see what it wrote last with --debug; " if self._last_words else ""
+        error = InfraError(message, f"{seen}free memory or mend the cause, then run again")
         error.add_note(self._last_words)
         await self.settle(number, pack(error))
 

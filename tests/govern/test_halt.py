@@ -18,6 +18,7 @@ import pytest
 from loopwright import supervisor
 from loopwright.errors import HaltedError, UsageError
 from loopwright.ledger.verify import verify
+from loopwright.runtime.ray_process import lives
 from loopwright.session import open_run
 from loopwright.workspace import Workspace, load_flow
 from tests.govern.record import Silent, executed, freeze, halt
@@ -47,7 +48,7 @@ class Trips(Silent):
 
 
 def living(children: list[psutil.Process]) -> list[psutil.Process]:
-    return [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in children if lives(child)]
 
 
 def stopped(workspace: Workspace, kind: str = "halt") -> Mapping[str, Any]:

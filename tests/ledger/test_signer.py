@@ -23,6 +23,7 @@ from loopwright.ledger.note import Checkpoint, checkpoint_text
 from loopwright.ledger.principals import RIGHTS, ROLES
 from loopwright.ledger.signer import LocalSigner, ProcessSigner
 from loopwright.ledger.statement import pae, payload_of
+from loopwright.runtime.ray_process import lives
 from tests.ledger.workshop import Workshop
 
 EVERYTHING = sorted({right for held in RIGHTS.values() for right in held} - {"checkpoint"})
@@ -174,9 +175,9 @@ def test_signing_processes_end_with_a_driver_that_was_killed(keys: Path) -> None
         assert child.is_running()
         driver.kill()
     deadline = time.monotonic() + 10
-    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+    while lives(child) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert not lives(child)
 
 
 def test_a_whole_cycle_is_signed_by_processes(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from loopwright.errors import InfraError
 from loopwright.runtime.ray import RayExecutor
-from loopwright.runtime.ray_process import kill_all
+from loopwright.runtime.ray_process import kill_all, lives
 from tests.ports import free_port
 from tests.runtime import work
 
@@ -44,7 +44,7 @@ executor.train(work.count, {"key": "k", "storage": sys.argv[1] + "/jobs", "seed"
 def gone(processes: list[psutil.Process], patience: float) -> bool:
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        if not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]:
+        if not [process for process in processes if lives(process)]:
             return True
         time.sleep(0.1)
     return False

@@ -42,10 +42,17 @@ def zygotes(sandbox: Sandbox) -> tuple[int, ...]:
     return pool.zygotes
 
 
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def gone(pids: set[int], seconds: float = 5.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
+        if not any(_lives(pid) for pid in pids):
             return True
         time.sleep(0.02)
     return False

@@ -26,7 +26,7 @@ import psutil
 from loopwright.errors import InfraError
 from loopwright.runtime.profile import Profile
 
-__all__ = ["HostProcess", "Opening", "environment", "kill_all"]
+__all__ = ["HostProcess", "Opening", "environment", "kill_all", "lives"]
 
 _PASSED = {
     "HOME",
@@ -83,7 +83,7 @@ def kill_all(find: Callable[[], Iterable[psutil.Process]], patience: float = 5.0
     """Kill what ``find`` finds, and again what it then finds, until that is nothing; ``patience`` in seconds."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        living = [process for process in find() if _lives(process)]
+        living = [process for process in find() if lives(process)]
         if not living:
             return
         for process in living:
@@ -238,7 +238,7 @@ class HostProcess:
         return InfraError(f"Ray did not start, or ended too early: {said}", step)
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     """Whether it still runs; a zombie does not, and is the business of whoever started it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

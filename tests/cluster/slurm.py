@@ -17,7 +17,6 @@ from typing import Self
 
 import psutil
 
-from loopwright.runtime.ray_process import kill_all
 from tests.cluster.network import Network, possible, until
 from tests.ports import free_port
 
@@ -134,7 +133,7 @@ class Slurm:
 
     def _end(self) -> None:
         for host in self._hosts:
-            kill_all(lambda host=host: self.network.processes(host))
+            self.network.remove(host)
         for process in self._started:
             process.kill()
             process.wait()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from loopwright.runtime.ray_process import kill_all
 from tests.cluster.conftest import Calm, OnServer
 from tests.cluster.network import Network, possible, until
 from tests.run.test_resume import outcome
@@ -75,7 +74,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
             yield Machines(network=network, addresses=addresses, home=home, homes=tmp_path / "homes")
         finally:
             for name in addresses:
-                kill_all(lambda name=name: network.processes(name))
+                network.remove(name)
             for one in started:
                 one.wait()
 

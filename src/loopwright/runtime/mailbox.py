@@ -84,7 +84,7 @@ class Mailbox:
 
     async def complain(self, number: int, text: str) -> None:
         """A rank says why it is about to leave its group; with the last attempt that is the outcome."""
-        self._complaint = text
+        self._complaint, self._last_words = text, ""  # an earlier loss's words do not belong to it
         if self._taken >= self._attempts:
             await self._give_up(number)
 
@@ -132,9 +132,10 @@ class Mailbox:
 
     async def _give_up(self, number: int) -> None:
         message = f"training failed {self._attempts} times in a row; the last time: {self._complaint}"
-        seen = "see what it wrote last with --debug; " if self._last_words else ""
-        error = InfraError(message, f"{seen}free memory or mend the cause, then run again")
-        error.add_note(self._last_words)
+        error = InfraError(message, "free memory or mend the cause, then run again")
+        if self._last_words:
+            error = InfraError(message, f"see what it wrote last with --debug; {error.next_step}")
+            error.add_note(self._last_words)
         await self.settle(number, pack(error))
 
     async def _change(self, step: tuple[int, int] | None, outcome: bytes | None) -> None:
